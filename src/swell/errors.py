@@ -1,0 +1,279 @@
+"""Every error Swell raises, as one tree.
+
+SwellError
+├── LlamaError                 llama.cpp refused something
+│   ├── LibraryError           the library or a symbol in it can't be used
+│   ├── ModelLoadError         the weights can't be loaded
+│   ├── ContextError           a context can't be created
+│   ├── TokenizeError          a text can't be turned into tokens
+│   ├── StateError             a saved state can't be read or put back
+│   └── DecodeError            a batch was not computed
+│       ├── NoRoomError        no free cells for the batch
+│       └── AbortedError       stopped by request
+├── KvError                    the elastic cache
+│   ├── KvLayoutError          llama.cpp's internals are not what Reserved knows; another store must be used
+│   └── KvGrowError            a growth was refused; carries all the numbers
+├── RunnerError                the process that holds a model
+│   ├── RunnerStartError       it did not become ready
+│   ├── RunnerLostError        it died, or its connection did
+│   └── ProtocolError          it said something that can't be understood
+└── RequestError               the client must change something
+    ├── InvalidRequestError    the request makes no sense
+    ├── InvalidOptionError     an option has the wrong type
+    ├── ModelNotFoundError     no such model
+    ├── UnsupportedError       the model, or Swell, can't do what is asked
+    └── PromptTooLongError     the prompt doesn't fit the window
+
+Errors are dataclasses: what they carry is data, and `__str__` is only its wording for people. `to_data` and
+`from_data` take them across a process boundary. Nothing recognises an error by its text.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple
+
+
+class ErrorData(NamedTuple):
+    """An error on its way to another process."""
+
+    kind: str
+    fields: dict[str, Any]
+
+
+class SwellError(Exception):
+    """Root of the tree."""
+
+    kinds: ClassVar[dict[str, type["SwellError"]]] = {}
+
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        super().__init_subclass__(**kwargs)
+        SwellError.kinds[cls.__name__] = cls
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return from_data, to_data(self)
+
+
+def _error(cls: type) -> Any:
+    """Make `cls` a keyword-friendly dataclass that still hashes and compares by identity, as exceptions must."""
+    return dataclasses.dataclass(eq=False, repr=False)(cls)
+
+
+@_error
+class UnexpectedError(SwellError):
+    """Something that is none of the below: a bug. Carries what was known of it."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+# --- llama.cpp -------------------------------------------------------------------------------------------------
+
+
+class LlamaError(SwellError):
+    """llama.cpp refused something."""
+
+
+@_error
+class LibraryError(LlamaError):
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the llama.cpp library can't be used: {self.reason}"
+
+
+@_error
+class ModelLoadError(LlamaError):
+    path: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"unable to load model {self.path}: {self.reason}"
+
+
+@_error
+class ContextError(LlamaError):
+    cells: int
+    slots: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"unable to create a context of {self.slots} x {self.cells} cells: {self.reason}"
+
+
+@_error
+class TokenizeError(LlamaError):
+    reason: str
+
+    def __str__(self) -> str:
+        return f"unable to tokenize: {self.reason}"
+
+
+@_error
+class StateError(LlamaError):
+    reason: str
+
+    def __str__(self) -> str:
+        return f"unable to move the state of a sequence: {self.reason}"
+
+
+@_error
+class DecodeError(LlamaError):
+    """`llama_decode` returned `code` for a batch of `batch_tokens`."""
+
+    code: int
+    batch_tokens: int
+
+    def __str__(self) -> str:
+        return f"unable to decode a batch of {self.batch_tokens} tokens (llama_decode returned {self.code})"
+
+
+@_error
+class NoRoomError(DecodeError):
+    def __str__(self) -> str:
+        return f"no free cells for a batch of {self.batch_tokens} tokens"
+
+
+@_error
+class AbortedError(DecodeError):
+    def __str__(self) -> str:
+        return f"the decoding of {self.batch_tokens} tokens was aborted"
+
+
+# --- the elastic cache -----------------------------------------------------------------------------------------
+
+
+class KvError(SwellError):
+    """The elastic cache."""
+
+
+@_error
+class KvLayoutError(KvError):
+    reason: str
+
+    def __str__(self) -> str:
+        return f"llama.cpp's internals differ from what the Reserved store knows: {self.reason}"
+
+
+@_error
+class KvGrowError(KvError):
+    """A slot's grant can't be raised from `from_cells` to `to_cells`; what it has is untouched."""
+
+    from_cells: int
+    to_cells: int
+    max_cells: int
+    needed_bytes: int
+    free_bytes: int
+
+    def __str__(self) -> str:
+        return (
+            f"insufficient memory while expanding the KV cache: cells {self.from_cells} → {self.to_cells}, "
+            f"max {self.max_cells}, needs {self.needed_bytes / 1e6:.1f} MB, {self.free_bytes / 1e6:.1f} MB free"
+        )
+
+
+# --- the runner ------------------------------------------------------------------------------------------------
+
+
+class RunnerError(SwellError):
+    """The process that holds a model."""
+
+
+@_error
+class RunnerStartError(RunnerError):
+    reason: str
+
+    def __str__(self) -> str:
+        return f"model runner could not be started: {self.reason}"
+
+
+@_error
+class RunnerLostError(RunnerError):
+    """`exit_code` as in `subprocess`: negative is the signal that ended it, None when it is not known."""
+
+    exit_code: int | None = None
+
+    def __str__(self) -> str:
+        return (
+            "model runner has unexpectedly stopped, this may be due to resource limitations or an internal error, "
+            f"check the server's log for details (exit code {self.exit_code})"
+        )
+
+
+@_error
+class ProtocolError(RunnerError):
+    reason: str
+
+    def __str__(self) -> str:
+        return f"model runner broke the protocol: {self.reason}"
+
+
+# --- the client ------------------------------------------------------------------------------------------------
+
+
+class RequestError(SwellError):
+    """The client must change something; the text says what."""
+
+
+@_error
+class InvalidRequestError(RequestError):
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+@_error
+class InvalidOptionError(RequestError):
+    name: str
+    expected: str
+
+    def __str__(self) -> str:
+        return f'option "{self.name}" must be of type {self.expected}'
+
+
+@_error
+class ModelNotFoundError(RequestError):
+    name: str
+
+    def __str__(self) -> str:
+        return f"model '{self.name}' not found"
+
+
+@_error
+class UnsupportedError(RequestError):
+    """`subject` (a model's name, or "swell") can't do `what`."""
+
+    subject: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.subject} does not support {self.what}"
+
+
+@_error
+class PromptTooLongError(RequestError):
+    prompt_tokens: int
+    window_tokens: int
+
+    def __str__(self) -> str:
+        return (
+            f"the request exceeds the available context size: the prompt is {self.prompt_tokens} tokens long and the "
+            f"context window holds {self.window_tokens}; shorten the prompt or raise num_ctx (exceed_context_size_error)"
+        )
+
+
+def to_data(error: BaseException) -> ErrorData:
+    """`error` as plain data; one from outside the tree becomes an `UnexpectedError` with its type and text."""
+    if isinstance(error, SwellError) and dataclasses.is_dataclass(error):
+        return ErrorData(type(error).__name__, dataclasses.asdict(error))
+    return ErrorData(UnexpectedError.__name__, {"reason": f"{type(error).__name__}: {error}"})
+
+
+def from_data(kind: str, fields: Mapping[str, Any]) -> SwellError:
+    """The error that `to_data` described; an unknown kind becomes an `UnexpectedError`."""
+    cls = SwellError.kinds.get(kind)
+    if cls is None:
+        return UnexpectedError(f"{kind}: {dict(fields)}")
+    return cls(**fields)

@@ -1,0 +1,1 @@
+"""What the server and a runner say to each other: typed messages in length-prefixed frames over a private socket."""

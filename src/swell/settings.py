@@ -1,0 +1,184 @@
+"""All settings: one table of environment variables, from which values and documentation both come.
+
+A setting is a field of `Settings`. Its metadata names the variable, parses it and documents it; `docs/settings.md` is
+generated from here (`python -m swell.settings`) and a test keeps the two equal.
+"""
+
+import dataclasses
+import logging
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from swell.durations import FOREVER_S, keep_alive_s, parse_duration_s
+
+log = logging.getLogger(__name__)
+
+DEFAULT_PORT = 11434
+TRACE = 5
+"""Log level below DEBUG, for `OLLAMA_DEBUG=2`: llama.cpp's own messages included."""
+
+
+class HostAddress(NamedTuple):
+    """Where the server listens and clients connect."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str = ""
+
+    @property
+    def url(self) -> str:
+        """Base URL for clients; a wildcard address is reached over loopback."""
+        host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.host, self.host)
+        if ":" in host and not host.startswith("["):
+            host = f"[{host}]"
+        return f"{self.scheme}://{host}:{self.port}{self.path}"
+
+
+def parse_host(text: str) -> HostAddress:
+    """`host`, `:port`, `host:port`, `[v6]:port` or a URL; a bad port becomes the default one."""
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        scheme, rest = "http", text
+    default_port = {"http": 80, "https": 443}.get(scheme, DEFAULT_PORT) if separator else DEFAULT_PORT
+    parts = urlsplit(f"//{rest}")
+    try:
+        port = parts.port
+    except ValueError:
+        port = default_port
+    host = "" if rest.startswith(":") else parts.hostname or "127.0.0.1"
+    return HostAddress(scheme, host, default_port if port is None else port, parts.path.rstrip("/"))
+
+
+def parse_bool(text: str) -> bool:
+    """Go's booleans; any other text that isn't empty is true, as in Ollama."""
+    return text not in ("0", "f", "F", "false", "False", "FALSE")
+
+
+def parse_count(text: str) -> int:
+    """An integer that isn't negative; raises ValueError otherwise."""
+    number = int(text)
+    if number < 0:
+        raise ValueError(f"{text} is negative")
+    return number
+
+
+def parse_keep_alive(text: str) -> float:
+    """A Go duration or a whole number of seconds; negative is forever."""
+    return keep_alive_s(float(text) if text.lstrip("+-").isdigit() else text)
+
+
+def parse_timeout(text: str) -> float:
+    """A Go duration or a whole number of seconds; zero or less is no limit at all."""
+    seconds = float(text) if text.lstrip("+-").isdigit() else parse_duration_s(text)
+    return seconds if seconds > 0 else FOREVER_S
+
+
+def parse_log_level(text: str) -> int:
+    """Python's log level for `OLLAMA_DEBUG`: 2 is trace, 1 or true debug, anything false info."""
+    if text == "2":
+        return TRACE
+    return logging.DEBUG if parse_bool(text) else logging.INFO
+
+
+def parse_list(text: str) -> tuple[str, ...]:
+    """A list separated by commas; empty items are dropped."""
+    return tuple(item for item in (part.strip() for part in text.split(",")) if item)
+
+
+def _setting(name: str, parse: Callable[[str], Any], default: str, doc: str) -> Any:
+    return dataclasses.field(
+        default=parse(default), metadata={"name": name, "parse": parse, "default": default, "doc": doc}
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The environment, parsed. Immutable; the server reads it once when it starts."""
+
+    host: HostAddress = _setting(
+        "OLLAMA_HOST", parse_host, "127.0.0.1:11434", "Address the server binds and the commands connect to."
+    )
+    origins: tuple[str, ...] = _setting(
+        "OLLAMA_ORIGINS", parse_list, "", "More browser origins to allow, separated by commas; `*` is a wildcard."
+    )
+    log_level: int = _setting(
+        "OLLAMA_DEBUG", parse_log_level, "0", "`1` logs more, `2` logs llama.cpp's own messages too."
+    )
+    keep_alive_s: float = _setting(
+        "OLLAMA_KEEP_ALIVE",
+        parse_keep_alive,
+        "5m",
+        "How long a model stays loaded after its last request: a duration (`10m`, `1h30m`) or seconds; negative "
+        "is forever, `0` unloads at once.",
+    )
+    load_timeout_s: float = _setting(
+        "OLLAMA_LOAD_TIMEOUT", parse_timeout, "5m", "How long a model may take to load; `0` is no limit."
+    )
+    context_length: int = _setting(
+        "OLLAMA_CONTEXT_LENGTH",
+        parse_count,
+        "0",
+        "Ceiling, in tokens, for requests that bring no `num_ctx` of their own; `0` is what the model was trained "
+        "for. With the eager cache it is also what is allocated per slot.",
+    )
+    num_parallel: int = _setting(
+        "OLLAMA_NUM_PARALLEL", parse_count, "0", "Slots per model; `0` picks a number that costs next to nothing."
+    )
+    kv_dynamic: bool = _setting(
+        "OLLAMA_KV_CACHE_DYNAMIC",
+        parse_bool,
+        "1",
+        "`1`: the KV cache starts small and grows with the conversation. `0`: everything is allocated at load.",
+    )
+    kv_initial_tokens: int = _setting(
+        "OLLAMA_KV_CACHE_INIT", parse_count, "2048", "Tokens granted to each slot when a model is loaded."
+    )
+    kv_grow_tokens: int = _setting(
+        "OLLAMA_KV_CACHE_GROW", parse_count, "1024", "Tokens by which a slot's grant grows while it generates."
+    )
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
+        """Values from `environment`, blanks and quotes trimmed; one that can't be parsed is logged and ignored."""
+        values: dict[str, Any] = {}
+        for field in dataclasses.fields(cls):
+            name = field.metadata["name"]
+            text = environment.get(name, "").strip().strip("\"'")
+            if not text:
+                continue
+            try:
+                values[field.name] = field.metadata["parse"](text)
+            except ValueError as error:
+                log.warning("ignoring %s=%s: %s; using %s", name, text, error, field.metadata["default"] or "none")
+        return cls(**values)
+
+
+def table() -> str:
+    """The settings as a Markdown page."""
+    rows = [
+        f"| `{field.metadata['name']}` | {_default(field.metadata['default'])} | {field.metadata['doc']} |"
+        for field in dataclasses.fields(Settings)
+    ]
+    return "\n".join(
+        [
+            "# Settings",
+            "",
+            "Swell reads its settings from the environment when it starts, under the names Ollama users know.",
+            "This page is generated: `python -m swell.settings > docs/settings.md`.",
+            "",
+            "| variable | default | meaning |",
+            "| --- | --- | --- |",
+            *rows,
+        ]
+    )
+
+
+def _default(text: str) -> str:
+    return f"`{text}`" if text else "none"
+
+
+if __name__ == "__main__":
+    print(table())

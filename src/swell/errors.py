@@ -260,7 +260,7 @@ class PromptTooLongError(RequestError):
     def __str__(self) -> str:
         return (
             f"the request exceeds the available context size: the prompt is {self.prompt_tokens} tokens long and the "
-            f"context window holds {self.window_tokens}; shorten the prompt or raise num_ctx (exceed_context_size_error)"
+            f"context window holds {self.window_tokens}; shorten it or raise num_ctx (exceed_context_size_error)"
         )
 
 

@@ -9,12 +9,8 @@ from typing import Any
 
 import msgspec
 
-
-class StoreKind(Enum):
-    """The ways to hold a KV cache."""
-
-    RESERVED = "reserved"
-    EAGER = "eager"
+from swell.kv.kind import StoreKind
+from swell.sampling import Sampling
 
 
 class FinishReason(Enum):
@@ -40,28 +36,13 @@ class Load(msgspec.Struct, frozen=True, tag=True, kw_only=True):
 
     path: str
     log_level: int
+    threads: int
     slots: int = 0
-    context_max: int = 0  # tokens per slot; 0: the trained length
+    eager_tokens: int = 0  # per slot, if the cache is not elastic; 0: the trained length
     dynamic: bool = True
     initial_tokens: int = 2048
     grow_tokens: int = 1024
-    threads: int = 0
     batch_tokens: int = 512
-
-
-class Sampling(msgspec.Struct, frozen=True, kw_only=True):
-    """How tokens are chosen; the names and meanings of Ollama's options. `temperature` 0 is greedy."""
-
-    seed: int
-    temperature: float = 0.8
-    top_k: int = 40
-    top_p: float = 0.9
-    min_p: float = 0.0
-    typical_p: float = 1.0
-    repeat_last_n: int = 64
-    repeat_penalty: float = 1.0
-    presence_penalty: float = 0.0
-    frequency_penalty: float = 0.0
 
 
 class Generate(msgspec.Struct, frozen=True, tag=True, kw_only=True):
@@ -132,21 +113,20 @@ class Emitted(msgspec.Struct, frozen=True, array_like=True):
     piece: bytes
 
 
-class Step(msgspec.Struct, frozen=True, tag=True):
-    """All tokens that one decoding step gave, of every generation."""
-
-    emitted: list[Emitted]
-
-
-class Finished(msgspec.Struct, frozen=True, tag=True, kw_only=True):
-    """Generation `id` is complete. `prompt_tokens` counts the cached ones too."""
+class Prefilled(msgspec.Struct, frozen=True, array_like=True):
+    """The prompt of generation `id` is read; its first token comes with this. `prompt_tokens` counts cached ones too."""
 
     id: int
-    reason: FinishReason
     prompt_tokens: int
     cached_tokens: int
     prompt_ns: int
-    generated_tokens: int
+
+
+class Finished(msgspec.Struct, frozen=True, array_like=True):
+    """Generation `id` ended by itself."""
+
+    id: int
+    reason: FinishReason
     generate_ns: int
 
 
@@ -156,6 +136,15 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
     id: int
     kind: str
     fields: dict[str, Any]
+
+
+class Step(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
+    """What one decoding step gave, for all generations. Of one generation the order is that of the fields."""
+
+    prefilled: list[Prefilled] = []
+    emitted: list[Emitted] = []
+    finished: list[Finished] = []
+    failed: list[Failed] = []
 
 
 class Stats(msgspec.Struct, frozen=True, tag=True, kw_only=True):
@@ -181,4 +170,4 @@ class Stats(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     store_reason: str
 
 
-Reply = Loaded | LoadFailed | Tokenized | Step | Finished | Failed | Stats
+Reply = Loaded | LoadFailed | Tokenized | Step | Failed | Stats

@@ -1,0 +1,1 @@
+"""The elastic KV cache: policy as pure functions, and the stores that carry it out."""

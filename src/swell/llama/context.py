@@ -1,0 +1,106 @@
+"""A context: the KV cache of all slots, and the computation over it."""
+
+import ctypes
+import dataclasses
+from typing import Any
+
+from swell.errors import AbortedError, ContextError, DecodeError, NoRoomError, StateError
+from swell.llama import logs
+from swell.llama.batch import Batch
+from swell.llama.handle import Handle
+from swell.llama.library import VOID, api
+from swell.llama.model import Model
+
+_NO_ROOM, _ABORTED = 1, 2
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ContextShape:
+    """What a context is created for: `slots` streams of `cells` each, batches of up to `batch_tokens`."""
+
+    cells: int
+    slots: int
+    batch_tokens: int
+    threads: int
+
+
+class Context(Handle):
+    """Every slot is one sequence with its own stream of cells; no slot attends over another's."""
+
+    def __init__(self, model: Model, shape: ContextShape) -> None:
+        """Raises ContextError, for want of memory most of all."""
+        parameters = api.llama_context_default_params()
+        parameters.n_ctx = shape.cells * shape.slots
+        parameters.n_seq_max = shape.slots
+        parameters.kv_unified = False
+        parameters.n_batch = parameters.n_ubatch = shape.batch_tokens
+        parameters.n_outputs_max = shape.slots  # logits are wanted for one token per slot; the default is n_batch rows
+        parameters.n_threads = parameters.n_threads_batch = shape.threads
+        parameters.no_perf = True
+        pointer = api.llama_init_from_model(model.pointer, parameters)
+        if not pointer:
+            raise ContextError(shape.cells, shape.slots, logs.take_errors())
+        super().__init__(pointer, api.llama_free)
+        self.model = model
+        self.slots = shape.slots
+        self.cells: int = api.llama_n_ctx_seq(pointer)
+        self._memory: Any = api.llama_get_memory(pointer)
+        # ggml asks the abort callback before every node of the graph, about a thousand times per token. A Python
+        # callback would take the GIL each time; C's own strlen answers from this buffer: empty means go on.
+        self._abort = ctypes.create_string_buffer(2)
+        self._abort_callback = ctypes.cast(ctypes.CDLL(None).strlen, api.ggml_abort_callback)
+        api.llama_set_abort_callback(pointer, self._abort_callback, ctypes.cast(self._abort, VOID))
+
+    def decode(self, batch: Batch) -> None:
+        """Compute `batch`; its cells are stored and the logits asked for can be sampled.
+
+        Raises NoRoomError (nothing stored), AbortedError or DecodeError (a part of the batch may be stored: remove
+        what must not stay).
+        """
+        code = api.llama_decode(self.pointer, batch.struct)
+        if code == 0:
+            return
+        if code == _NO_ROOM:
+            raise NoRoomError(code, batch.size)
+        if code == _ABORTED:
+            self._abort[0] = b"\0"
+            logs.take_errors()  # it was asked for
+            raise AbortedError(code, batch.size)
+        raise DecodeError(code, batch.size)
+
+    def request_abort(self) -> None:
+        """Make the `decode` that runs now, or the next one, raise AbortedError soon; callable from any thread."""
+        self._abort[0] = b"x"
+
+    def remove(self, slot: int, start: int, end: int = -1) -> bool:
+        """Forget the cells of `slot` at positions from `start` up to `end` (-1: all after).
+
+        False when this kind of memory can't forget just these; then nothing has changed.
+        """
+        return bool(api.llama_memory_seq_rm(self._memory, slot, start, end))
+
+    def positions(self, slot: int) -> tuple[int, int]:
+        """First and last position stored for `slot`, (-1, -1) when it is empty."""
+        return (
+            api.llama_memory_seq_pos_min(self._memory, slot),
+            api.llama_memory_seq_pos_max(self._memory, slot),
+        )
+
+    def save_state(self, slot: int) -> bytes:
+        """The cells of `slot` as bytes. Holds no logits: decode at least one token after restoring."""
+        size = api.llama_state_seq_get_size(self.pointer, slot)
+        buffer = (ctypes.c_uint8 * size)()
+        written = api.llama_state_seq_get_data(self.pointer, buffer, size, slot)
+        if written != size:
+            raise StateError(f"slot {slot}: {written} of {size} bytes were written")
+        return bytes(buffer)
+
+    def restore_state(self, slot: int, data: bytes) -> None:
+        """Put a saved state into `slot`, replacing what it holds; raises StateError and leaves the slot empty.
+
+        Needs a context with the same number of slots and the same cache types.
+        """
+        buffer = (ctypes.c_uint8 * len(data)).from_buffer_copy(data)
+        if api.llama_state_seq_set_data(self.pointer, buffer, len(data), slot) != len(data):
+            self.remove(slot, -1)
+            raise StateError(f"slot {slot}: {logs.take_errors()}")

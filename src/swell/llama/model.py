@@ -1,0 +1,108 @@
+"""A loaded model: its weights, metadata and vocabulary."""
+
+import ctypes
+from pathlib import Path
+
+from swell.errors import ModelLoadError, TokenizeError
+from swell.llama import library, logs
+from swell.llama.handle import Handle
+from swell.llama.library import api
+
+_F16_BYTES = 2
+
+
+class Model(Handle):
+    """The weights of a GGUF file, mapped into memory."""
+
+    def __init__(self, path: Path, *, gpu_layers: int = 0) -> None:
+        """Load `path`; raises ModelLoadError with llama.cpp's reason."""
+        library.start()
+        if not path.is_file():
+            raise ModelLoadError(str(path), "no such file")
+        parameters = api.llama_model_default_params()
+        parameters.n_gpu_layers = gpu_layers
+        pointer = api.llama_model_load_from_file(str(path).encode(), parameters)
+        if not pointer:
+            raise ModelLoadError(str(path), logs.take_errors())
+        super().__init__(pointer, api.llama_model_free)
+        self.trained_tokens: int = api.llama_model_n_ctx_train(pointer)
+        self.window_tokens: int = api.llama_model_n_swa(pointer)  # attention window; 0: all tokens see all before
+        self.weights_bytes: int = api.llama_model_size(pointer)
+        self.layers: int = api.llama_model_n_layer(pointer)
+        self.vocabulary = Vocabulary(self)
+
+    @property
+    def kv_cell_bytes(self) -> int:
+        """Bytes of K and V that one token takes in all layers of a plain f16 cache, by the file's metadata."""
+        pointer = self.pointer
+        architecture = self.metadata("general.architecture")
+        heads: int = api.llama_model_n_head(pointer)
+        kv_heads: int = api.llama_model_n_head_kv(pointer)
+        head = api.llama_model_n_embd(pointer) // max(heads, 1)
+        key_length = int(self.metadata(f"{architecture}.attention.key_length") or head)
+        value_length = int(self.metadata(f"{architecture}.attention.value_length") or head)
+        return self.layers * kv_heads * (key_length + value_length) * _F16_BYTES
+
+    def metadata(self, key: str) -> str | None:
+        """A scalar of the file's metadata as text, or None when there is none of this name."""
+        size = api.llama_model_meta_val_str(self.pointer, key.encode(), None, 0)
+        if size < 0:
+            return None
+        buffer = ctypes.create_string_buffer(size + 1)
+        api.llama_model_meta_val_str(self.pointer, key.encode(), buffer, size + 1)
+        return library.text(buffer.value)
+
+
+class Vocabulary:
+    """The tokens of a model. Safe to use from any thread, also while a batch is computed."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model  # the vocabulary lives inside it
+        self._pointer = api.llama_model_get_vocab(model.pointer)
+        self._pieces: dict[int, bytes] = {}
+        self.size: int = api.llama_vocab_n_tokens(self._pointer)
+        self.bos: int = api.llama_vocab_bos(self._pointer)  # -1 where the vocabulary has none
+        self.eos: int = api.llama_vocab_eos(self._pointer)
+        self.add_bos: bool = api.llama_vocab_get_add_bos(self._pointer)
+        self.add_eos: bool = api.llama_vocab_get_add_eos(self._pointer)
+
+    def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
+        """Token ids of `text`.
+
+        `add_special` adds BOS and EOS where the vocabulary wants them; `parse_special` reads special tokens written
+        out in the text as such. Raises TokenizeError for a vocabulary that can't tokenize.
+        """
+        data = text.encode("utf-8", "surrogatepass")
+        capacity = len(data) + 2  # a token is at least one byte, and two may be added
+        tokens = (api.llama_token * capacity)()
+        count = api.llama_tokenize(self._pointer, data, len(data), tokens, capacity, add_special, parse_special)
+        if count < 0 and count != -(2**31):
+            tokens = (api.llama_token * -count)()
+            count = api.llama_tokenize(self._pointer, data, len(data), tokens, -count, add_special, parse_special)
+        if count < 0:
+            raise TokenizeError(f"llama_tokenize returned {count} for {len(data)} bytes")
+        return list(tokens[:count])
+
+    def piece(self, token: int) -> bytes:
+        """The bytes `token` stands for, which need not be whole characters; control tokens stand for none."""
+        piece = self._pieces.get(token)
+        if piece is None:
+            piece = self._pieces[token] = self._read_piece(token, special=False)
+        return piece
+
+    def text(self, token: int) -> str:
+        """A special token as it is written in a prompt; "" for -1, a token the vocabulary doesn't have."""
+        return "" if token < 0 else self._read_piece(token, special=True).decode("utf-8", "replace")
+
+    def is_end(self, token: int) -> bool:
+        """Whether `token` ends a generation (end of text, of turn, of message…)."""
+        return bool(api.llama_vocab_is_eog(self._pointer, token))
+
+    def _read_piece(self, token: int, *, special: bool) -> bytes:
+        capacity = 64
+        while True:
+            buffer = ctypes.create_string_buffer(capacity)
+            size: int = api.llama_token_to_piece(self._pointer, token, buffer, capacity, 0, special)
+            if size >= 0:
+                return buffer.raw[:size]
+            capacity = -size

@@ -1,0 +1,1 @@
+"""Probes: what memory there is and who holds it, as the kernel counts it."""

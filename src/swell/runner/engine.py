@@ -1,0 +1,234 @@
+"""The engine: one thread that decodes batches over all slots and samples from them.
+
+It does no I/O. Requests come through a queue; what a step gave leaves through one call of `deliver`, which hands it to
+the event-loop thread. That one works while `llama_decode` runs, because ctypes releases the GIL meanwhile.
+"""
+
+import dataclasses
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from queue import SimpleQueue
+
+from swell.errors import AbortedError, DecodeError, KvGrowError, SwellError, to_data
+from swell.kv.store import KvStore
+from swell.llama.batch import Batch
+from swell.llama.model import Vocabulary
+from swell.llama.sampler import Sampler
+from swell.protocol.messages import Cancel, Emitted, Failed, Finished, FinishReason, Generate, Prefilled, Step
+from swell.runner.slots import Generation, Slot, choose_slot
+
+log = logging.getLogger(__name__)
+
+Work = Generate | Cancel
+
+
+@dataclasses.dataclass(frozen=True)
+class Share:
+    """A slot's part of a batch: its next `count` tokens; `logits_index` where a token is to be sampled after them."""
+
+    slot: Slot
+    count: int
+    logits_index: int | None
+
+
+class Engine:
+    """Continuous batching: every step computes a token of each running generation and fills up with prompts."""
+
+    def __init__(
+        self, store: KvStore, vocabulary: Vocabulary, batch_tokens: int, deliver: Callable[[Step], None]
+    ) -> None:
+        self.slots = [Slot(index) for index in range(store.context.slots)]
+        self._store = store
+        self._vocabulary = vocabulary
+        self._batch = Batch(batch_tokens)
+        self._deliver = deliver
+        self._inbox: SimpleQueue[Work] = SimpleQueue()
+        self._waiting: deque[Generation] = deque()
+
+    def submit(self, work: Work) -> None:
+        """Hand in work; callable from any thread."""
+        self._inbox.put(work)
+        if isinstance(work, Cancel) and self._is_alone(work.id):
+            # nobody else's tokens are in the batch that may be running: stop it too, a prompt batch takes seconds
+            self._store.context.request_abort()
+
+    def run(self) -> None:
+        """Work until the process ends."""
+        while True:
+            self._take_work()
+            self.step()
+
+    def step(self) -> None:
+        """Compute one batch and deliver what it gave."""
+        self._step = Step([], [], [], [])
+        self._admit()
+        shares = self._plan()
+        if shares and self._decode(shares):
+            for share in shares:
+                self._advance(share)
+        if self._step != Step():
+            self._deliver(self._step)
+
+    # --- work coming in ----------------------------------------------------------------------------------------
+
+    def _take_work(self) -> None:
+        """Take all work that is there; wait for some when there is nothing to do."""
+        is_idle = not self._waiting and all(slot.generation is None for slot in self.slots)
+        if is_idle:
+            self._take(self._inbox.get())
+        while not self._inbox.empty():
+            self._take(self._inbox.get())
+
+    def _take(self, work: Work) -> None:
+        match work:
+            case Generate():
+                self._waiting.append(
+                    Generation(
+                        id=work.id,
+                        prompt=work.prompt,
+                        window_tokens=work.window_tokens,
+                        limit_tokens=work.limit_tokens,
+                        sampler=Sampler(self._vocabulary, work.sampling),
+                    )
+                )
+            case Cancel():
+                self._cancel(work.id)
+
+    def _cancel(self, generation_id: int) -> None:
+        self._waiting = deque(waiting for waiting in self._waiting if waiting.id != generation_id)
+        for slot in self.slots:
+            if slot.generation is not None and slot.generation.id == generation_id:
+                self._release(slot)
+
+    def _is_alone(self, generation_id: int) -> bool:
+        busy = [slot.generation for slot in self.slots]
+        return [generation.id for generation in busy if generation is not None] == [generation_id]
+
+    # --- one step ----------------------------------------------------------------------------------------------
+
+    def _admit(self) -> None:
+        """Give idle slots to generations that wait, in their order."""
+        while self._waiting:
+            slot = choose_slot(self.slots, self._waiting[0].prompt)
+            if slot is None:
+                return
+            generation = self._waiting.popleft()
+            try:
+                self._occupy(slot, generation)
+            except KvGrowError as error:
+                self._fail(slot, error)
+
+    def _occupy(self, slot: Slot, generation: Generation) -> None:
+        generation.started_ns = time.perf_counter_ns()
+        # the last token is computed again even when it is cached, for its logits
+        keep = min(slot.common_prefix(generation.prompt), len(generation.prompt) - 1)
+        self._rewind(slot, keep)
+        generation.cached_tokens = slot.stored
+        slot.tokens = list(generation.prompt)
+        slot.generation = generation
+        self._store.ensure(slot.index, len(generation.prompt))
+        generation.sampler.observe(generation.prompt)
+
+    def _plan(self) -> list[Share]:
+        """Fill the batch: first the generations that wait for one token, then prompts as far as there is room."""
+        self._batch.clear()
+        busy = [slot for slot in self.slots if slot.generation is not None]
+        shares = []
+        for slot in sorted(busy, key=lambda slot: slot.pending > 1):
+            count = min(slot.pending, self._batch.capacity - self._batch.size)
+            if count == 0:
+                break
+            try:
+                self._store.ensure(slot.index, slot.stored + count)
+            except KvGrowError as error:
+                self._fail(slot, error)
+                continue
+            shares.append(self._share(slot, count))
+        return shares
+
+    def _share(self, slot: Slot, count: int) -> Share:
+        is_last = count == slot.pending
+        logits_index = None
+        for position in range(slot.stored, slot.stored + count):
+            wants_logits = is_last and position == slot.stored + count - 1
+            index = self._batch.add(slot.tokens[position], position, slot.index, wants_logits=wants_logits)
+            if wants_logits:
+                logits_index = index
+        return Share(slot, count, logits_index)
+
+    def _decode(self, shares: list[Share]) -> bool:
+        """Compute the batch; False when it was not, and the slots in it are as before or have failed."""
+        try:
+            self._store.context.decode(self._batch)
+        except AbortedError:
+            for share in shares:  # a part may be stored already; it is computed again
+                self._rewind(share.slot, share.slot.stored, force=True)
+        except DecodeError as error:
+            for share in shares:
+                self._rewind(share.slot, 0, force=True)
+                self._fail(share.slot, error)
+        else:
+            return True
+        return False
+
+    def _advance(self, share: Share) -> None:
+        """Note what was computed and sample the next token where the slot caught up with what is known."""
+        slot, generation = share.slot, share.slot.generation
+        slot.stored += share.count
+        if generation is None or share.logits_index is None:
+            return
+        token = generation.sampler.sample(self._store.context, share.logits_index)
+        if not generation.prefilled_ns:
+            generation.prefilled_ns = time.perf_counter_ns()
+            prompt_ns = generation.prefilled_ns - generation.started_ns
+            self._step.prefilled.append(
+                Prefilled(generation.id, len(generation.prompt), generation.cached_tokens, prompt_ns)
+            )
+        if self._vocabulary.is_end(token):
+            self._finish(slot, generation, FinishReason.STOP)
+            return
+        if generation.limit_tokens == 0:
+            self._finish(slot, generation, FinishReason.LENGTH)
+            return
+        slot.tokens.append(token)
+        generation.generated_tokens += 1
+        self._step.emitted.append(Emitted(generation.id, token, self._vocabulary.piece(token)))
+        is_full = len(slot.tokens) >= generation.window_tokens
+        if is_full or generation.generated_tokens >= generation.limit_tokens:
+            self._finish(slot, generation, FinishReason.LENGTH)
+
+    # --- slots -------------------------------------------------------------------------------------------------
+
+    def _rewind(self, slot: Slot, keep: int, *, force: bool = False) -> None:
+        """Forget all cells of `slot` after the first `keep`; all of them where its memory can't do that.
+
+        `force`: cells beyond `stored` may exist and must go.
+        """
+        if keep < slot.stored or force:
+            context = self._store.context
+            window = context.model.window_tokens
+            is_reusable = keep > 0 and (window == 0 or context.positions(slot.index)[0] <= max(0, keep - window))
+            if not (is_reusable and context.remove(slot.index, keep)):
+                context.remove(slot.index, -1)
+                keep = 0
+        slot.stored = keep
+
+    def _finish(self, slot: Slot, generation: Generation, reason: FinishReason) -> None:
+        generate_ns = time.perf_counter_ns() - generation.prefilled_ns
+        self._step.finished.append(Finished(generation.id, reason, generate_ns))
+        self._release(slot)
+
+    def _fail(self, slot: Slot, error: SwellError) -> None:
+        if slot.generation is not None:
+            self._step.failed.append(Failed(slot.generation.id, *to_data(error)))
+            self._release(slot)
+
+    def _release(self, slot: Slot) -> None:
+        """Make `slot` idle; what is stored stays as a prefix for later requests."""
+        if slot.generation is not None:
+            slot.generation.sampler.close()
+            slot.generation = None
+        del slot.tokens[slot.stored :]
+        slot.last_used_ns = time.perf_counter_ns()

@@ -1,0 +1,97 @@
+"""The runner's event loop: reads requests from the server, answers what needs no computing, hands on what does."""
+
+import asyncio
+import logging
+import os
+import socket
+import threading
+from typing import NoReturn
+
+from swell.errors import ProtocolError, SwellError, to_data
+from swell.protocol.framing import encode, read_request
+from swell.protocol.messages import (
+    Cancel,
+    Failed,
+    Generate,
+    GetStats,
+    Load,
+    LoadFailed,
+    Reply,
+    Request,
+    Tokenize,
+    Tokenized,
+)
+from swell.runner.engine import Engine
+from swell.runner.loading import describe, load
+from swell.runner.stats import read_stats
+
+log = logging.getLogger(__name__)
+
+_EXIT_BUG = 70  # EX_SOFTWARE
+
+
+class Service:
+    """One connection to the server. When it ends, so does the process."""
+
+    def __init__(self, connection: socket.socket, reserved_refusal: str | None) -> None:
+        self._connection = connection
+        self._reserved_refusal = reserved_refusal
+
+    async def run(self) -> NoReturn:
+        """Load what the first message says, then answer requests until the server is gone."""
+        self._loop = asyncio.get_running_loop()
+        reader, self._writer = await asyncio.open_unix_connection(sock=self._connection)
+        order = await read_request(reader)
+        if isinstance(order, Load):
+            logging.getLogger().setLevel(order.log_level)
+            threading.Thread(target=self._work, args=(order,), name="engine", daemon=True).start()
+            while (request := await read_request(reader)) is not None:
+                self._answer(request)
+        os._exit(0)  # the server is gone: whatever is being computed, nobody wants it
+
+    def _answer(self, request: Request) -> None:
+        match request:
+            case Generate() | Cancel():
+                self._engine.submit(request)
+            case Tokenize():
+                self._send(self._tokenize(request))
+            case GetStats():
+                self._send(read_stats(request.id, self._model, self._chosen, self._engine))
+            case Load():
+                raise ProtocolError("a runner loads only once")
+
+    def _tokenize(self, request: Tokenize) -> Reply:
+        try:
+            tokens = self._model.vocabulary.tokenize(
+                request.text, add_special=request.add_special, parse_special=request.parse_special
+            )
+        except SwellError as error:
+            return Failed(request.id, *to_data(error))
+        return Tokenized(request.id, tokens)
+
+    def _send(self, reply: Reply) -> None:
+        self._writer.write(encode(reply))
+
+    # --- engine thread -----------------------------------------------------------------------------------------
+
+    def _work(self, order: Load) -> None:
+        try:
+            if self._load(order):
+                self._engine.run()
+        except BaseException:
+            log.exception("the engine failed")
+            os._exit(_EXIT_BUG)  # as good as a crash: the server replaces this process
+
+    def _load(self, order: Load) -> bool:
+        """Load the model and say so; False when it couldn't be loaded, which the server was told."""
+        try:
+            self._model, self._chosen = load(order, self._reserved_refusal)
+        except SwellError as error:
+            self._send_from_engine(LoadFailed(*to_data(error)))
+            return False
+        self._engine = Engine(self._chosen.store, self._model.vocabulary, order.batch_tokens, self._send_from_engine)
+        self._send_from_engine(describe(self._model, self._chosen))
+        return True
+
+    def _send_from_engine(self, reply: Reply) -> None:
+        self._loop.call_soon_threadsafe(self._send, reply)

@@ -1,0 +1,18 @@
+"""How tokens are chosen, as data: shared by the options of a request, the protocol and the sampler."""
+
+import msgspec
+
+
+class Sampling(msgspec.Struct, frozen=True, kw_only=True):
+    """The names and meanings of Ollama's options. `temperature` 0 is greedy; `seed` is never negative here."""
+
+    seed: int
+    temperature: float = 0.8
+    top_k: int = 40
+    top_p: float = 0.9
+    min_p: float = 0.0
+    typical_p: float = 1.0
+    repeat_last_n: int = 64
+    repeat_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0

@@ -1,0 +1,250 @@
+"""A runner process as the server sees it: started, spoken to, noticed when it is gone."""
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import os
+import socket
+import sys
+from asyncio.subprocess import DEVNULL, Process
+from collections.abc import AsyncGenerator
+from typing import TypeVar
+
+from swell.errors import ProtocolError, RunnerError, RunnerLostError, RunnerStartError, SwellError, from_data
+from swell.protocol.framing import encode, read_reply
+from swell.protocol.messages import (
+    Cancel,
+    Emitted,
+    Failed,
+    Finished,
+    Generate,
+    GetStats,
+    Load,
+    Loaded,
+    LoadFailed,
+    Prefilled,
+    Reply,
+    Request,
+    Stats,
+    Step,
+    Tokenize,
+    Tokenized,
+)
+from swell.sampling import Sampling
+
+log = logging.getLogger(__name__)
+
+Event = Prefilled | Emitted | Finished
+
+_EXIT_WAIT_S = 5.0
+_ids = itertools.count(1)
+
+R = TypeVar("R", Tokenized, Stats)
+
+
+class Runner:
+    """One runner process with a model in it. Made by `start`; usable until `lost` is set."""
+
+    def __init__(self, process: Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._process = process
+        self._reader = reader
+        self._writer = writer
+        self._answers: dict[int, asyncio.Future[Tokenized | Stats]] = {}
+        self._streams: dict[int, _Stream] = {}
+        self._loaded: asyncio.Future[Loaded] = asyncio.get_running_loop().create_future()
+        self.lost = asyncio.Event()
+        """Set when the process is gone, for whatever reason."""
+        self._task = asyncio.create_task(self._receive(), name=f"runner {process.pid}")
+
+    @classmethod
+    async def start(cls, load: Load, timeout_s: float) -> "Runner":
+        """Start a process and load a model in it.
+
+        Raises the error that the runner reports, RunnerLostError when it dies, RunnerStartError when it takes longer
+        than `timeout_s`. Cancelling this ends the process.
+        """
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "swell.runner", str(theirs.fileno()), str(os.getpid())),
+                stdin=DEVNULL,
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,  # Ctrl-C in the server's terminal is the server's business
+            )
+        reader, writer = await asyncio.open_unix_connection(sock=ours)
+        runner = cls(process, reader, writer)
+        try:
+            async with asyncio.timeout(None if timeout_s == float("inf") else timeout_s):
+                runner._send(load)
+                runner.facts = await runner._loaded
+        except TimeoutError:
+            await runner.stop()
+            raise RunnerStartError(f"timed out after {timeout_s:g} s") from None
+        except BaseException:
+            await runner.stop()
+            raise
+        return runner
+
+    facts: Loaded
+    """What the runner said of its model."""
+
+    @property
+    def process_id(self) -> int:
+        return self._process.pid
+
+    async def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
+        """Token ids of `text`; raises TokenizeError or RunnerLostError."""
+        request = Tokenize(id=next(_ids), text=text, add_special=add_special, parse_special=parse_special)
+        return (await self._ask(request, Tokenized)).tokens
+
+    async def stats(self) -> Stats:
+        """Memory and slots now; raises RunnerLostError."""
+        return await self._ask(GetStats(next(_ids)), Stats)
+
+    async def generate(
+        self, prompt: list[int], *, window_tokens: int, limit_tokens: int, sampling: Sampling
+    ) -> AsyncGenerator[list[Event], None]:
+        """Carry `prompt` on; yields all events that have come since the last time, in order, ending with Finished.
+
+        Closing the generator before the end cancels the work. Raises what the runner reports, or RunnerLostError.
+        """
+        generation = Generate(
+            id=next(_ids),
+            prompt=prompt,
+            window_tokens=window_tokens,
+            limit_tokens=limit_tokens,
+            sampling=sampling,
+        )
+        stream = self._streams[generation.id] = _Stream()
+        try:
+            self._send(generation)
+            while not stream.is_finished:
+                yield await stream.take()
+        finally:
+            del self._streams[generation.id]
+            if not stream.is_finished and not self.lost.is_set():
+                self._send(Cancel(generation.id))
+
+    async def stop(self) -> None:
+        """End the process and wait for it."""
+        self._writer.close()
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()  # it keeps nothing that must be saved
+        await self._task
+
+    # --- receiving ---------------------------------------------------------------------------------------------
+
+    async def _receive(self) -> None:
+        """Hand out replies until the connection ends, then tell everyone who waits."""
+        error: RunnerError | None = None
+        try:
+            while (reply := await read_reply(self._reader)) is not None:
+                self._dispatch(reply)
+        except ProtocolError as protocol_error:
+            error = protocol_error
+            self._process.kill()
+        exit_code = await self._exit_code()
+        self.lost.set()
+        self._writer.close()
+        self._fail_all(error or RunnerLostError(exit_code))
+
+    def _dispatch(self, reply: Reply) -> None:
+        match reply:
+            case Step():
+                self._hand_out(reply)
+            case Tokenized() | Stats():
+                if (answer := self._answers.get(reply.id)) and not answer.done():
+                    answer.set_result(reply)
+            case Failed():
+                self._fail(reply)
+            case Loaded():
+                self._loaded.set_result(reply)
+            case LoadFailed():
+                self._loaded.set_exception(from_data(reply.kind, reply.fields))
+
+    def _hand_out(self, step: Step) -> None:
+        for events in (step.prefilled, step.emitted, step.finished):
+            for event in events:
+                if stream := self._streams.get(event.id):  # none: cancelled meanwhile
+                    stream.put(event)
+        for failed in step.failed:
+            self._fail(failed)
+
+    def _fail(self, failed: Failed) -> None:
+        error = from_data(failed.kind, failed.fields)
+        if stream := self._streams.get(failed.id):
+            stream.fail(error)
+        elif (answer := self._answers.get(failed.id)) and not answer.done():
+            answer.set_exception(error)
+
+    def _fail_all(self, error: SwellError) -> None:
+        for stream in self._streams.values():
+            stream.fail(error)
+        for answer in [*self._answers.values(), self._loaded]:
+            if not answer.done():
+                answer.set_exception(error)
+        if not self._loaded.cancelled():
+            self._loaded.exception()  # seen, also when nobody waits for it any more
+
+    async def _exit_code(self) -> int | None:
+        """Exit code of the process whose connection has ended; one that lingers is killed."""
+        try:
+            async with asyncio.timeout(_EXIT_WAIT_S):
+                return await self._process.wait()
+        except TimeoutError:
+            log.warning("runner %d closed its connection but did not exit; killing it", self.process_id)
+            self._process.kill()
+            return await self._process.wait()
+
+    # --- sending -----------------------------------------------------------------------------------------------
+
+    def _send(self, request: Request) -> None:
+        if self.lost.is_set():
+            raise RunnerLostError(self._process.returncode)
+        self._writer.write(encode(request))
+
+    async def _ask(self, request: Tokenize | GetStats, kind: type[R]) -> R:
+        future: asyncio.Future[Tokenized | Stats] = asyncio.get_running_loop().create_future()
+        self._answers[request.id] = future
+        try:
+            self._send(request)
+            answer = await future
+        finally:
+            del self._answers[request.id]
+        if not isinstance(answer, kind):
+            raise ProtocolError(f"{type(answer).__name__} answers {type(request).__name__}")
+        return answer
+
+
+class _Stream:
+    """Events of one generation on their way to its only reader."""
+
+    def __init__(self) -> None:
+        self._events: list[Event] = []
+        self._error: SwellError | None = None
+        self._ready = asyncio.Event()
+        self.is_finished = False
+        """Whether the reader has been given the last event, or the error."""
+
+    def put(self, event: Event) -> None:
+        self._events.append(event)
+        self._ready.set()
+
+    def fail(self, error: SwellError) -> None:
+        self._error = error
+        self._ready.set()
+
+    async def take(self) -> list[Event]:
+        """All events not yet taken, at least one; raises the error after the last event before it."""
+        await self._ready.wait()
+        self._ready.clear()
+        events, self._events = self._events, []
+        if self._error is not None:
+            if events:
+                self._ready.set()
+            else:
+                self.is_finished = True
+                raise self._error
+        self.is_finished = bool(events) and isinstance(events[-1], Finished)
+        return events

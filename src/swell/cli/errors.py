@@ -1,0 +1,88 @@
+"""What can go wrong in a command; each is shown to the user as `Error: <text>`.
+
+CommandError
+├── UsageError               the arguments make no sense together
+├── NoServerError            nobody listens at the server's address
+├── ConnectionLostError      the server went away before its answer was complete
+├── BadReplyError            the answer is not what the API promises
+├── RefusedError             the server answered with a status of 400 or more
+├── AnswerFailedError        the server gave up within a streamed answer
+└── PrivateServerError       the server that `run` started for itself ended
+"""
+
+from dataclasses import dataclass
+
+from swell.errors import SwellError
+
+
+class CommandError(SwellError):
+    """A command can't be carried out."""
+
+
+@dataclass(eq=False, repr=False)
+class UsageError(CommandError):
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+@dataclass(eq=False, repr=False)
+class NoServerError(CommandError):
+    """`url` is where a server was looked for."""
+
+    url: str
+
+    def __str__(self) -> str:
+        return "could not connect to swell server, run 'swell serve' to start it"
+
+
+@dataclass(eq=False, repr=False)
+class ConnectionLostError(CommandError):
+    reason: str
+
+    def __str__(self) -> str:
+        return f"lost the connection to the server: {self.reason}"
+
+
+@dataclass(eq=False, repr=False)
+class BadReplyError(CommandError):
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the server's answer can't be understood: {self.reason}"
+
+
+@dataclass(eq=False, repr=False)
+class RefusedError(CommandError):
+    """`status` and `phrase` are HTTP's; the wording shows them for streamed calls only, as Ollama's does."""
+
+    status: int
+    phrase: str
+    text: str
+    streamed: bool
+
+    def __str__(self) -> str:
+        status = f"{self.status} {self.phrase}".strip()
+        if not self.text:
+            return status
+        return f"{status}: {self.text}" if self.streamed else self.text
+
+
+@dataclass(eq=False, repr=False)
+class AnswerFailedError(CommandError):
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+@dataclass(eq=False, repr=False)
+class PrivateServerError(CommandError):
+    """`exit_code` as in `subprocess`; `log` is the end of what the server wrote."""
+
+    exit_code: int
+    log: str
+
+    def __str__(self) -> str:
+        return f"the server stopped unexpectedly (exit code {self.exit_code})\n{self.log}".rstrip()

@@ -1,0 +1,75 @@
+"""`list` and `ps`: the models there are, and the ones that are loaded."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from swell.cli.client import Client
+from swell.cli.human import human_bytes, modified, processor, until
+from swell.cli.replies import Running, RunningModel, StoredModel, Tags
+from swell.cli.tables import table
+
+_ID_CHARACTERS = 12
+_ABSENT = "-"
+
+
+def list_models(client: Client, prefix: str) -> str:
+    """The table of stored models whose names start with `prefix`."""
+    client.heartbeat()
+    models = [model for model in client.get("/api/tags", Tags).models if _matches(model.name, prefix)]
+    return stored_table(models, datetime.now().astimezone())
+
+
+def list_running(client: Client, prefix: str, *, verbose: bool) -> str:
+    """The table of loaded models whose names start with `prefix`."""
+    client.heartbeat()
+    models = [model for model in client.get("/api/ps", Running).models if _matches(model.name, prefix)]
+    return running_table(models, datetime.now().astimezone(), verbose=verbose)
+
+
+def stored_table(models: Sequence[StoredModel], now: datetime) -> str:
+    """Columns NAME ID SIZE MODIFIED."""
+    rows = [
+        (model.name, model.digest[:_ID_CHARACTERS], human_bytes(model.size), modified(model.modified_at, now))
+        for model in models
+    ]
+    return table(("NAME", "ID", "SIZE", "MODIFIED"), rows)
+
+
+def running_table(models: Sequence[RunningModel], now: datetime, *, verbose: bool) -> str:
+    """Columns NAME ID SIZE PROCESSOR CONTEXT UNTIL; `verbose` adds ACTIVE, VRAM and RAM."""
+    header = ["NAME", "ID", "SIZE", "PROCESSOR", "CONTEXT", "UNTIL"]
+    if verbose:
+        header[5:] = ["ACTIVE", "UNTIL", "VRAM", "RAM"]
+    return table(header, [_running_row(model, now, verbose=verbose) for model in models])
+
+
+def _running_row(model: RunningModel, now: datetime, *, verbose: bool) -> list[str]:
+    context = str(model.context_length)
+    if model.context_allocated is not None:
+        context = f"{model.context_allocated}/{context}"
+    row = [
+        model.name,
+        model.digest[:_ID_CHARACTERS],
+        human_bytes(model.size),
+        processor(model.size, model.size_vram),
+        context,
+        until(model.expires_at, now),
+    ]
+    if verbose:
+        active = _ABSENT if model.context_active is None else str(model.context_active)
+        row[5:] = [active, row[5], _vram(model), _size(model.ram_used)]
+    return row
+
+
+def _vram(model: RunningModel) -> str:
+    if model.vram_used is None or model.vram_total is None:
+        return _ABSENT
+    return f"{human_bytes(model.vram_used)}/{human_bytes(model.vram_total)}"
+
+
+def _size(size_bytes: int | None) -> str:
+    return _ABSENT if size_bytes is None else human_bytes(size_bytes)
+
+
+def _matches(name: str, prefix: str) -> bool:
+    return name.lower().startswith(prefix.lower())

@@ -1,0 +1,193 @@
+"""The `swell` command: what it accepts. Commands import what they need when they run, so that each starts quickly."""
+
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from swell.errors import SwellError
+
+if TYPE_CHECKING:
+    from swell.cli.client import Client
+
+USAGE_EXIT_CODE = 2  # typer's; Ollama's scripts know only 1
+INTERRUPT_EXIT_CODE = 130
+
+app = typer.Typer(
+    name="swell",
+    help="A local LLM server whose context window rises and falls with the conversation.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="A model's name, or the path of a GGUF file.")]
+Prefix = Annotated[str, typer.Argument(metavar="PREFIX", help="Only models whose names start like this.")]
+
+
+def main() -> int:
+    """Run the command line; returns the exit status. No error reaches the user as a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # an answer may hold what the terminal's encoding does not
+    try:
+        app(prog_name="swell")
+    except SystemExit as stop:
+        return _finished(stop.code if isinstance(stop.code, int) else int(stop.code is not None))
+    except KeyboardInterrupt:
+        return INTERRUPT_EXIT_CODE
+    except BrokenPipeError:
+        return _finished(1)
+    except (SwellError, OSError) as error:
+        _finished(1)
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+    return _finished(0)
+
+
+def _finished(exit_code: int) -> int:
+    """Flush what was written; if nobody reads it any more, end quietly."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is still buffered would fail again, noisily, when Python flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return 1 if exit_code == USAGE_EXIT_CODE else exit_code
+
+
+@app.callback(invoke_without_command=True)
+def top(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", "-v", help="Show version information.")] = False,
+) -> None:
+    if version:
+        from swell.cli.version import version_lines
+
+        with _client() as client:
+            for line in version_lines(client):
+                print(line)
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+@app.command()
+def serve(
+    listen_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
+    until_stdin_closes: Annotated[bool, typer.Option("--until-stdin-closes", hidden=True)] = False,
+) -> None:
+    """Start the server in the foreground."""
+    from swell.server.main import serve as run_server
+    from swell.settings import Settings
+
+    run_server(Settings.from_environment(), listen_fd=listen_fd, until_stdin_closes=until_stdin_closes)
+
+
+app.command("start", hidden=True, help="Same as serve.")(serve)
+
+
+@app.command()
+def run(
+    model: Model,
+    prompt: Annotated[list[str] | None, typer.Argument(metavar="PROMPT", help="What to ask.")] = None,
+    keepalive: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="How long the model stays loaded (e.g. 5m).")
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show timings after the answer.")] = False,
+    nowordwrap: Annotated[bool, typer.Option("--nowordwrap", help="Don't wrap words to the next line.")] = False,
+) -> None:
+    """Ask a model; without a prompt, hold a conversation."""
+    from swell.cli.connect import connected
+    from swell.cli.names import model_name
+    from swell.cli.run import Run, answer_once, is_interactive, read_prompt
+    from swell.settings import Settings
+
+    request = Run(model_name(model), keepalive, verbose, wordwrap=not nowordwrap)
+    text = read_prompt(prompt or [])
+    with connected(Settings.from_environment().host) as client:
+        if is_interactive(text):
+            from swell.cli.chat import converse, enable_line_editing
+
+            enable_line_editing()
+            converse(client, request)
+        else:
+            answer_once(client, request, text)
+
+
+@app.command()
+def show(
+    model: Model,
+    license_: Annotated[bool, typer.Option("--license", help="Show the license.")] = False,
+    modelfile: Annotated[bool, typer.Option("--modelfile", help="Show the Modelfile.")] = False,
+    parameters: Annotated[bool, typer.Option("--parameters", help="Show the parameters.")] = False,
+    template: Annotated[bool, typer.Option("--template", help="Show the template.")] = False,
+    system: Annotated[bool, typer.Option("--system", help="Show the system message.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show metadata and tensors too.")] = False,
+) -> None:
+    """Show information about a model."""
+    from swell.cli.errors import UsageError
+    from swell.cli.names import model_name
+    from swell.cli.show import sections, show_model
+
+    flags = {
+        "license": license_,
+        "modelfile": modelfile,
+        "parameters": parameters,
+        "system": system,
+        "template": template,
+    }
+    asked = [name for name, is_asked in flags.items() if is_asked]
+    if len(asked) > 1:
+        raise UsageError(
+            "only one of '--license', '--modelfile', '--parameters', '--system', or '--template' can be specified"
+        )
+    with _client() as client:
+        shown = show_model(client, model_name(model), verbose=verbose)
+    if asked:
+        print(getattr(shown, asked[0]))
+    else:
+        sys.stdout.write(sections(shown, verbose=verbose))
+
+
+@app.command()
+def stop(model: Model) -> None:
+    """Unload a model."""
+    from swell.cli.names import model_name
+    from swell.cli.stop import stop_model
+
+    with _client() as client:
+        stop_model(client, model_name(model), shown_name=model)
+
+
+@app.command("list")
+def list_(prefix: Prefix = "") -> None:
+    """List the models there are."""
+    from swell.cli.listing import list_models
+
+    with _client() as client:
+        sys.stdout.write(list_models(client, prefix))
+
+
+app.command("ls", hidden=True, help="Same as list.")(list_)
+
+
+@app.command()
+def ps(
+    prefix: Prefix = "",
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show active context and memory too.")] = False,
+) -> None:
+    """List the models that are loaded."""
+    from swell.cli.listing import list_running
+
+    with _client() as client:
+        sys.stdout.write(list_running(client, prefix, verbose=verbose))
+
+
+def _client() -> "Client":
+    from swell.cli.client import Client
+    from swell.settings import Settings
+
+    return Client(Settings.from_environment().host)

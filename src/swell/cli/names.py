@@ -1,0 +1,14 @@
+"""What users type, made fit for a request."""
+
+import os
+
+
+def clean(text: str) -> str:
+    """`text` without the lone surrogates that stand for undecodable bytes in arguments; JSON can't carry them."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def model_name(argument: str) -> str:
+    """The model to ask the server for: a name as it is, a GGUF file as its absolute path."""
+    is_file = argument.lower().endswith(".gguf") or os.path.isfile(argument)
+    return clean(os.path.abspath(argument) if is_file else argument)

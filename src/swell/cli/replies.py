@@ -1,0 +1,100 @@
+"""The parts of the server's JSON that the commands read. Sizes are bytes, durations nanoseconds."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+
+class Version(msgspec.Struct, frozen=True):
+    """GET /api/version; `swell` is absent when another program answers."""
+
+    version: str
+    swell: str | None = None
+
+
+class Details(msgspec.Struct, frozen=True):
+    family: str = ""
+    parameter_size: str = ""
+    quantization_level: str = ""
+
+
+class StoredModel(msgspec.Struct, frozen=True):
+    """A row of GET /api/tags."""
+
+    name: str
+    digest: str
+    size: int
+    modified_at: datetime
+
+
+class Tags(msgspec.Struct, frozen=True):
+    models: list[StoredModel]
+
+
+class RunningModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of GET /api/ps; the optional numbers are Swell's own, in tokens and bytes."""
+
+    name: str
+    digest: str
+    size: int
+    expires_at: datetime
+    size_vram: int = 0
+    context_length: int = 0
+    context_active: int | None = None
+    context_allocated: int | None = None
+    ram_used: int | None = None
+    vram_used: int | None = None
+    vram_total: int | None = None
+
+
+class Running(msgspec.Struct, frozen=True):
+    models: list[RunningModel]
+
+
+class Tensor(msgspec.Struct, frozen=True):
+    name: str
+    type: str
+    shape: list[int]
+
+
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
+    """POST /api/show."""
+
+    license: str = ""
+    modelfile: str = ""
+    parameters: str = ""
+    template: str = ""
+    system: str = ""
+    requires: str = ""
+    details: Details = Details()
+    model_info: dict[str, Any] = {}
+    projector_info: dict[str, Any] = {}
+    tensors: list[Tensor] = []
+    capabilities: list[str] = []
+
+
+class Message(msgspec.Struct, frozen=True):
+    """One turn of a conversation, in requests too."""
+
+    role: str
+    content: str = ""
+
+
+class Chunk(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a streamed generation: `response` from /api/generate, `message` from /api/chat."""
+
+    response: str = ""
+    message: Message | None = None
+    done: bool = False
+    total_duration: int = 0
+    load_duration: int = 0
+    prompt_eval_count: int = 0
+    prompt_eval_duration: int = 0
+    eval_count: int = 0
+    eval_duration: int = 0
+
+    @property
+    def text(self) -> str:
+        """The piece of the answer in this line."""
+        return self.message.content if self.message else self.response

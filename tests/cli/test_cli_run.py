@@ -1,0 +1,193 @@
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from swell.cli.answer import timings
+from swell.cli.chat import converse
+from swell.cli.client import Client
+from swell.cli.replies import Chunk
+from swell.cli.run import Run
+from swell.settings import parse_host
+
+Answers = dict[str, tuple[int, str]]
+Asked = list[tuple[str, Any]]
+Swell = Callable[..., subprocess.CompletedProcess[str]]
+
+LOADED = '{"model":"m","response":"","done":true,"done_reason":"load"}'
+TIMES = {
+    "total_duration": 1234567891,
+    "load_duration": 12300000,
+    "prompt_eval_count": 26,
+    "prompt_eval_duration": 130000000,
+    "eval_count": 259,
+    "eval_duration": 4232700000,
+}
+VERBOSE = """\
+total duration:       1.234567891s
+load duration:        12.3ms
+prompt eval count:    26 token(s)
+prompt eval duration: 130ms
+prompt eval rate:     200.00 tokens/s
+eval count:           259 token(s)
+eval duration:        4.2327s
+eval rate:            61.19 tokens/s
+"""
+
+
+def generated(*pieces: str, **final: object) -> str:
+    chunks = [{"model": "m", "response": piece, "done": False} for piece in pieces]
+    return "".join(json.dumps(line) + "\n" for line in [*chunks, {"response": "", "done": True, **final}])
+
+
+def said(*pieces: str) -> str:
+    chunks = [{"message": {"role": "assistant", "content": piece}, "done": False} for piece in pieces]
+    done = {"message": {"role": "assistant", "content": ""}, "done": True, **TIMES}
+    return "".join(json.dumps(line) + "\n" for line in [*chunks, done])
+
+
+def test_timings() -> None:
+    assert timings(msgspec.convert(TIMES, Chunk)) == VERBOSE
+    assert timings(Chunk(eval_count=3)) == "eval count:           3 token(s)\n"
+
+
+def test_one_answer(swell: Swell, answers: Answers, asked: Asked) -> None:
+    answers["POST /api/generate"] = (200, generated("He", "llo ✓", **TIMES))
+    result = swell("run", "m", "say", "hello", "--verbose", "--keepalive", "1h30m", stdin="piped\ntext")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "Hello ✓\n\n", VERBOSE)
+    assert asked == [
+        ("POST /api/generate", {"model": "m", "prompt": "piped\ntext say hello", "keep_alive": "1h30m"}),
+    ]
+
+
+def test_without_a_prompt_the_model_is_just_loaded(swell: Swell, answers: Answers, asked: Asked) -> None:
+    answers["POST /api/generate"] = (200, LOADED)
+    result = swell("run", "m", "--verbose")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    assert asked == [("POST /api/generate", {"model": "m", "prompt": ""})]
+
+
+def test_an_unknown_model(swell: Swell, answers: Answers) -> None:
+    answers["POST /api/generate"] = (404, '{"error":"model \'x\' not found"}')
+    result = swell("run", "x", "hi")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == "Error: 404 Not Found: model 'x' not found\n"
+
+
+def test_an_answer_that_fails_half_way(swell: Swell, answers: Answers) -> None:
+    answers["POST /api/generate"] = (200, '{"response":"Hel","done":false}\n{"error":"model runner has stopped"}\n')
+    result = swell("run", "m", "hi")
+    assert (result.returncode, result.stdout, result.stderr) == (1, "Hel\n", "Error: model runner has stopped\n")
+
+
+def test_a_wrong_duration(swell: Swell) -> None:
+    result = swell("run", "m", "hi", "--keepalive", "10")
+    assert (result.returncode, result.stderr) == (1, 'Error: time: missing unit in duration "10"\n')
+
+
+def test_an_interrupt_ends_quietly(environment: dict[str, str], answers: Answers) -> None:
+    answers["POST /api/generate"] = (200, '{"response":"Hel","done":false}\n<hang>')
+    with subprocess.Popen(
+        [sys.executable, "-m", "swell", "run", "m", "hi"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+    ) as process:
+        assert process.stdout
+        assert process.stdout.read(3) == b"Hel"  # pieces are flushed one by one
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=20) == (b"\n", b"")
+    assert process.returncode == 130
+
+
+def converse_with(address: str, *typed: str | type[BaseException]) -> None:
+    """Hold a conversation in which `typed` is typed; an exception stands for its key."""
+    keys = iter((*typed, EOFError))
+
+    def read_line(prompt: str) -> str:
+        key = next(keys)
+        if isinstance(key, str):
+            return key
+        raise key
+
+    with Client(parse_host(address)) as client:
+        converse(client, Run("m"), read_line)
+
+
+def test_a_conversation_keeps_its_history(
+    address: str, answers: Answers, asked: Asked, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers["POST /api/generate"] = (200, LOADED)
+    answers["POST /api/chat"] = (200, said("I'm", " fine"))
+    converse_with(
+        address, "How are you?", "", KeyboardInterrupt, "And now?", "/clear", "/nope x", "Hi", "/bye", "never"
+    )
+    first = {"role": "user", "content": "How are you?"}
+    answer = {"role": "assistant", "content": "I'm fine"}
+    assert [body.get("messages") for _, body in asked] == [
+        None,
+        [first],
+        [first, answer, {"role": "user", "content": "And now?"}],
+        [{"role": "user", "content": "Hi"}],
+    ]
+    assert capsys.readouterr().out == (
+        "I'm fine\n\n"
+        "\nUse Ctrl + d or /bye to exit.\n"
+        "I'm fine\n\n"
+        "Cleared session context\n"
+        "Unknown command '/nope'. Type /? for help\n"
+        "I'm fine\n\n"
+    )
+
+
+def test_a_refused_turn_is_forgotten(
+    address: str, answers: Answers, asked: Asked, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers["POST /api/generate"] = (200, LOADED)
+    answers["POST /api/chat"] = (400, '{"error":"the prompt is longer than the context"}')
+    converse_with(address, "one", "two")
+    assert [body["messages"] for _, body in asked[1:]] == [
+        [{"role": "user", "content": "one"}],
+        [{"role": "user", "content": "two"}],
+    ]
+    assert capsys.readouterr().err == "Error: 400 Bad Request: the prompt is longer than the context\n\n" * 2
+
+
+def test_on_a_terminal_an_interrupt_stops_only_the_answer(environment: dict[str, str], answers: Answers) -> None:
+    answers["POST /api/generate"] = (200, LOADED)
+    answers["POST /api/chat"] = (200, said("Hel").splitlines()[0] + "\n<hang>")
+    leader, follower = pty.openpty()
+    command = [sys.executable, "-m", "swell", "run", "m"]
+    with subprocess.Popen(
+        command, stdin=follower, stdout=follower, stderr=follower, env={**environment, "TERM": "dumb"}
+    ) as process:
+        os.close(follower)
+        seen = read_until(leader, b">>> ")
+        os.write(leader, b"hi\n")
+        seen += read_until(leader, b"Hel")
+        process.send_signal(signal.SIGINT)
+        seen += read_until(leader, b">>> ")
+        os.write(leader, b"/bye\n")
+        assert process.wait(20) == 0, seen
+    os.close(leader)
+    assert b"Traceback" not in seen
+
+
+def read_until(descriptor: int, end: bytes) -> bytes:
+    """What comes from a terminal up to `end`."""
+    seen, deadline_s = b"", time.monotonic() + 20
+    while not seen.endswith(end):
+        ready, _, _ = select.select([descriptor], [], [], deadline_s - time.monotonic())
+        assert ready, seen
+        seen += os.read(descriptor, 1)
+    return seen

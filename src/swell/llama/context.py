@@ -12,6 +12,7 @@ from swell.llama.library import VOID, api
 from swell.llama.model import Model
 
 _NO_ROOM, _ABORTED = 1, 2
+_CELLS_MAX = 2**31 - 256  # n_ctx is an uint32, but positions are an int32
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,8 @@ class Context(Handle):
 
     def __init__(self, model: Model, shape: ContextShape) -> None:
         """Raises ContextError, for want of memory most of all."""
+        if shape.cells * shape.slots > _CELLS_MAX:
+            raise ContextError(shape.cells, shape.slots, f"llama.cpp counts only {_CELLS_MAX} cells")
         parameters = api.llama_context_default_params()
         parameters.n_ctx = shape.cells * shape.slots
         parameters.n_seq_max = shape.slots

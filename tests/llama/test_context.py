@@ -1,6 +1,7 @@
 from collections.abc import Iterator
 
 import pytest
+from tests.counting import PROMPT, expected
 
 from swell.errors import AbortedError, ContextError, NoRoomError, StateError
 from swell.llama.batch import Batch
@@ -9,7 +10,6 @@ from swell.llama.devices import DeviceKind, devices
 from swell.llama.model import Model
 from swell.llama.sampler import Sampler, draw_seed
 from swell.sampling import Sampling
-from tests.counting import PROMPT, expected
 
 SHAPE = ContextShape(cells=512, slots=2, batch_tokens=256, threads=2)
 GREEDY = Sampling(seed=0, temperature=0)

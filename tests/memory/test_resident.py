@@ -1,9 +1,9 @@
 import mmap
 
 import pytest
+from tests.mappings import address_of
 
 from swell.memory.resident import process_resident_bytes, resident_bytes
-from tests.mappings import address_of
 
 PAGES = 1000
 

@@ -1,0 +1,1 @@
+"""The HTTP endpoints and everything that is only about HTTP."""

@@ -1,0 +1,49 @@
+"""Checks of a request that more than one endpoint makes. Their order is the endpoints' affair."""
+
+import asyncio
+
+from starlette.requests import Request
+
+from swell.errors import InvalidRequestError, UnsupportedError
+from swell.server.api.bodies import Common
+from swell.server.api.services import is_local_client, services
+from swell.server.models.model import Model
+
+_TOP_LOGPROBS_MAX = 20
+
+
+async def find_model(request: Request, name: str) -> Model:
+    """The model called `name`, or the file, if the client may name files. In a thread: it may read a header."""
+    catalog = services(request).catalog
+    return await asyncio.to_thread(catalog.find, name, allow_path=is_local_client(request))
+
+
+def check_top_logprobs(count: int) -> None:
+    if not 0 <= count <= _TOP_LOGPROBS_MAX:
+        raise InvalidRequestError(f"top_logprobs must be between 0 and {_TOP_LOGPROBS_MAX}")
+
+
+def check_thinking(name: str, model: Model, think: bool | str | None) -> None:
+    """Only a wish to think is refused; not to think is what every model can do. `name` as the client sent it."""
+    if think and "thinking" not in model.capabilities:
+        raise UnsupportedError(f'"{name}"', "thinking")
+
+
+def check_completes(name: str, model: Model, endpoint: str) -> None:
+    """Embedding models neither generate nor chat."""
+    if "completion" not in model.capabilities:
+        raise UnsupportedError(f'"{name}"', endpoint)
+
+
+def check_features(body: Common) -> None:
+    """Refuses what Swell itself can't do yet, rather than answering as if it had not been asked."""
+    if isinstance(body.format, dict) or body.format == "json":
+        raise UnsupportedError("swell", "structured output (format)")
+    if body.format not in (None, ""):
+        raise InvalidRequestError(
+            f'invalid format: "{body.format}"; expected "json" or a valid JSON Schema object'  # Ollama's wording
+        )
+    if body.logprobs or body.top_logprobs:
+        raise UnsupportedError("swell", "log probabilities (logprobs)")
+    if body.debug_render_only:
+        raise UnsupportedError("swell", "rendering only (_debug_render_only)")

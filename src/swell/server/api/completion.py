@@ -1,0 +1,86 @@
+"""What generate and chat do alike: load, tokenise, generate, measure."""
+
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from starlette.requests import Request
+
+from swell.errors import InvalidRequestError
+from swell.server.api.disconnects import while_connected
+from swell.server.api.services import Services, services
+from swell.server.generation import Done, Piece, generate, window_tokens
+from swell.server.models.model import Model
+from swell.server.options import Options
+from swell.server.runner import Runner
+
+
+@dataclass(frozen=True)
+class Job:
+    """A checked request. `started_ns` is when it came, by `time.perf_counter_ns`."""
+
+    services: Services
+    model: Model
+    options: Options
+    keep_alive_s: float | None
+    started_ns: int
+
+
+class Finish(NamedTuple):
+    """The end of a generation: why, and the API's numbers in the order of its fields. Durations are nanoseconds."""
+
+    done_reason: str
+    total_duration: int
+    load_duration: int
+    prompt_eval_count: int
+    prompt_eval_duration: int
+    eval_count: int
+    eval_duration: int
+
+
+BuildPrompt = Callable[[Runner, int], Awaitable[list[int]]]
+"""Makes the prompt for a runner and a window of that many tokens; raises a RequestError if it can't be made to fit."""
+
+
+async def load(request: Request, model: Model, keep_alive_s: float | None) -> None:
+    """Returns when the model is loaded. Raises ClientDisconnect if the client doesn't wait for it."""
+
+    async def lease_once() -> None:
+        async with services(request).scheduler.lease(model, keep_alive_s):
+            pass
+
+    await while_connected(request.receive, lease_once())
+
+
+async def complete(job: Job, build_prompt: BuildPrompt) -> AsyncGenerator[Piece | Finish, None]:
+    """Pieces of text and one Finish at the end. The model stays leased until the generator is closed."""
+    async with job.services.scheduler.lease(job.model, job.keep_alive_s) as runner:
+        load_ns = time.perf_counter_ns() - job.started_ns
+        window = window_tokens(job.options, runner.facts, job.services.settings)
+        prompt = await build_prompt(runner, window)
+        if not prompt:
+            raise InvalidRequestError("the prompt is empty")
+        async with aclosing(generate(runner, prompt, job.options, window_tokens=window)) as events:
+            async for event in events:
+                yield event if isinstance(event, Piece) else _finish(event, job.started_ns, load_ns)
+
+
+async def tokenize_rendered(runner: Runner, text: str) -> list[int]:
+    """The tokens of a rendered template. It may begin with the BOS text that the tokenizer adds itself: not twice."""
+    if runner.facts.add_bos and runner.facts.bos_text:
+        text = text.removeprefix(runner.facts.bos_text)
+    return await runner.tokenize(text, add_special=True, parse_special=True)
+
+
+def _finish(done: Done, started_ns: int, load_ns: int) -> Finish:
+    return Finish(
+        done_reason=done.reason.value,
+        total_duration=time.perf_counter_ns() - started_ns,
+        load_duration=load_ns,
+        prompt_eval_count=done.prompt_tokens,
+        prompt_eval_duration=done.prompt_ns,
+        eval_count=done.generated_tokens,
+        eval_duration=done.generate_ns,
+    )

@@ -1,0 +1,86 @@
+"""Work that ends when the client goes away.
+
+Neither uvicorn nor Starlette ends a request's task when its client disconnects; somebody has to wait for the
+"http.disconnect" message. Starlette's StreamingResponse does so only once it streams, which is after a prefill that may
+take minutes, and a plain endpoint never does. Here all work on a request, from the wait for a model to the last line,
+is one task beside a second one that waits for that message.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import aclosing
+from typing import Any, TypeVar
+
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from swell.server.api.errors import status_of, text_of
+from swell.server.api.responses import NDJSON_TYPE, ErrorReply, Reply, line
+
+log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+
+async def while_connected(receive: Receive, work: Coroutine[Any, Any, Result]) -> Result:
+    """The result of `work`, which is cancelled, and waited for, if the client goes away: ClientDisconnect.
+
+    The request's body must have been read: any message that `receive` still has is thrown away.
+    """
+    task = asyncio.create_task(work)
+    watcher = asyncio.create_task(_disconnected(receive))
+    try:
+        await asyncio.wait((task, watcher), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for one in (task, watcher):
+            one.cancel()
+        await asyncio.gather(task, watcher, return_exceptions=True)
+    if task.cancelled():
+        watcher.result()  # raises if the watcher was cancelled too: then it wasn't the client who ended the work
+        raise ClientDisconnect
+    return task.result()
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+class LineStream(Response):
+    """An answer in lines of JSON, one per item of `replies`, sent as they come.
+
+    The status isn't sent before the first item is there, so an error until then is answered like any other; a later
+    one becomes the last line. `replies` is used and closed in one single task.
+    """
+
+    def __init__(self, replies: AsyncGenerator[Reply, None]) -> None:
+        super().__init__(media_type=NDJSON_TYPE)
+        del self.headers["content-length"]
+        self._replies = replies
+        self._started = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await while_connected(receive, self._send_all(send))
+        except ClientDisconnect:
+            log.info("the client left %s", scope["path"])
+            if not self._started:
+                raise
+
+    async def _send_all(self, send: Send) -> None:
+        async with aclosing(self._replies):
+            try:
+                async for reply in self._replies:
+                    if not self._started:
+                        self._started = True
+                        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+                    await send({"type": "http.response.body", "body": line(reply), "more_body": True})
+            except Exception as error:
+                if not self._started:
+                    raise
+                if status_of(error) >= 500:
+                    log.error("a stream ended with an error: %s", error, exc_info=error)
+                await send({"type": "http.response.body", "body": line(ErrorReply(text_of(error))), "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})

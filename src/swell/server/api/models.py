@@ -1,0 +1,142 @@
+"""GET /api/tags and /api/ps, POST /api/show."""
+
+import asyncio
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from swell.errors import InvalidRequestError, ModelNotFoundError
+from swell.server.api.bodies import ShowBody, read_body
+from swell.server.api.checks import find_model
+from swell.server.api.responses import json_response, local_time
+from swell.server.api.services import services
+from swell.server.models.catalog import Model, is_path
+from swell.server.models.gguf import GgufArray, read_array
+from swell.server.models.modelfile import modelfile, parameter_lines
+from swell.server.models.names import parse_name
+from swell.server.options import merge
+from swell.server.scheduler import LoadedModel
+
+_NO_TEMPLATE = "{{ .Prompt }}"
+"""What Ollama shows for a model without a template: the prompt as it is."""
+
+_HIDDEN_KEYS = ("general.name", "tokenizer.chat_template")
+
+
+class Details(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A model in the table of models. The two lengths are for tags only."""
+
+    parent_model: str
+    format: str
+    family: str
+    families: tuple[str, ...] | None
+    parameter_size: str
+    quantization_level: str
+    context_length: int = 0
+    embedding_length: int = 0
+
+
+async def tags(request: Request) -> Response:
+    """All models, newest first."""
+    models = await asyncio.to_thread(services(request).catalog.list)
+    return json_response({"models": [_tag(model) for model in models]})
+
+
+async def ps(request: Request) -> Response:
+    """The loaded models."""
+    return json_response({"models": [_row(loaded) for loaded in await services(request).scheduler.loaded()]})
+
+
+async def show(request: Request) -> Response:
+    """Everything about one model."""
+    body = await read_body(request, ShowBody)
+    name = body.model or body.name
+    if not name:
+        raise InvalidRequestError("model is required")
+    try:
+        model = await find_model(request, name)
+    except ModelNotFoundError as error:  # unlike everywhere else, the text has the complete short name
+        raise ModelNotFoundError(name if is_path(name) else parse_name(name).short) from error
+    merge(body.options)  # only for its errors
+    info = await asyncio.to_thread(_model_info, model, body.verbose)
+    if request.headers.get("user-agent", "").startswith("GitHubCopilotChat/"):
+        info["general.basename"] = name
+    return json_response(_shown(model, body, info))
+
+
+def _shown(model: Model, body: ShowBody, info: dict[str, Any]) -> dict[str, Any]:
+    parameters = parameter_lines(body.options)
+    return {
+        "modelfile": modelfile(model, body.system, body.options),
+        **({"parameters": parameters} if parameters else {}),
+        "template": model.chat_template or _NO_TEMPLATE,
+        **({"system": body.system} if body.system else {}),
+        "details": _details(model),
+        "model_info": info,
+        "tensors": [tensor._asdict() for tensor in model.header.tensors],
+        "capabilities": model.capabilities,
+        "modified_at": local_time(model.modified_at),
+    }
+
+
+def _tag(model: Model) -> dict[str, Any]:
+    return {
+        "name": model.name,
+        "model": model.name,
+        "modified_at": local_time(model.modified_at),
+        "size": model.size_bytes,
+        "digest": model.digest,
+        "details": _details(model, with_lengths=True),
+        "capabilities": model.capabilities,
+    }
+
+
+def _row(loaded: LoadedModel) -> dict[str, Any]:
+    """A loaded model. While its runner doesn't answer, the file's size stands for the memory in use."""
+    model, stats = loaded.model, loaded.stats
+    row = {
+        "name": model.name,
+        "model": model.name,
+        "size": model.size_bytes if stats is None else stats.weights_bytes + stats.kv_resident_bytes,
+        "digest": model.digest,
+        "details": _details(model),
+        "expires_at": local_time(loaded.expires_at),
+        "size_vram": 0,
+        "context_length": loaded.facts.context_max,
+    }
+    if stats is not None:
+        row |= {
+            "context_used": stats.context_used,
+            "context_active": stats.context_active,
+            "context_allocated": stats.context_allocated,
+            "ram_used": stats.resident_bytes,
+        }
+    return row
+
+
+def _details(model: Model, *, with_lengths: bool = False) -> Details:
+    return Details(
+        parent_model="",
+        format="gguf",
+        family=model.family,
+        families=model.families or None,
+        parameter_size=model.parameter_size,
+        quantization_level=model.quantization_level,
+        context_length=model.context_length if with_lengths else 0,
+        embedding_length=model.embedding_length if with_lengths else 0,
+    )
+
+
+def _model_info(model: Model, verbose: bool) -> dict[str, Any]:
+    """The header's values; arrays are null unless `verbose`, for which they are read from the file."""
+    info: dict[str, Any] = {}
+    for key, value in model.header.metadata.items():
+        if key in _HIDDEN_KEYS:
+            continue
+        if isinstance(value, GgufArray):
+            info[key] = read_array(model.path, value) if verbose else None
+        else:
+            info[key] = value
+    return {**info, "general.parameter_count": model.header.parameter_count}

@@ -1,0 +1,92 @@
+"""Reply bodies. The order of a struct's fields is the order on the wire; fields at their default are left out."""
+
+import functools
+import time
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from starlette.responses import Response
+
+JSON_TYPE = "application/json; charset=utf-8"
+NDJSON_TYPE = "application/x-ndjson"
+
+_encoder = msgspec.json.Encoder()
+encode = _encoder.encode
+
+
+class Reply(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What the lines of generate and chat begin with."""
+
+    model: str
+    created_at: str
+
+
+class GenerateReply(Reply, kw_only=True, omit_defaults=True):
+    """A line, or the whole answer, of /api/generate. Durations are nanoseconds."""
+
+    response: str
+    done: bool
+    done_reason: str = ""
+    context: list[int] | None = None
+    total_duration: int = 0
+    load_duration: int = 0
+    prompt_eval_count: int = 0
+    prompt_eval_duration: int = 0
+    eval_count: int = 0
+    eval_duration: int = 0
+
+
+class ReplyMessage(msgspec.Struct, kw_only=True):
+    """The assistant's message, or a piece of it."""
+
+    role: str = "assistant"
+    content: str
+
+
+class ChatReply(Reply, kw_only=True, omit_defaults=True):
+    """A line, or the whole answer, of /api/chat. Durations are nanoseconds."""
+
+    message: ReplyMessage
+    done: bool
+    done_reason: str = ""
+    total_duration: int = 0
+    load_duration: int = 0
+    prompt_eval_count: int = 0
+    prompt_eval_duration: int = 0
+    eval_count: int = 0
+    eval_duration: int = 0
+
+
+class ErrorReply(msgspec.Struct):
+    """An error, as a body or as the last line of a stream."""
+
+    error: str
+
+
+def json_response(content: Any, status_code: int = 200) -> Response:
+    """`content`, anything msgspec can encode, as a JSON body."""
+    return Response(encode(content), status_code, headers={"content-type": JSON_TYPE})
+
+
+def line(content: Any) -> bytes:
+    """`content` as one line of NDJSON."""
+    return encode(content) + b"\n"
+
+
+def created_at() -> str:
+    """Now in UTC, up to nine digits after the point and none of them a trailing zero, as Go prints it."""
+    seconds, nanoseconds = divmod(time.time_ns(), 10**9)
+    fraction = f".{nanoseconds:09d}".rstrip("0").rstrip(".")
+    return f"{_second(seconds)}{fraction}Z"
+
+
+def local_time(moment: datetime) -> str:
+    """An aware time in RFC 3339 with the server's offset."""
+    return moment.astimezone().isoformat()
+
+
+@functools.lru_cache(maxsize=2)
+def _second(seconds: int) -> str:
+    """Kept, because all tokens of a second share it."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))

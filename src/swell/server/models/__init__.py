@@ -1,0 +1,1 @@
+"""What models there are: names, files and what their headers say."""

@@ -1,0 +1,123 @@
+"""A model: a GGUF file, the name it goes by, and what its header says about it."""
+
+import hashlib
+import os
+import stat
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from swell.errors import ModelLoadError
+from swell.server.models.gguf import GgufArray, GgufHeader, read_header
+from swell.server.models.types import FILE_TYPES
+
+_headers: dict[tuple[str, int, int], GgufHeader] = {}
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that can be run. `name` is the short name with its tag, `full_name` the one in some error texts."""
+
+    name: str
+    full_name: str
+    path: Path
+    digest: str
+    size_bytes: int
+    modified_at: datetime
+    header: GgufHeader
+
+    @property
+    def architecture(self) -> str:
+        return self._text("general.architecture")
+
+    @property
+    def family(self) -> str:
+        return self.architecture
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        return (self.family,) if self.family else ()
+
+    @property
+    def parameter_size(self) -> str:
+        return format_parameter_count(self.header.parameter_count)
+
+    @property
+    def quantization_level(self) -> str:
+        """The kind of most of the weights, "unknown" if the file doesn't say or it has a kind Swell doesn't know."""
+        number = self._integer("general.file_type")
+        return FILE_TYPES[number] if 0 <= number < len(FILE_TYPES) else FILE_TYPES[0]
+
+    @property
+    def context_length(self) -> int:
+        """Tokens the model was trained for; 0 if the file doesn't say."""
+        return self._integer(f"{self.architecture}.context_length")
+
+    @property
+    def embedding_length(self) -> int:
+        return self._integer(f"{self.architecture}.embedding_length")
+
+    @property
+    def vocabulary_tokens(self) -> int:
+        """Size of the vocabulary; 0 if the file doesn't say."""
+        tokens = self.header.metadata.get("tokenizer.ggml.tokens")
+        return tokens.length if isinstance(tokens, GgufArray) else 0
+
+    @property
+    def chat_template(self) -> str | None:
+        return self._text("tokenizer.chat_template") or None
+
+    @property
+    def capabilities(self) -> tuple[str, ...]:
+        """What Swell can do with the model now, which may be less than what the model is made for."""
+        return ("embedding",) if f"{self.architecture}.pooling_type" in self.header.metadata else ("completion",)
+
+    def _text(self, key: str) -> str:
+        value = self.header.metadata.get(key)
+        return value if isinstance(value, str) else ""
+
+    def _integer(self, key: str) -> int:
+        value = self.header.metadata.get(key)
+        return value if isinstance(value, int) else 0
+
+
+def open_model(path: Path, name: str, full_name: str) -> Model:
+    """The model in the file at `path`.
+
+    The digest covers the header and the file's size, not the weights: hashing 40 GB takes minutes, while the header
+    holds every name, shape and offset and the whole vocabulary. Headers are kept, by path, time and size.
+    Raises FileNotFoundError if there is no such file and ModelLoadError if it isn't a sound model.
+    """
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise ModelLoadError(str(path), "not a regular file")  # opening a pipe would wait for ever
+    key = (os.path.abspath(path), status.st_mtime_ns, status.st_size)
+    header = _headers.get(key)
+    if header is None:
+        header = read_header(path)
+        for stale in [other for other in _headers if other[0] == key[0]]:
+            _headers.pop(stale, None)
+        _headers[key] = header
+    return Model(
+        name=name,
+        full_name=full_name,
+        path=path,
+        digest=hashlib.sha256(f"{header.header_sha256} {status.st_size}".encode()).hexdigest(),
+        size_bytes=status.st_size,
+        modified_at=datetime.fromtimestamp(status.st_mtime).astimezone(),
+        header=header,
+    )
+
+
+def format_parameter_count(count: int) -> str:
+    """A number of parameters as Ollama shows it: "3.2B", "134.52M", "22K", "7B"."""
+    if count >= 10**9:
+        return f"{_trimmed(count / 10**9, 1)}B"
+    if count >= 10**6:
+        return f"{_trimmed(count / 10**6, 2)}M"
+    return f"{count / 1000:.0f}K" if count >= 1000 else str(count)
+
+
+def _trimmed(number: float, digits: int) -> str:
+    """Fixed digits, none if the number is whole."""
+    return f"{number:.0f}" if number.is_integer() else f"{number:.{digits}f}"

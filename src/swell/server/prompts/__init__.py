@@ -1,0 +1,1 @@
+"""From messages to the text and tokens a model reads."""

@@ -1,0 +1,70 @@
+"""Chat messages as clients send them and as templates want them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from swell.errors import UnsupportedError
+from swell.server.models.model import Model
+
+
+class ToolFunction(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model called. The arguments are an object, never a string with JSON in it."""
+
+    index: int = 0
+    name: str = ""
+    arguments: dict[str, Any] = {}
+
+
+class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
+    """A call in an assistant's message."""
+
+    id: str = ""
+    function: ToolFunction = ToolFunction()
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """One message. `images` are base64; `tool_name` and `tool_call_id` belong to the role "tool"."""
+
+    role: str = ""
+    content: str = ""
+    thinking: str = ""
+    images: list[str] = []
+    tool_calls: list[ToolCall] = []
+    tool_name: str = ""
+    tool_call_id: str = ""
+
+    def for_template(self) -> dict[str, object]:
+        """The message under the names that chat templates use; what is empty is left out, except the content."""
+        fields: dict[str, object] = {"role": self.role.lower(), "content": self.content}
+        if self.tool_calls:
+            fields["tool_calls"] = [
+                {
+                    **({"id": call.id} if call.id else {}),
+                    "type": "function",
+                    "function": {"name": call.function.name, "arguments": call.function.arguments},
+                }
+                for call in self.tool_calls
+            ]
+        if self.tool_name:
+            fields["name"] = self.tool_name
+        if self.tool_call_id:
+            fields["tool_call_id"] = self.tool_call_id
+        return fields
+
+    @property
+    def is_system(self) -> bool:
+        return self.role.lower() == "system"
+
+
+def refuse_images(model: Model, images: Sequence[str]) -> None:
+    """Raises UnsupportedError if there are any and the model can't see."""
+    if images and "vision" not in model.capabilities:
+        raise UnsupportedError(model.full_name, "vision")
+
+
+def prompt_messages(prompt: str, system: str) -> list[Message]:
+    """A prompt of /api/generate as a conversation of one turn."""
+    first = [Message(role="system", content=system)] if system else []
+    return [*first, Message(role="user", content=prompt)]

@@ -1,0 +1,80 @@
+"""Chat templates: the Jinja text inside a GGUF, rendered in a sandbox."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, NoReturn
+
+import jinja2
+from jinja2.ext import loopcontrols
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from swell.errors import InvalidRequestError
+
+
+def render(
+    template: str | None,
+    messages: Sequence[Mapping[str, object]],
+    *,
+    bos_token: str,
+    eos_token: str,
+    enable_thinking: bool | None = None,
+) -> str:
+    """The prompt for the model's next turn. Without a template, the messages' contents, a blank line between them.
+
+    `enable_thinking` is only defined for the template when it is given. Raises InvalidRequestError if the template
+    fails, which some do on purpose, for example when roles don't alternate.
+    """
+    if template is None:
+        return "\n\n".join(content for message in messages if (content := str(message.get("content") or "")))
+    extras = {} if enable_thinking is None else {"enable_thinking": enable_thinking}
+    try:
+        return _compile(template).render(
+            messages=messages,
+            add_generation_prompt=True,
+            bos_token=bos_token,
+            eos_token=eos_token,
+            tools=None,
+            **extras,
+        )
+    except Exception as error:  # a template is a foreign program: any error in it is one of this request
+        raise InvalidRequestError(f"the model's chat template refused the request: {error}") from error
+
+
+class _TemplateRefusalError(jinja2.TemplateError):
+    """A template called `raise_exception`."""
+
+
+@lru_cache(maxsize=64)
+def _compile(template: str) -> jinja2.Template:
+    return _environment().from_string(template)
+
+
+@lru_cache(maxsize=1)
+def _environment() -> ImmutableSandboxedEnvironment:
+    """The environment chat templates are written for: that of the transformers library."""
+    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
+    environment.filters["tojson"] = _to_json
+    environment.globals["raise_exception"] = _refuse
+    environment.globals["strftime_now"] = _now
+    return environment
+
+
+def _to_json(
+    value: Any,
+    ensure_ascii: bool = False,
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
+    """Jinja's own filter escapes HTML and sorts keys; models were trained on plain JSON."""
+    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
+
+
+def _refuse(reason: object) -> NoReturn:
+    raise _TemplateRefusalError(str(reason))
+
+
+def _now(form: str) -> str:
+    return datetime.now().astimezone().strftime(form)

@@ -1,0 +1,96 @@
+"""A real Swell server in a process of its own, for tests through its HTTP API."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+MODEL = "smollm2:135m"
+PATIENCE_S = 60.0
+
+
+class Server:
+    """One server process, reached through `http`."""
+
+    def __init__(self, process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+        self.process = process
+        self.url = url
+        self.log = log
+        self.http = httpx.Client(base_url=url, timeout=PATIENCE_S * 4, trust_env=False)
+
+    def ask(self, path: str, **body: Any) -> dict[str, Any]:
+        """POST a request that must succeed, without streaming unless asked."""
+        response = self.http.post(path, json={"model": MODEL, "stream": False, **body})
+        assert response.status_code == 200, response.text
+        answer: dict[str, Any] = response.json()
+        return answer
+
+    def generate(self, prompt: str, *, predict: int = 16, **body: Any) -> dict[str, Any]:
+        """A greedy completion of a raw prompt."""
+        options = {"temperature": 0, "num_predict": predict, **body.pop("options", {})}
+        return self.ask("/api/generate", prompt=prompt, raw=True, options=options, **body)
+
+    def loaded(self) -> dict[str, Any]:
+        """The only row of `ps`."""
+        (row,) = self.http.get("/api/ps").json()["models"]
+        return dict(row)
+
+    def runners(self) -> list[psutil.Process]:
+        """The runner processes that are alive."""
+        children = psutil.Process(self.process.pid).children()
+        return [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
+
+    def runner(self) -> psutil.Process:
+        (process,) = self.runners()
+        return process
+
+    def stop(self) -> None:
+        """End the server as its user would, and check that it ended well and left nothing behind."""
+        runners = self.runners()
+        self.process.send_signal(signal.SIGTERM)
+        exit_code = self.process.wait(PATIENCE_S)
+        assert exit_code in (0, -signal.SIGTERM), self.log.read_text()
+        assert all(not runner.is_running() for runner in runners)
+
+
+@contextlib.contextmanager
+def running(log: Path, environment: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """A server on a free port of loopback, with settings from `environment` only."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("OLLAMA_", "SWELL_"))}
+    with socket.create_server(("127.0.0.1", 0)) as listener, log.open("wb") as output:
+        port = listener.getsockname()[1]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "swell", "serve", "--listen-fd", str(listener.fileno())],
+            env={**inherited, "OLLAMA_HOST": f"127.0.0.1:{port}", **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            pass_fds=(listener.fileno(),),
+        )
+    server = Server(process, f"http://127.0.0.1:{port}", log)
+    try:
+        yield server
+        if process.poll() is None:
+            server.stop()
+    finally:
+        server.http.close()
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def wait_until(condition: Callable[[], bool], what: str, patience_s: float = PATIENCE_S) -> None:
+    """Poll `condition`; fails when it isn't met in time."""
+    deadline = time.monotonic() + patience_s
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {patience_s:g} s: {what}"
+        time.sleep(0.02)

@@ -1,0 +1,239 @@
+"""Tiny GGUF files, and a scripted scheduler for what is only about HTTP: checks, their order, and the wire format.
+
+That the real scheduler and runner do what the scripted ones do is tested elsewhere, with a real model.
+"""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+import gguf
+import httpx
+import hypothesis
+import pytest
+
+from swell.kv.kind import StoreKind
+from swell.protocol.messages import Emitted, Finished, FinishReason, Loaded, Prefilled
+from swell.sampling import Sampling
+from swell.server.app import create_app
+from swell.server.models.catalog import Catalog, Model
+from swell.server.models.model import open_model
+from swell.server.models.names import ModelName, parse_name
+from swell.server.runner import Event
+from swell.server.scheduler import LoadedModel, Scheduler
+from swell.settings import Settings
+
+# A busy machine makes an example take longer than Hypothesis allows by default.
+hypothesis.settings.register_profile("no deadline", deadline=None)
+hypothesis.settings.load_profile("no deadline")
+
+TEMPLATE = (
+    "{{ bos_token }}{% for message in messages %}<{{ message.role }}>{{ message.content }}{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+BOS, BOS_TOKEN = "<s>", 1
+VOCABULARY_TOKENS = 300
+HANG = object()
+"""In a script: wait until the generation is cancelled."""
+
+FACTS = Loaded(
+    context_max=1000,
+    slots=1,
+    store=StoreKind.EAGER,
+    store_reason="scripted",
+    add_bos=True,
+    add_eos=False,
+    bos_text=BOS,
+    eos_text="</s>",
+)
+
+
+def write_gguf(path: Path, *, embeds: bool = False, template: str | None = TEMPLATE) -> Path:
+    """A GGUF with a header like a real model's and one tensor."""
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_name("Tiny")
+    writer.add_context_length(2048)
+    writer.add_embedding_length(4)
+    writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q4_1)
+    writer.add_bool("test.bool", True)
+    writer.add_float64("test.float", 0.5)
+    writer.add_array("test.numbers", [1, -2, 3])
+    writer.add_token_list([f"token{number}" for number in range(VOCABULARY_TOKENS)])
+    if embeds:
+        writer.add_pooling_type(gguf.PoolingType.MEAN)
+    if template is not None:
+        writer.add_chat_template(template)
+    writer.add_tensor_info("w.weight", [4, 300], "float32", 4800, gguf.GGMLQuantizationType.F32)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_ti_data_to_file()
+    writer.close()
+    with path.open("ab") as file:
+        file.write(bytes(4800 + 32))
+    return path
+
+
+class ScriptedRunner:
+    """Tokens are characters; BOS is token 1. `script` is what each generation answers, step by step."""
+
+    def __init__(self) -> None:
+        self.facts = FACTS
+        self.script: list[object] = ["Hel", "lo"]
+        self.reason = FinishReason.STOP
+        self.prompts: list[list[int]] = []
+        self.windows: list[int] = []
+        self.waiting = asyncio.Event()
+        self.cancelled = asyncio.Event()
+
+    async def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
+        assert parse_special
+        return [BOS_TOKEN] * (add_special and self.facts.add_bos) + [ord(letter) for letter in text]
+
+    async def generate(
+        self, prompt: list[int], *, window_tokens: int, limit_tokens: int, sampling: Sampling
+    ) -> AsyncIterator[list[Event]]:
+        self.prompts.append(prompt)
+        self.windows.append(window_tokens)
+        prefilled = False
+        try:
+            for step in self.script:
+                if isinstance(step, Exception):
+                    raise step
+                if step is HANG:
+                    self.waiting.set()
+                    await asyncio.Event().wait()
+                first: list[Event] = [] if prefilled else [Prefilled(1, len(prompt), 0, 5)]
+                prefilled = True
+                yield [*first, Emitted(1, 7, str(step).encode())]
+            yield [Finished(1, self.reason, 6)]
+        except (asyncio.CancelledError, GeneratorExit):
+            self.cancelled.set()
+            raise
+
+
+class ScriptedScheduler:
+    """Hands out one scripted runner and notes what it is asked."""
+
+    def __init__(self) -> None:
+        self.runner = ScriptedRunner()
+        self.calls: list[tuple[object, ...]] = []
+        self.rows: list[LoadedModel] = []
+        self.error: Exception | None = None
+        self.leases = 0
+
+    @contextlib.asynccontextmanager
+    async def lease(self, model: Model, keep_alive_s: float | None = None) -> AsyncIterator[ScriptedRunner]:
+        self.calls.append(("lease", model.name, keep_alive_s))
+        if self.error is not None:
+            raise self.error
+        self.leases += 1
+        try:
+            yield self.runner
+        finally:
+            self.leases -= 1
+
+    async def unload(self, model: Model) -> None:
+        self.calls.append(("unload", model.name))
+
+    async def loaded(self) -> list[LoadedModel]:
+        return self.rows
+
+    async def close(self) -> None:
+        self.calls.append(("close",))
+
+
+@dataclass
+class FileModels:
+    """A source of models: names and files."""
+
+    files: dict[str, Path]
+
+    def names(self) -> list[ModelName]:
+        return [parse_name(name) for name in self.files]
+
+    def find(self, name: ModelName) -> Model | None:
+        path = self.files.get(name.short.lower())
+        return None if path is None else open_model(path, name.short.lower(), name.full.lower())
+
+
+@dataclass
+class Server:
+    """The application over a scripted scheduler, with requests as plain calls."""
+
+    catalog: Catalog
+    scheduler: ScriptedScheduler
+    settings: Settings = field(default_factory=Settings)
+    client: tuple[str, int] = ("127.0.0.1", 5)
+
+    @property
+    def runner(self) -> ScriptedRunner:
+        return self.scheduler.runner
+
+    def app(self) -> Any:
+        return create_app(self.settings, cast(Scheduler, self.scheduler), self.catalog)
+
+    def request(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
+        async def ask() -> httpx.Response:
+            transport = httpx.ASGITransport(self.app(), raise_app_exceptions=False, client=self.client)
+            async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:11434") as client:
+                return await client.request(method, path, **kwargs)
+
+        return asyncio.run(ask())
+
+    def post(self, path: str, **body: Any) -> httpx.Response:
+        return self.request("POST", path, json=body)
+
+    def lines(self, path: str, **body: Any) -> list[dict[str, Any]]:
+        """A streamed answer's lines; the status must be 200."""
+        response = self.post(path, **body)
+        assert response.status_code == 200, response.text
+        assert response.headers["content-type"] == "application/x-ndjson"
+        assert response.text.endswith("\n")
+        return [json.loads(line) for line in response.text.removesuffix("\n").split("\n")]
+
+    def refused(self, path: str, **body: Any) -> tuple[int, str]:
+        """Status and text of an error."""
+        response = self.post(path, **body)
+        assert response.headers["content-type"] == "application/json; charset=utf-8"
+        assert list(response.json()) == ["error"]
+        return response.status_code, response.json()["error"]
+
+    def with_window(self, tokens: int) -> None:
+        self.runner.facts = replace_facts(context_max=tokens)
+
+
+def replace_facts(**changes: Any) -> Loaded:
+    return Loaded(**{name: changes.get(name, getattr(FACTS, name)) for name in FACTS.__struct_fields__})
+
+
+@pytest.fixture
+def tiny_gguf(tmp_path: Path) -> Path:
+    return write_gguf(tmp_path / "tiny.gguf")
+
+
+@pytest.fixture
+def make_gguf(tmp_path: Path) -> Callable[..., Path]:
+    return lambda name="other.gguf", **kwargs: write_gguf(tmp_path / name, **kwargs)
+
+
+@pytest.fixture
+def server(tiny_gguf: Path, tmp_path: Path) -> Server:
+    """Knows the models `tiny:latest` and, for embeddings, `embed:latest`."""
+    files = {"tiny:latest": tiny_gguf, "embed:latest": write_gguf(tmp_path / "embed.gguf", embeds=True)}
+    return Server(Catalog([FileModels(files)]), ScriptedScheduler())
+
+
+@pytest.fixture
+def moment() -> datetime:
+    return datetime(2026, 8, 21, 17, 21, 0, 123456, tzinfo=UTC)
+
+
+@pytest.fixture
+def hang() -> object:
+    """A step of a script that ends only by cancellation."""
+    return HANG

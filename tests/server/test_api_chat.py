@@ -1,0 +1,138 @@
+"""/api/chat: the order of its checks, its prompts and its answers."""
+
+from typing import Any
+
+import pytest
+
+PATH = "/api/chat"
+MODEL = "tiny"
+HI = {"role": "user", "content": "Hi"}
+
+
+def _text(tokens: list[int]) -> str:
+    return "".join("^" if token == 1 else chr(token) for token in tokens)
+
+
+def test_a_stream(server: Any) -> None:
+    first, second, last = server.lines(PATH, model=MODEL, messages=[HI])
+
+    assert list(first) == ["model", "created_at", "message", "done"]
+    assert first["message"] == {"role": "assistant", "content": "Hel"}
+    assert second["message"]["content"] == "lo"
+    assert last["message"] == {"role": "assistant", "content": ""}
+    assert list(last) == [
+        *("model", "created_at", "message", "done", "done_reason"),
+        *(
+            "total_duration",
+            "load_duration",
+            "prompt_eval_count",
+            "prompt_eval_duration",
+            "eval_count",
+            "eval_duration",
+        ),
+    ]
+    assert (last["done"], last["done_reason"], last["prompt_eval_count"]) == (True, "stop", 20)
+
+
+def test_one_object(server: Any) -> None:
+    reply = server.post(PATH, model=MODEL, messages=[HI], stream=False).json()
+
+    assert reply["message"] == {"role": "assistant", "content": "Hello"}
+    assert reply["done"]
+
+
+def test_the_conversation_is_rendered(server: Any) -> None:
+    messages = [{"role": "SYSTEM", "content": "s"}, HI, {"role": "assistant"}, {"role": "tool", "content": "2"}]
+    server.post(PATH, model=MODEL, messages=messages)
+
+    assert _text(server.runner.prompts[0]) == "^<system>s<user>Hi<assistant><tool>2<assistant>"
+
+
+def test_load_and_unload(server: Any) -> None:
+    load = server.post(PATH, model=MODEL).json()
+    unload = server.post(PATH, model=MODEL, messages=[], keep_alive=0, think=True).json()
+
+    assert list(load) == ["model", "created_at", "message", "done", "done_reason"]
+    assert (load["message"], load["done_reason"]) == ({"role": "assistant", "content": ""}, "load")
+    assert unload["done_reason"] == "unload"
+    assert server.scheduler.calls == [("lease", "tiny:latest", None), ("unload", "tiny:latest")]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "text"),
+    [
+        ({"top_logprobs": -1, "model": "nope"}, 400, "top_logprobs must be between 0 and 20"),
+        ({"model": ""}, 400, "model is required"),
+        ({"model": "a b"}, 400, "invalid model name"),
+        ({"model": "Nope"}, 404, "model 'Nope' not found"),
+        ({"think": True, "tools": [{}]}, 400, '"tiny" does not support thinking'),
+        ({"model": "embed"}, 400, '"embed" does not support chat'),
+        ({"tools": [{"type": "function"}]}, 400, "registry.ollama.ai/library/tiny:latest does not support tools"),
+        (
+            {"messages": [HI | {"images": ["aGk="]}]},
+            400,
+            "registry.ollama.ai/library/tiny:latest does not support vision",
+        ),
+        ({"format": "json"}, 400, "swell does not support structured output (format)"),
+        ({"options": {"stop": "x"}}, 500, 'option "stop" must be of type array'),
+    ],
+)
+def test_refusals(server: Any, body: dict[str, object], status: int, text: str) -> None:
+    assert server.refused(PATH, **{"model": MODEL, "messages": [HI], **body}) == (status, text)
+    assert server.scheduler.calls == []
+
+
+def test_a_body_is_required(server: Any) -> None:
+    response = server.request("POST", PATH)
+    assert (response.status_code, response.json()) == (400, {"error": "missing request body"})
+
+    response = server.request("POST", PATH, content=b"null")
+    assert (response.status_code, response.json()) == (400, {"error": "model is required"})
+
+
+def test_any_content_type(server: Any) -> None:
+    for content_type in ("application/x-www-form-urlencoded", "text/plain", "multipart/form-data"):
+        response = server.request(
+            "POST", PATH, content=b'{"model":"tiny","messages":[]}', headers={"content-type": content_type}
+        )
+        assert response.status_code == 200
+
+
+def test_the_oldest_messages_are_dropped(server: Any) -> None:
+    server.with_window(50)
+    messages = [
+        {"role": "system", "content": "s"},
+        {"role": "user", "content": "x" * 40},
+        {"role": "assistant", "content": "y"},
+        HI,
+    ]
+    server.post(PATH, model=MODEL, messages=messages)
+
+    assert _text(server.runner.prompts[0]) == "^<system>s<assistant>y<user>Hi<assistant>"
+
+
+def test_messages_that_may_not_be_dropped_or_do_not_fit_alone(server: Any) -> None:
+    server.with_window(50)
+    for body in ({"messages": [HI, {"role": "user", "content": "x" * 30}], "truncate": False},
+                 {"messages": [HI, {"role": "user", "content": "x" * 50}]},
+                 {"messages": [{"role": "user", "content": "x" * 50}]}):  # fmt: skip
+        status, text = server.refused(PATH, model=MODEL, **body)
+        assert status == 400
+        assert "exceed_context_size_error" in text
+    assert server.scheduler.leases == 0
+
+
+def test_a_model_without_a_template(server: Any, make_gguf: Any) -> None:
+    path = str(make_gguf(template=None))
+
+    server.post(PATH, model=path, messages=[{"role": "system", "content": "Be kind."}, HI])
+    assert _text(server.runner.prompts[0]) == "^Be kind.\n\nHi"
+
+
+def test_a_template_that_refuses(server: Any, make_gguf: Any) -> None:
+    path = str(make_gguf(template="{{ raise_exception('Roles must alternate') }}"))
+
+    assert server.refused(PATH, model=path, messages=[HI]) == (
+        400,
+        "the model's chat template refused the request: Roles must alternate",
+    )

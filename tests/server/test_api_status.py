@@ -1,0 +1,47 @@
+"""Routes, methods and texts that have nothing to do with models."""
+
+from typing import Any
+
+import pytest
+
+from swell import OLLAMA_API_VERSION, __version__
+
+
+def test_the_server_says_that_it_is_there(server: Any) -> None:
+    for method in ("GET", "HEAD"):
+        response = server.request(method, "/")
+        assert response.status_code == 200
+        assert response.headers["content-type"] == "text/plain; charset=utf-8"
+    assert server.request("GET", "/").text == "Ollama is running"
+
+
+def test_version(server: Any) -> None:
+    response = server.request("GET", "/api/version")
+
+    assert response.json() == {"version": OLLAMA_API_VERSION, "swell": __version__}
+    assert response.headers["content-type"] == "application/json; charset=utf-8"
+
+
+@pytest.mark.parametrize("path", ["/", "/api/version", "/api/tags"])
+def test_head_is_answered_where_clients_use_it(server: Any, path: str) -> None:
+    assert server.request("HEAD", path).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/api/show"), ("HEAD", "/api/ps"), ("GET", "/api/chat"), ("POST", "/api/tags")]
+)
+def test_wrong_methods(server: Any, method: str, path: str) -> None:
+    response = server.request(method, path)
+
+    assert response.status_code == 405
+    assert response.headers["content-type"].startswith("text/plain")
+    if method != "HEAD":
+        assert response.text == "405 method not allowed"
+
+
+@pytest.mark.parametrize("path", ["/nope", "/api/nope", "/v1/systemone"])
+def test_unknown_paths(server: Any, path: str) -> None:
+    response = server.request("POST", path)
+
+    assert (response.status_code, response.text) == (404, "404 page not found")
+    assert response.headers["content-type"].startswith("text/plain")

@@ -1,0 +1,135 @@
+"""Request bodies."""
+
+import contextlib
+import math
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from swell.errors import InvalidRequestError
+from swell.server.api.bodies import ChatBody, GenerateBody, ShowBody, keep_alive, parse_body, think
+
+
+def test_a_body() -> None:
+    body = parse_body(b'{"model":"m","prompt":"p","stream":false,"options":{"seed":1},"unknown":[1]}', GenerateBody)
+
+    assert (body.model, body.prompt, body.stream, body.options) == ("m", "p", False, {"seed": 1})
+
+
+@pytest.mark.parametrize("data", [b"", b" \n"])
+def test_no_body(data: bytes) -> None:
+    with pytest.raises(InvalidRequestError, match=r"^missing request body$"):
+        parse_body(data, GenerateBody)
+
+
+def test_null_is_all_defaults() -> None:
+    assert parse_body(b"null", ChatBody) == ChatBody()
+
+
+def test_null_fields_are_absent() -> None:
+    body = parse_body(b'{"stream":null,"truncate":null,"shift":null,"think":null,"prompt":null}', GenerateBody)
+
+    assert body == GenerateBody()
+    assert body.stream
+
+
+def test_keys_match_in_any_case() -> None:
+    body = parse_body(
+        b'{"MODEL":"m","Messages":[{"Role":"user","CONTENT":"Hi","Tool_Calls":[{"Function":{"NAME":"f"}}]}],'
+        b'"Options":{"Seed":1},"_DEBUG_render_only":true}',
+        ChatBody,
+    )
+
+    assert body.model == "m"
+    assert body.messages[0].content == "Hi"
+    assert body.messages[0].tool_calls[0].function.name == "f"
+    assert body.options == {"Seed": 1}
+    assert body.debug_render_only
+
+
+def test_a_key_in_the_right_case_is_preferred() -> None:
+    for data in (b'{"Model":"a","model":"b"}', b'{"model":"b","Model":"a"}'):
+        assert parse_body(data, ShowBody).model == "b"
+
+
+@pytest.mark.parametrize("tail", [b"garbage", b'{"model":"x"}', b"\n\n", b"}"])
+def test_only_the_first_value_is_read(tail: bytes) -> None:
+    assert parse_body(b' \t{"model":"m"}' + tail, ShowBody).model == "m"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"{",
+        b"nonsense",
+        b"[]",
+        b'"text"',
+        b"1",
+        b'{"model":1}',
+        b'{"stream":"yes"}',
+        b'{"options":[]}',
+        b'{"context":["a"]}',
+        b'{"prompt":"\xff"}',
+        b'{"prompt":"\\ud800"}',
+        b'{"top_logprobs":1.5}',
+        b'{"top_logprobs":NaN}',
+        b'{"options":{"seed":NaN}}x',
+        b"[" * 100_000,
+        b'{"options":' * 100_000,
+    ],
+)
+def test_malformed_bodies(data: bytes) -> None:
+    with pytest.raises(InvalidRequestError):
+        parse_body(data, GenerateBody)
+
+
+@pytest.mark.parametrize(
+    "message", [{"content": [{"type": "text"}]}, {"tool_calls": [{"function": {"arguments": "{}"}}]}, {"role": 1}]
+)
+def test_malformed_messages(message: dict[str, object]) -> None:
+    with pytest.raises(InvalidRequestError, match="Expected"):
+        parse_body(msgspec.json.encode({"messages": [message]}), ChatBody)
+
+
+def test_null_content() -> None:
+    assert parse_body(b'{"messages":[{"role":"assistant","content":null}]}', ChatBody).messages[0].content == ""
+
+
+@given(st.binary())
+def test_any_bytes_are_read_or_refused(data: bytes) -> None:
+    with contextlib.suppress(InvalidRequestError):
+        parse_body(data, GenerateBody)
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"), [(None, None), (5, 5.0), (0.5, 0.5), (0, 0.0), (-1, math.inf), ("5m", 300.0), ("0", 0.0)]
+)
+def test_keep_alive(value: object, seconds: float | None) -> None:
+    assert keep_alive(value) == seconds
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("10", 'time: missing unit in duration "10"'),
+        ("", 'time: invalid duration ""'),
+        (True, "keep_alive must be"),
+        ([], "keep_alive must be"),
+        (10**400, "int too large"),
+    ],
+)
+def test_malformed_keep_alive(value: object, text: str) -> None:
+    with pytest.raises(InvalidRequestError, match=text):
+        keep_alive(value)
+
+
+def test_think() -> None:
+    assert [think(value) for value in (None, True, False, "high", "max")] == [None, True, False, "high", "max"]
+    with pytest.raises(InvalidRequestError) as caught:
+        think("x")
+    assert str(caught.value) == 'invalid think value: "x" (must be "high", "medium", "low", "max", true, or false)'
+    with pytest.raises(InvalidRequestError) as caught:
+        think(1)
+    assert str(caught.value) == 'think must be a boolean or string ("high", "medium", "low", "max", true, or false)'

@@ -1,6 +1,6 @@
 """Write `src/swell/kv/probe.gguf`: one random layer without a vocabulary, for the Reserved store's self-check.
 
-    python scripts/make_probe_model.py
+python scripts/make_probe_model.py
 """
 
 from pathlib import Path

@@ -4,10 +4,15 @@ import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from swell.llama import logs
 from swell.llama.model import Model
+
+# A busy machine makes an example take longer than Hypothesis allows by default.
+hypothesis.settings.register_profile("no deadline", deadline=None)
+hypothesis.settings.load_profile("no deadline")
 
 
 @pytest.fixture(scope="session")

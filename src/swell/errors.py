@@ -20,6 +20,7 @@ SwellError
 └── RequestError               the client must change something
     ├── InvalidRequestError    the request makes no sense
     ├── InvalidOptionError     an option has the wrong type
+    ├── InvalidFormatError     `format` is neither "json" nor a schema
     ├── ModelNotFoundError     no such model
     ├── UnsupportedError       the model, or Swell, can't do what is asked
     └── PromptTooLongError     the prompt doesn't fit the window
@@ -231,6 +232,14 @@ class InvalidOptionError(RequestError):
 
     def __str__(self) -> str:
         return f'option "{self.name}" must be of type {self.expected}'
+
+
+@_error
+class InvalidFormatError(RequestError):
+    format: str
+
+    def __str__(self) -> str:
+        return f'invalid format: "{self.format}"; expected "json" or a valid JSON Schema object'
 
 
 @_error

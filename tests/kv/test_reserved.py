@@ -149,7 +149,7 @@ print(chosen.store.kind.value, chosen.reason)
 
 def test_a_changed_layout_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     fields = list(layout.Buffer._fields_)
-    swapped = type("Buffer", (layout.Buffer.__base__,), {"_fields_": [fields[1], fields[0], *fields[2:]]})
+    swapped = type("Buffer", (ctypes.Structure,), {"_fields_": [fields[1], fields[0], *fields[2:]]})
     monkeypatch.setattr(layout, "Buffer", swapped)
     with pytest.raises(KvLayoutError):
         layout.check()

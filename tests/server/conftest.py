@@ -14,7 +14,6 @@ from typing import Any, cast
 
 import gguf
 import httpx
-import hypothesis
 import pytest
 
 from swell.kv.kind import StoreKind
@@ -27,10 +26,6 @@ from swell.server.models.names import ModelName, parse_name
 from swell.server.runner import Event
 from swell.server.scheduler import LoadedModel, Scheduler
 from swell.settings import Settings
-
-# A busy machine makes an example take longer than Hypothesis allows by default.
-hypothesis.settings.register_profile("no deadline", deadline=None)
-hypothesis.settings.load_profile("no deadline")
 
 TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}<{{ message.role }}>{{ message.content }}{% endfor %}"

@@ -141,7 +141,7 @@ _NEXT_PROBLEM = {"raw": True, "system": "s", "think": True, "suffix": "s", "opti
         ({"template": "x"}, 400, "Go templates in requests (template) are not supported in this version"),
         ({"format": "json"}, 400, "swell does not support structured output (format)"),
         ({"format": {"type": "object"}}, 400, "swell does not support structured output (format)"),
-        ({"format": "xml"}, 400, 'invalid format: "xml"; expected "json" or a valid JSON Schema object'),
+        ({"format": "xml"}, 500, 'invalid format: "xml"; expected "json" or a valid JSON Schema object'),
         ({"logprobs": True}, 400, "swell does not support log probabilities (logprobs)"),
         ({"top_logprobs": 1}, 400, "swell does not support log probabilities (logprobs)"),
         ({"_debug_render_only": True}, 400, "swell does not support rendering only (_debug_render_only)"),

@@ -56,7 +56,7 @@ def test_ps(server: Any, moment: datetime) -> None:
     server.scheduler.rows = [row, dataclasses.replace(row, stats=None)]
 
     full, bare = server.request("GET", "/api/ps").json()["models"]
-    assert full["size"] == stats.weights_bytes + stats.kv_resident_bytes
+    assert full["size"] == stats.resident_bytes
     assert datetime.fromisoformat(full["expires_at"]) == moment
     assert (full["size_vram"], full["context_length"], full["details"]) == (0, 1000, DETAILS)
     assert (full["context_used"], full["context_active"]) == (stats.context_used, stats.context_active)

@@ -42,7 +42,7 @@ class Load(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     dynamic: bool = True
     initial_tokens: int = 2048
     grow_tokens: int = 1024
-    batch_tokens: int = 512
+    batch_tokens: int = 256  # as fast as 512 on a CPU (192 and 180 tok/s read), at half the compute memory
 
 
 class Generate(msgspec.Struct, frozen=True, tag=True, kw_only=True):

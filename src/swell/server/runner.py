@@ -181,11 +181,12 @@ class Runner:
     def _fail_all(self, error: SwellError) -> None:
         for stream in self._streams.values():
             stream.fail(error)
-        for answer in [*self._answers.values(), self._loaded]:
+        for answer in self._answers.values():
             if not answer.done():
                 answer.set_exception(error)
-        if not self._loaded.cancelled():
-            self._loaded.exception()  # seen, also when nobody waits for it any more
+        if not self._loaded.done():
+            self._loaded.set_exception(error)
+            self._loaded.exception()  # counts as seen, also when nobody waits for it any more
 
     async def _exit_code(self) -> int | None:
         """Exit code of the process whose connection has ended; one that lingers is killed."""

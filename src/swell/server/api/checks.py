@@ -4,7 +4,7 @@ import asyncio
 
 from starlette.requests import Request
 
-from swell.errors import InvalidRequestError, UnsupportedError
+from swell.errors import InvalidFormatError, InvalidRequestError, UnsupportedError
 from swell.server.api.bodies import Common
 from swell.server.api.services import is_local_client, services
 from swell.server.models.model import Model
@@ -40,9 +40,7 @@ def check_features(body: Common) -> None:
     if isinstance(body.format, dict) or body.format == "json":
         raise UnsupportedError("swell", "structured output (format)")
     if body.format not in (None, ""):
-        raise InvalidRequestError(
-            f'invalid format: "{body.format}"; expected "json" or a valid JSON Schema object'  # Ollama's wording
-        )
+        raise InvalidFormatError(str(body.format))
     if body.logprobs or body.top_logprobs:
         raise UnsupportedError("swell", "log probabilities (logprobs)")
     if body.debug_render_only:

@@ -7,7 +7,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ExceptionHandler
 
-from swell.errors import InvalidOptionError, ModelNotFoundError, RequestError, SwellError
+from swell.errors import InvalidFormatError, InvalidOptionError, ModelNotFoundError, RequestError, SwellError
 from swell.server.api.responses import ErrorReply, json_response
 
 log = logging.getLogger(__name__)
@@ -15,6 +15,7 @@ log = logging.getLogger(__name__)
 _STATUS: dict[type[Exception], int] = {
     ModelNotFoundError: 404,
     InvalidOptionError: 500,  # Ollama's choice, kept for its clients
+    InvalidFormatError: 500,  # likewise
     RequestError: 400,
     ClientDisconnect: 499,  # nobody reads it; nginx's number for this, as Ollama uses it
     Exception: 500,

@@ -94,12 +94,12 @@ def _tag(model: Model) -> dict[str, Any]:
 
 
 def _row(loaded: LoadedModel) -> dict[str, Any]:
-    """A loaded model. While its runner doesn't answer, the file's size stands for the memory in use."""
+    """A loaded model; `size` is what the kernel counts for its runner, or the file's size while that doesn't answer."""
     model, stats = loaded.model, loaded.stats
     row = {
         "name": model.name,
         "model": model.name,
-        "size": model.size_bytes if stats is None else stats.weights_bytes + stats.kv_resident_bytes,
+        "size": model.size_bytes if stats is None else stats.resident_bytes,
         "digest": model.digest,
         "details": _details(model),
         "expires_at": local_time(loaded.expires_at),

@@ -1,0 +1,81 @@
+"""The command line, from the shell's side of it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+from tests.e2e.server import MODEL, Server
+
+
+def swell(*arguments: str, host: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("OLLAMA_")}
+    return subprocess.run(
+        [sys.executable, "-m", "swell", *arguments],
+        env={**environment, "OLLAMA_HOST": host},
+        input=stdin if stdin is not None else "",
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.fixture
+def nowhere() -> str:
+    """An address where no server is."""
+    return "127.0.0.1:9"
+
+
+def test_run_answers_and_shows_its_timings(server: Server) -> None:
+    run = swell("run", MODEL, "Say hello.", "--verbose", host=server.url)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.strip()
+    assert "eval rate:" in run.stderr
+
+
+def test_run_reads_a_pipe_before_its_words(server: Server) -> None:
+    run = swell("run", MODEL, "Summarise.", host=server.url, stdin="The lighthouse is red.")
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.strip()
+
+
+def test_run_starts_a_server_of_its_own_and_leaves_nothing(nowhere: str, model_path: Path) -> None:
+    before = {process.pid for process in psutil.process_iter()}
+    run = swell("run", str(model_path), "Say hello.", host=nowhere)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.strip()
+    assert run.stderr == ""
+    left = [process for process in psutil.process_iter(["cmdline"]) if process.pid not in before]
+    assert not [process for process in left if "swell" in " ".join(process.info["cmdline"] or [])]
+
+
+def test_ps_shows_what_is_allocated(server: Server) -> None:
+    server.generate("Hello", predict=1)
+    plain, verbose = swell("ps", host=server.url).stdout, swell("ps", "-v", host=server.url).stdout
+    assert plain.split("\n")[0].split() == ["NAME", "ID", "SIZE", "PROCESSOR", "CONTEXT", "UNTIL"]
+    header = ["NAME", "ID", "SIZE", "PROCESSOR", "CONTEXT", "ACTIVE", "UNTIL", "VRAM", "RAM"]
+    assert verbose.split("\n")[0].split() == header
+    assert "/8192" in plain
+    assert "100% CPU" in plain
+
+
+def test_list_show_and_stop(server: Server) -> None:
+    assert MODEL in swell("list", host=server.url).stdout
+    assert "architecture" in swell("show", MODEL, host=server.url).stdout
+    assert swell("stop", MODEL, host=server.url).returncode == 0
+    stopped = swell("stop", "nonesuch", host=server.url)
+    assert (stopped.returncode, stopped.stderr) == (1, 'Error: couldn\'t find model "nonesuch" to stop\n')
+
+
+def test_errors_are_one_line(server: Server, nowhere: str) -> None:
+    unknown = swell("run", "nonesuch", "hi", host=server.url)
+    assert (unknown.returncode, unknown.stderr) == (1, "Error: 404 Not Found: model 'nonesuch' not found\n")
+    alone = swell("list", host=nowhere)
+    assert alone.returncode == 1
+    assert "run 'swell serve'" in alone.stderr
+
+
+def test_version() -> None:
+    assert "swell version is" in swell("--version", host="127.0.0.1:9").stdout

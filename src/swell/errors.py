@@ -31,7 +31,9 @@ Errors are dataclasses: what they carry is data, and `__str__` is only its wordi
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeVar, dataclass_transform
+
+E = TypeVar("E", bound="SwellError")
 
 
 class ErrorData(NamedTuple):
@@ -54,8 +56,9 @@ class SwellError(Exception):
         return from_data, to_data(self)
 
 
-def _error(cls: type) -> Any:
-    """Make `cls` a keyword-friendly dataclass that still hashes and compares by identity, as exceptions must."""
+@dataclass_transform(eq_default=False)
+def _error(cls: type[E]) -> type[E]:
+    """Make `cls` a dataclass that still hashes and compares by identity, as exceptions must."""
     return dataclasses.dataclass(eq=False, repr=False)(cls)
 
 

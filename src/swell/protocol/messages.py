@@ -114,7 +114,7 @@ class Emitted(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Prefilled(msgspec.Struct, frozen=True, array_like=True):
-    """The prompt of generation `id` is read; its first token comes with this. `prompt_tokens` counts cached ones too."""
+    """The prompt of generation `id` is read; sent with its first token. `prompt_tokens` counts cached ones too."""
 
     id: int
     prompt_tokens: int

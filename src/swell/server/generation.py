@@ -1,6 +1,7 @@
 """One generation as the API sees it: text pieces, then how it ended."""
 
 import dataclasses
+import logging
 import random
 import time
 from collections.abc import AsyncGenerator
@@ -11,6 +12,8 @@ from swell.server.options import Options
 from swell.server.runner import Event, Runner
 from swell.server.text import TextStream
 from swell.settings import Settings
+
+log = logging.getLogger(__name__)
 
 MIN_WINDOW_TOKENS = 4
 """A smaller `num_ctx` is raised to this, as Ollama does."""
@@ -40,6 +43,8 @@ class Done:
 def window_tokens(options: Options, facts: Loaded, settings: Settings) -> int:
     """The ceiling of a request: its `num_ctx`, else the setting, else all the model was trained for; never more."""
     wanted = options.num_ctx if options.num_ctx is not None else settings.context_length or facts.context_max
+    if wanted > facts.context_max:
+        log.warning("a window of %d tokens was asked for; the model has %d", wanted, facts.context_max)
     return min(max(wanted, MIN_WINDOW_TOKENS), facts.context_max)
 
 

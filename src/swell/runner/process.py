@@ -1,0 +1,22 @@
+"""A runner's process: tied to its server, its library checked, then handed to the event loop."""
+
+import asyncio
+import logging
+import socket
+import sys
+from typing import NoReturn
+
+from swell.kv.selfcheck import reserved_refusal
+from swell.llama import logs
+from swell.runner.lifeline import die_with_parent
+from swell.runner.service import Service
+
+
+def main() -> NoReturn:
+    """Run on the connected Unix socket and for the server process that the command line names by number."""
+    descriptor, parent = (int(argument) for argument in sys.argv[1:])
+    die_with_parent(parent)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logs.route()
+    refusal = reserved_refusal()  # forks, so before there are threads
+    asyncio.run(Service(socket.socket(fileno=descriptor), refusal).run())

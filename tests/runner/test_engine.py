@@ -1,0 +1,198 @@
+"""The engine on the real model, without a process around it."""
+
+from collections.abc import Iterator
+
+import pytest
+from tests.counting import PROMPT, expected
+
+from swell.errors import DecodeError, KvGrowError, from_data
+from swell.kv.policy import GrowthPolicy
+from swell.kv.reserved import ReservedStore
+from swell.llama.batch import Batch
+from swell.llama.context import Context, ContextShape
+from swell.llama.model import Model
+from swell.protocol.messages import Cancel, FinishReason, Generate, Step
+from swell.runner.engine import Engine
+from swell.runner.slots import Slot, SlotState, choose_slot
+from swell.sampling import Sampling
+
+SHAPE = ContextShape(cells=1024, slots=3, batch_tokens=64, threads=2)
+POLICY = GrowthPolicy(initial_cells=64, block_cells=32, max_cells=1024)
+GREEDY = Sampling(seed=0, temperature=0)
+
+
+class Harness:
+    """An engine, stepped by hand, and what it delivered."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.store = ReservedStore(model, SHAPE, POLICY)
+        self.steps: list[Step] = []
+        self.engine = Engine(self.store, model.vocabulary, SHAPE.batch_tokens, self.steps.append)
+
+    def submit(self, request_id: int, prompt: str = PROMPT, *, limit: int = 40, window: int = 1024) -> list[int]:
+        tokens = self.model.vocabulary.tokenize(prompt, add_special=True, parse_special=False)
+        self.engine.submit(
+            Generate(id=request_id, prompt=tokens, window_tokens=window, limit_tokens=limit, sampling=GREEDY)
+        )
+        return tokens
+
+    def step(self, count: int = 1) -> None:
+        for _ in range(count):
+            if self.is_busy or not self.engine._inbox.empty():
+                self.engine._take_work()
+            self.engine.step()
+
+    def run(self) -> None:
+        self.step()
+        for _ in range(2000):
+            if not self.is_busy:
+                return
+            self.step()
+        raise AssertionError("the engine does not come to an end")
+
+    @property
+    def is_busy(self) -> bool:
+        return bool(self.engine._waiting) or any(slot.generation for slot in self.engine.slots)
+
+    def text(self, request_id: int) -> str:
+        pieces = [event.piece for step in self.steps for event in step.emitted if event.id == request_id]
+        return b"".join(pieces).decode()
+
+    def reasons(self) -> dict[int, FinishReason]:
+        return {event.id: event.reason for step in self.steps for event in step.finished}
+
+
+@pytest.fixture
+def harness(model: Model) -> Iterator[Harness]:
+    made = Harness(model)
+    yield made
+    made.store.close()
+
+
+def test_carries_a_prompt_on_to_its_limit(harness: Harness) -> None:
+    tokens = harness.submit(1, limit=50)
+    harness.run()
+    assert harness.text(1) == expected(40, len(harness.text(1)))
+    assert sum(len(step.emitted) for step in harness.steps) == 50
+    assert harness.reasons() == {1: FinishReason.LENGTH}
+    (prefilled,) = [event for step in harness.steps for event in step.prefilled]
+    assert (prefilled.prompt_tokens, prefilled.cached_tokens) == (len(tokens), 0)
+
+
+def test_more_requests_than_slots_are_all_answered_and_batched(harness: Harness) -> None:
+    for request_id in range(7):
+        harness.submit(request_id, limit=20 + request_id)
+    harness.run()
+    assert len(harness.reasons()) == 7
+    for request_id in range(7):
+        text = harness.text(request_id)
+        assert text == expected(40, len(text))
+    assert max(len(step.emitted) for step in harness.steps) == 3
+
+
+def test_the_prefix_of_the_last_request_is_reused(harness: Harness) -> None:
+    tokens = harness.submit(1, limit=10)
+    harness.run()
+    harness.submit(2, limit=10)
+    harness.submit(3, PROMPT + harness.text(1), limit=10)
+    harness.run()
+    cached = {event.id: event.cached_tokens for step in harness.steps for event in step.prefilled}
+    assert cached[1] == 0
+    assert cached[2] == len(tokens) - 1
+    assert harness.text(2) == harness.text(1)
+    assert (harness.text(1) + harness.text(3)).startswith("40 41 42 43 44 45")
+
+
+def test_nothing_of_another_conversation_is_seen(harness: Harness) -> None:
+    harness.submit(1, limit=30)
+    harness.run()
+    alone = harness.text(1)
+    harness.submit(2, "The password is MARIGOLD. " * 20, limit=5)
+    harness.submit(3, limit=30)
+    harness.run()
+    assert harness.text(3) == alone
+
+
+def test_grants_grow_by_blocks_while_it_generates(harness: Harness) -> None:
+    harness.submit(1, "Once", limit=100)
+    harness.run()
+    slot = next(slot for slot in harness.engine.slots if slot.stored)
+    assert harness.store.granted_cells[slot.index] == 128
+    assert slot.stored <= 128
+
+
+def test_stops_at_the_end_of_the_window(harness: Harness) -> None:
+    tokens = harness.submit(1, limit=1000, window=130)
+    harness.run()
+    assert harness.reasons() == {1: FinishReason.LENGTH}
+    assert sum(len(step.emitted) for step in harness.steps) == 130 - len(tokens)
+
+
+def test_a_cancel_frees_the_slot_in_the_middle_of_a_prompt(harness: Harness) -> None:
+    harness.submit(1, "word " * 600)
+    harness.step(3)
+    (busy,) = [slot for slot in harness.engine.slots if slot.state is SlotState.PREFILL]
+    assert 0 < busy.stored < 600
+    harness.engine.submit(Cancel(1))
+    harness.step()
+    assert busy.state is SlotState.IDLE
+    assert not harness.reasons()
+    harness.submit(2)
+    harness.run()
+    assert harness.text(2).startswith("40 41 42")
+
+
+def test_an_abort_costs_the_others_nothing_but_time(harness: Harness) -> None:
+    for request_id in (1, 2):
+        harness.submit(request_id)
+    harness.step(5)
+    for _ in range(3):
+        harness.store.context.request_abort()
+        harness.step(2)
+    harness.run()
+    for request_id in (1, 2):
+        assert harness.text(request_id) == expected(40, len(harness.text(request_id)))
+
+
+def test_a_refused_growth_fails_only_the_one_that_asked(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(slot: int, cells: int) -> None:
+        raise KvGrowError(64, cells, 1024, 1, 0)
+
+    harness.submit(1, "Hello there", limit=5)
+    harness.step()
+    monkeypatch.setattr(harness.store, "_grow", refuse)
+    harness.submit(2, limit=5)
+    harness.run()
+    (failed,) = [event for step in harness.steps for event in step.failed]
+    assert failed.id == 2
+    assert isinstance(from_data(failed.kind, failed.fields), KvGrowError)
+    assert harness.reasons() == {1: FinishReason.LENGTH}
+
+
+def test_a_failed_batch_fails_those_in_it_and_the_engine_goes_on(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_self: Context, batch: Batch) -> None:
+        raise DecodeError(-3, batch.size)
+
+    harness.submit(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(Context, "decode", fail)
+        harness.step()
+    (failed,) = [event for step in harness.steps for event in step.failed]
+    assert (failed.id, failed.kind) == (1, "DecodeError")
+    harness.submit(2)
+    harness.run()
+    assert harness.text(2).startswith("40 41 42")
+
+
+def test_the_slot_that_shares_most_is_chosen() -> None:
+    def slot(index: int, tokens: list[int], used: int) -> Slot:
+        return Slot(index, list(tokens), len(tokens), last_used_ns=used)
+
+    slots = [slot(0, [1, 2, 3], 5), slot(1, [1, 2, 3, 4, 5], 6), slot(2, [], 7)]
+    assert choose_slot(slots, [1, 2, 3, 4, 9]) is slots[1]
+    assert choose_slot(slots, [9, 9]) is slots[2]
+    assert choose_slot(slots, [1, 2, 3]) is slots[0]
+    assert choose_slot([], [1]) is None

@@ -1,0 +1,68 @@
+import logging
+import math
+from pathlib import Path
+
+import pytest
+
+from swell.settings import TRACE, HostAddress, Settings, parse_host, table
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "url"),
+    [
+        ("127.0.0.1:11434", ("http", "127.0.0.1", 11434), "http://127.0.0.1:11434"),
+        ("example.com", ("http", "example.com", 11434), "http://example.com:11434"),
+        (":8000", ("http", "", 8000), "http://127.0.0.1:8000"),
+        ("0.0.0.0", ("http", "0.0.0.0", 11434), "http://127.0.0.1:11434"),
+        ("[::1]:9000", ("http", "::1", 9000), "http://[::1]:9000"),
+        ("http://example.com", ("http", "example.com", 80), "http://example.com:80"),
+        ("https://example.com/base/", ("https", "example.com", 443, "/base"), "https://example.com:443/base"),
+        ("example.com:notaport", ("http", "example.com", 11434), "http://example.com:11434"),
+        ("example.com:70000", ("http", "example.com", 11434), "http://example.com:11434"),
+    ],
+)
+def test_addresses_take_every_form(text: str, expected: tuple[str, str, int], url: str) -> None:
+    assert parse_host(text) == HostAddress(*expected)
+    assert parse_host(text).url == url
+
+
+def test_values_are_trimmed_and_parsed() -> None:
+    settings = Settings.from_environment(
+        {
+            "OLLAMA_HOST": ' "0.0.0.0:1234" ',
+            "OLLAMA_KEEP_ALIVE": "-1",
+            "OLLAMA_LOAD_TIMEOUT": "0",
+            "OLLAMA_DEBUG": "2",
+            "OLLAMA_KV_CACHE_DYNAMIC": "false",
+            "OLLAMA_KV_CACHE_INIT": "512",
+            "OLLAMA_ORIGINS": "http://a, http://b,",
+        }
+    )
+    assert settings.host == ("http", "0.0.0.0", 1234, "")
+    assert settings.keep_alive_s == settings.load_timeout_s == math.inf
+    assert settings.log_level == TRACE
+    assert settings.kv_dynamic is False
+    assert settings.kv_initial_tokens == 512
+    assert settings.origins == ("http://a", "http://b")
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("300", 300.0), ("1h30m", 5400.0), ("0", 0.0), ("250ms", 0.25)])
+def test_keep_alive_is_seconds_or_a_duration(text: str, seconds: float) -> None:
+    assert Settings.from_environment({"OLLAMA_KEEP_ALIVE": text}).keep_alive_s == seconds
+
+
+@pytest.mark.parametrize(("text", "level"), [("1", logging.DEBUG), ("yes", logging.DEBUG), ("f", logging.INFO)])
+def test_anything_that_is_not_false_is_true(text: str, level: int) -> None:
+    assert Settings.from_environment({"OLLAMA_DEBUG": text}).log_level == level
+
+
+def test_a_bad_value_is_logged_and_ignored(caplog: pytest.LogCaptureFixture) -> None:
+    settings = Settings.from_environment({"OLLAMA_KV_CACHE_GROW": "-5", "OLLAMA_NUM_PARALLEL": "many"})
+    assert settings == Settings()
+    assert "OLLAMA_KV_CACHE_GROW=-5" in caplog.text
+    assert "OLLAMA_NUM_PARALLEL=many" in caplog.text
+
+
+def test_the_page_of_settings_is_up_to_date() -> None:
+    page = Path(__file__).parents[1] / "docs/settings.md"
+    assert page.read_text() == table() + "\n"

@@ -3,18 +3,28 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
-from tests.e2e.server import MODEL, Server
+from tests.e2e.server import MODEL, Server, running
+
+WINDOW = {"OLLAMA_CONTEXT_LENGTH": "96"}
+"""The commands sample, and now and then the little model doesn't know when to stop: a small window ends its answer."""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with running(tmp_path_factory.mktemp("server") / "log", WINDOW) as started:
+        yield started
 
 
 def swell(*arguments: str, host: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("OLLAMA_")}
     return subprocess.run(
         [sys.executable, "-m", "swell", *arguments],
-        env={**environment, "OLLAMA_HOST": host},
+        env={**environment, **WINDOW, "OLLAMA_HOST": host},
         input=stdin if stdin is not None else "",
         capture_output=True,
         text=True,

@@ -11,7 +11,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from swell.cache import CacheType, FlashAttention, StoreKind
 from swell.durations import FOREVER_S, keep_alive_s, parse_duration_s
+from swell.memory.budget import Budget, parse_budget
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +90,23 @@ def parse_list(text: str) -> tuple[str, ...]:
     return tuple(item for item in (part.strip() for part in text.split(",")) if item)
 
 
+def parse_store(text: str) -> StoreKind | None:
+    """A way to hold the cache; None for `auto`. Raises ValueError for anything else."""
+    return None if text == "auto" else StoreKind(text)
+
+
+def parse_flash_attention(text: str) -> FlashAttention:
+    """`auto`, or one of Go's booleans."""
+    if text == "auto":
+        return FlashAttention.AUTO
+    return FlashAttention.ON if parse_bool(text) else FlashAttention.OFF
+
+
+def parse_optional_budget(text: str) -> Budget | None:
+    """Bytes or a percentage of memory; None for no limit."""
+    return parse_budget(text) if text else None
+
+
 def _setting(name: str, parse: Callable[[str], Any], default: str, doc: str) -> Any:
     return dataclasses.field(
         default=parse(default), metadata={"name": name, "parse": parse, "default": default, "doc": doc}
@@ -139,6 +158,49 @@ class Settings:
     kv_grow_tokens: int = _setting(
         "OLLAMA_KV_CACHE_GROW", parse_count, "1024", "Tokens by which a slot's grant grows while it generates."
     )
+
+    kv_idle_shrink_s: float = _setting(
+        "SWELL_KV_IDLE_SHRINK",
+        parse_timeout,
+        "30s",
+        "How long a model may do nothing before it gives back what goes beyond its cached conversations; `0` is never.",
+    )
+    kv_budget: Budget | None = _setting(
+        "SWELL_KV_BUDGET",
+        parse_optional_budget,
+        "",
+        "How much memory the KV caches of all models together may be granted: bytes (`8GB`, `8GiB`) or a part of the "
+        "memory there is (`60%`).",
+    )
+    kv_headroom: Budget = _setting(
+        "SWELL_KV_HEADROOM",
+        parse_budget,
+        "2%",
+        "Memory that no cache may take: bytes or a part of all there is.",
+    )
+    kv_cache_type: CacheType = _setting(
+        "OLLAMA_KV_CACHE_TYPE",
+        CacheType,
+        "f16",
+        "How K and V are stored: `f16`, or `q8_0` and `q4_0` for about half and a quarter of the memory.",
+    )
+    flash_attention: FlashAttention = _setting(
+        "OLLAMA_FLASH_ATTENTION",
+        parse_flash_attention,
+        "auto",
+        "`1` or `0` to fuse attention or not; without it memory follows a conversation less closely.",
+    )
+    kv_store: StoreKind | None = _setting(
+        "SWELL_KV_STORE",
+        parse_store,
+        "auto",
+        "How the cache is held: `reserved`, `copied` or `eager` instead of the best that works. For comparison.",
+    )
+
+    @property
+    def store_kind(self) -> StoreKind | None:
+        """The way to hold the cache that was asked for; None for the best that works."""
+        return self.kv_store if self.kv_dynamic else StoreKind.EAGER
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":

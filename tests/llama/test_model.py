@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from swell.cache import CacheType
 from swell.errors import ModelLoadError
 from swell.llama.model import Model
 
@@ -12,7 +13,7 @@ def test_knows_the_model(model: Model) -> None:
     assert model.trained_tokens == 8192
     assert model.layers == 30
     assert model.window_tokens == 0
-    assert model.kv_cell_bytes == 23_040
+    assert model.kv_cell_bytes(CacheType.F16) == 23_040
     assert model.metadata("general.architecture") == "llama"
     assert model.metadata("no.such.key") is None
 

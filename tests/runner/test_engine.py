@@ -6,14 +6,16 @@ import pytest
 from tests.counting import PROMPT, expected
 
 from swell.errors import DecodeError, KvGrowError, from_data
+from swell.kv.gate import OpenGate
 from swell.kv.policy import GrowthPolicy
 from swell.kv.reserved import ReservedStore
+from swell.kv.store import SlotCells
 from swell.llama.batch import Batch
 from swell.llama.context import Context, ContextShape
 from swell.llama.model import Model
-from swell.protocol.messages import Cancel, FinishReason, Generate, Step
+from swell.protocol.messages import Cancel, FinishReason, Generate, SlotState, Step
 from swell.runner.engine import Engine
-from swell.runner.slots import Slot, SlotState, choose_slot
+from swell.runner.slots import Slot, choose_slot
 from swell.sampling import Sampling
 
 SHAPE = ContextShape(cells=1024, slots=3, batch_tokens=64, threads=2)
@@ -26,7 +28,7 @@ class Harness:
 
     def __init__(self, model: Model) -> None:
         self.model = model
-        self.store = ReservedStore(model, SHAPE, POLICY)
+        self.store = ReservedStore(model, SHAPE, POLICY, OpenGate())
         self.steps: list[Step] = []
         self.engine = Engine(self.store, model.vocabulary, SHAPE.batch_tokens, self.steps.append)
 
@@ -118,7 +120,7 @@ def test_grants_grow_by_blocks_while_it_generates(harness: Harness) -> None:
     harness.submit(1, "Once", limit=100)
     harness.run()
     slot = next(slot for slot in harness.engine.slots if slot.stored)
-    assert harness.store.granted_cells[slot.index] == 128
+    assert slot.cells.granted == 128
     assert slot.stored <= 128
 
 
@@ -189,7 +191,7 @@ def test_a_failed_batch_fails_those_in_it_and_the_engine_goes_on(
 
 def test_the_slot_that_shares_most_is_chosen() -> None:
     def slot(index: int, tokens: list[int], used: int) -> Slot:
-        return Slot(index, list(tokens), len(tokens), last_used_ns=used)
+        return Slot(index, SlotCells(stored=len(tokens)), list(tokens), last_used_ns=used)
 
     slots = [slot(0, [1, 2, 3], 5), slot(1, [1, 2, 3, 4, 5], 6), slot(2, [], 7)]
     assert choose_slot(slots, [1, 2, 3, 4, 9]) is slots[1]

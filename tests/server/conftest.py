@@ -16,7 +16,7 @@ import gguf
 import httpx
 import pytest
 
-from swell.kv.kind import StoreKind
+from swell.cache import StoreKind
 from swell.protocol.messages import Emitted, Finished, FinishReason, Loaded, Prefilled
 from swell.sampling import Sampling
 from swell.server.app import create_app

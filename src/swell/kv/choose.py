@@ -3,8 +3,11 @@
 import dataclasses
 import logging
 
+from swell.cache import StoreKind
 from swell.errors import ContextError, KvLayoutError
+from swell.kv.copied import CopiedStore
 from swell.kv.eager import EagerStore
+from swell.kv.gate import Gate
 from swell.kv.policy import GrowthPolicy
 from swell.kv.reserved import ReservedStore
 from swell.kv.store import KvStore
@@ -22,25 +25,32 @@ class Chosen:
     reason: str
 
 
-def open_store(
-    model: Model,
-    *,
-    elastic: ContextShape,
-    eager: ContextShape,
-    policy: GrowthPolicy,
-    dynamic: bool,
-    reserved_refusal: str | None,
-) -> Chosen:
-    """The best store that works here: Reserved if `dynamic` and nothing speaks against it, else Eager.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What to open. `kind` None is the best that works; `reserved_refusal` is what the self-check said."""
 
-    `reserved_refusal` is the self-check's answer. Raises ContextError when even Eager finds no memory.
+    kind: StoreKind | None
+    elastic: ContextShape
+    eager: ContextShape
+    policy: GrowthPolicy
+    reserved_refusal: str | None
+
+
+def open_store(model: Model, wish: Wish, gate: Gate) -> Chosen:
+    """Reserved where nothing speaks against it, else Copied; Eager if it is asked for.
+
+    Raises ContextError when there is no memory even for the least.
     """
-    if not dynamic:
-        return Chosen(EagerStore(model, eager), "the cache is not dynamic (OLLAMA_KV_CACHE_DYNAMIC=0)")
-    if reserved_refusal is None:
+    if wish.kind is StoreKind.EAGER:
+        return Chosen(EagerStore(model, wish.eager, gate), "the cache is not to be elastic (OLLAMA_KV_CACHE_DYNAMIC=0)")
+    if wish.kind is StoreKind.COPIED:
+        return Chosen(CopiedStore(model, wish.elastic, wish.policy, gate), "it was asked for (SWELL_KV_STORE)")
+    refusal = wish.reserved_refusal
+    if refusal is None:
         try:
-            return Chosen(ReservedStore(model, elastic, policy), "address space is reserved, memory follows the cells")
+            store = ReservedStore(model, wish.elastic, wish.policy, gate)
+            return Chosen(store, "address space is reserved, memory follows the cells")
         except (ContextError, KvLayoutError) as error:
-            reserved_refusal = str(error)
-    log.warning("the KV cache can't be elastic, all of it is allocated now: %s", reserved_refusal)
-    return Chosen(EagerStore(model, eager), reserved_refusal)
+            refusal = str(error)
+    log.warning("address space can't be reserved for the KV cache, it is copied when it grows: %s", refusal)
+    return Chosen(CopiedStore(model, wish.elastic, wish.policy, gate), refusal)

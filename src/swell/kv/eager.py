@@ -1,6 +1,8 @@
 """Eager: all memory at load, as other servers do it (`OLLAMA_KV_CACHE_DYNAMIC=0`), and wherever nothing else works."""
 
-from swell.kv.kind import StoreKind
+from swell.cache import StoreKind
+from swell.errors import ContextError
+from swell.kv.gate import Gate
 from swell.kv.policy import GrowthPolicy
 from swell.kv.store import KvBytes, KvStore
 from swell.llama.context import Context, ContextShape
@@ -10,21 +12,36 @@ from swell.llama.model import Model
 class EagerStore(KvStore):
     kind = StoreKind.EAGER
 
-    def __init__(self, model: Model, shape: ContextShape) -> None:
-        """Raises ContextError when the memory isn't there."""
+    def __init__(self, model: Model, shape: ContextShape, gate: Gate) -> None:
+        """Raises ContextError when the memory isn't there or the budget forbids it."""
         whole = GrowthPolicy(initial_cells=shape.cells, block_cells=shape.cells, max_cells=shape.cells)
-        super().__init__(whole, shape.slots)
+        super().__init__(whole, shape.slots, gate)
+        self._cell_bytes = model.kv_cell_bytes(shape.cache_type)
+        self.grant_initially()
+        if any(state.granted == 0 for state in self.cells):
+            raise ContextError(shape.cells, shape.slots, "the budget or the free memory is less than its cache takes")
         self._context = Context(model, shape)
-        self._total_bytes = model.kv_cell_bytes * self._context.cells * shape.slots
 
     @property
     def context(self) -> Context:
         return self._context
 
-    def _grow(self, slot: int, cells: int) -> None:
-        """Never called: everything is granted from the start."""
-        raise AssertionError(f"an eager cache can't grow (slot {slot} to {cells} cells)")
+    def bytes_of(self, cells: int) -> int:
+        return self._cell_bytes * cells
 
     def measure(self) -> KvBytes:
         # llama.cpp writes zeros over the whole buffer when it creates it, so that all of it is resident
-        return KvBytes(granted=self._total_bytes, resident=self._total_bytes, reserved=self._total_bytes)
+        slots = tuple(self.bytes_of(state.granted) for state in self.cells)
+        return KvBytes(granted=sum(slots), resident=sum(slots), reserved=sum(slots), slots_resident=slots)
+
+    def settle(self, slot: int) -> None:
+        """Nothing is ever given back."""
+
+    def compact(self, needed: object) -> None:
+        """Nothing is ever given back."""
+
+    def _grow(self, slot: int, cells: int) -> None:
+        """Called only before the context is made, which then allocates all there is."""
+
+    def _give_back(self, slot: int) -> None:
+        """Never called."""

@@ -1,4 +1,4 @@
-"""When and how far a slot's grant grows. Pure functions over numbers: no I/O, no llama.cpp."""
+"""When and how far a slot's grant grows and shrinks. Pure functions over numbers: no I/O, no llama.cpp."""
 
 import dataclasses
 
@@ -16,6 +16,21 @@ class GrowthPolicy:
             raise ValueError(f"every number must be positive: {self}")
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Memory:
+    """Memory at one moment: what the system could still give, what of it is promised but not yet written to, and
+    what must stay free."""
+
+    free_bytes: int
+    outstanding_bytes: int
+    headroom_bytes: int
+
+    @property
+    def spare_bytes(self) -> int:
+        """What may still be promised."""
+        return max(0, self.free_bytes - self.outstanding_bytes - self.headroom_bytes)
+
+
 def initial_grant(policy: GrowthPolicy) -> int:
     """Cells granted to each slot when the model is loaded."""
     return min(policy.initial_cells, policy.max_cells)
@@ -30,8 +45,36 @@ def next_grant(granted_cells: int, needed_cells: int, policy: GrowthPolicy) -> i
         raise ValueError(f"{needed_cells} cells are more than the {policy.max_cells} a slot may ever hold")
     if needed_cells <= granted_cells:
         return granted_cells
-    blocks = -(-(needed_cells - granted_cells) // policy.block_cells)
-    return min(granted_cells + blocks * policy.block_cells, policy.max_cells)
+    return min(granted_cells + _in_blocks(needed_cells - granted_cells, policy), policy.max_cells)
+
+
+def settled_grant(granted_cells: int, recent_peak_cells: int, policy: GrowthPolicy) -> int:
+    """The grant after a request: what the largest of the slot's recent requests needs and a block to grow into.
+
+    Never below the initial grant, and lowered only by a block or more: so a request no larger than a recent one never
+    makes a slot grow that was shrunk, and growing and shrinking can't alternate.
+    """
+    kept = max(initial_grant(policy), _in_blocks(recent_peak_cells, policy) + policy.block_cells)
+    return min(granted_cells, kept) if granted_cells - kept >= policy.block_cells else granted_cells
+
+
+def least_grant(granted_cells: int, needed_cells: int, policy: GrowthPolicy) -> int:
+    """The grant when memory is wanted back: the blocks that hold `needed_cells`, none for none."""
+    return min(granted_cells, _in_blocks(needed_cells, policy), policy.max_cells)
+
+
+def next_capacity(capacity_cells: int, needed_cells: int, max_cells: int) -> int:
+    """Cells of the next context when each growth copies everything: at least 8/5 of the last one.
+
+    So a conversation that grows to n cells copies at most 1/(8/5 - 1) = 1.7 n cells each way, however it gets there;
+    doubling would copy 1 n but take up to twice the memory that is needed.
+    """
+    return min(max(needed_cells, capacity_cells * 8 // 5), max_cells)
+
+
+def _in_blocks(cells: int, policy: GrowthPolicy) -> int:
+    """`cells`, rounded up to whole blocks."""
+    return -(-cells // policy.block_cells) * policy.block_cells
 
 
 DEFAULT_SLOTS_MAX = 4

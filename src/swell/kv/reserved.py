@@ -1,61 +1,80 @@
 """Reserved: the whole window of every slot is address space; memory follows the cells that are written.
 
 The context is created once at its full size and never moves, so growth is an admission decision: no copy, no pause,
-no second buffer.
+no second buffer. Giving memory back is telling the kernel which pages are no longer wanted.
 """
 
+from collections import Counter
+
+from swell.cache import FlashAttention, StoreKind
 from swell.errors import KvLayoutError
-from swell.kv.kind import StoreKind
+from swell.kv.gate import Gate
+from swell.kv.planes import Layout, find_planes
 from swell.kv.policy import GrowthPolicy
 from swell.kv.store import KvBytes, KvStore
 from swell.llama.context import Context, ContextShape
 from swell.llama.model import Model
-from swell.llama.reservation import Reservation, TensorSpan, reserving
-from swell.memory.resident import resident_bytes
+from swell.llama.reservation import reserving
+from swell.memory.resident import Pagemap
 
-_KV_TENSOR_PREFIX = "cache_"
+_NEVER_FUSED = frozenset({"grok"})
+"""Architectures for which llama.cpp turns flash attention off by itself."""
 
 
 class ReservedStore(KvStore):
     kind = StoreKind.RESERVED
 
-    def __init__(self, model: Model, shape: ContextShape, policy: GrowthPolicy) -> None:
+    def __init__(self, model: Model, shape: ContextShape, policy: GrowthPolicy, gate: Gate) -> None:
         """Raises ContextError where the address space is refused, KvLayoutError where the cache isn't found in it.
 
         `swell.kv.selfcheck` must have approved of this library before.
         """
-        super().__init__(policy, shape.slots)
+        super().__init__(policy, shape.slots, gate)
         with reserving() as reservations:
             self._context = Context(model, shape)
-        self._regions = [reservation for reservation in reservations if _holds_kv(reservation)]
-        if not self._regions:
+        is_transposed = (
+            shape.flash_attention is FlashAttention.OFF or model.metadata("general.architecture") in _NEVER_FUSED
+        )
+        self._planes = find_planes(reservations, self._context.cells, shape.slots, transposed=is_transposed)
+        if not self._planes:
             self._context.close()
             raise KvLayoutError("the KV cache was not allocated where it was expected")
+        self._state_bytes = sum(plane.stream_bytes for plane in self._planes if plane.layout is Layout.STATE)
+        self._cell_bytes = Counter[int]()  # by how many cells there are of it in a slot
+        for plane in self._planes:
+            if plane.layout is not Layout.STATE:
+                self._cell_bytes[plane.cells] += plane.cell_bytes
+        self.grant_initially()
 
     @property
     def context(self) -> Context:
         return self._context
 
+    def bytes_of(self, cells: int) -> int:
+        """A ring or a state never takes more than it has room for."""
+        if cells == 0:
+            return 0
+        return self._state_bytes + sum(min(cells, most) * size for most, size in self._cell_bytes.items())
+
+    def measure(self) -> KvBytes:
+        with Pagemap() as pagemap:
+            slots = tuple(
+                sum(plane.resident_bytes(pagemap, slot, state.granted) for plane in self._planes)
+                for slot, state in enumerate(self.cells)
+            )
+        return KvBytes(
+            granted=sum(self.bytes_of(state.granted) for state in self.cells),
+            resident=sum(slots),
+            reserved=sum({id(plane.reservation): plane.reservation.size_bytes for plane in self._planes}.values()),
+            slots_resident=slots,
+        )
+
     def _grow(self, slot: int, cells: int) -> None:
         """Nothing to do: the addresses are there, and the kernel backs them as cells are written."""
 
-    def measure(self) -> KvBytes:
-        return KvBytes(
-            granted=sum(_bytes_of(region, cells) for region in self._regions for cells in self.granted_cells),
-            resident=sum(resident_bytes(region.address, region.size_bytes) for region in self._regions),
-            reserved=sum(region.size_bytes for region in self._regions),
-        )
-
-
-def _holds_kv(reservation: Reservation) -> bool:
-    return any(tensor.name.startswith(_KV_TENSOR_PREFIX) for tensor in reservation.tensors)
-
-
-def _bytes_of(region: Reservation, cells: int) -> int:
-    """What `cells` cells of one slot take; a tensor of fewer cells (a sliding window's) never takes more."""
-    return sum(_stream_bytes(tensor, cells) for tensor in region.tensors)
-
-
-def _stream_bytes(tensor: TensorSpan, cells: int) -> int:
-    _, stream_cells, streams = tensor.shape
-    return tensor.size_bytes // streams * min(cells, stream_cells) // stream_cells
+    def _give_back(self, slot: int) -> None:
+        state = self.cells[slot]
+        if state.written > state.stored:
+            for plane in self._planes:
+                plane.give_back(slot, state.stored, state.written)
+            state.written = state.stored

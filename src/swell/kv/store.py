@@ -2,19 +2,39 @@
 
 import dataclasses
 from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Sequence
 
-from swell.kv.kind import StoreKind
-from swell.kv.policy import GrowthPolicy, initial_grant, next_grant
+from swell.cache import StoreKind
+from swell.errors import KvGrowError
+from swell.kv.gate import Gate
+from swell.kv.policy import GrowthPolicy, initial_grant, least_grant, next_grant, settled_grant
 from swell.llama.context import Context
+
+RECENT_REQUESTS = 2
+
+
+@dataclasses.dataclass
+class SlotCells:
+    """Cells of one slot: allowed, in use, and written to since memory was last given back.
+
+    `stored` <= `written` <= `granted`. `peaks` are the cells that its latest requests ended with.
+    """
+
+    granted: int = 0
+    stored: int = 0
+    written: int = 0
+    peaks: deque[int] = dataclasses.field(default_factory=lambda: deque(maxlen=RECENT_REQUESTS))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class KvBytes:
-    """Bytes of KV memory: allowed to be used, really backed, and set aside as address space."""
+    """Bytes of KV memory: allowed to be used, really backed (in all and per slot), and set aside as address space."""
 
     granted: int
     resident: int
     reserved: int
+    slots_resident: tuple[int, ...]
 
 
 class KvStore(ABC):
@@ -22,15 +42,23 @@ class KvStore(ABC):
 
     kind: StoreKind
 
-    def __init__(self, policy: GrowthPolicy, slots: int) -> None:
+    def __init__(self, policy: GrowthPolicy, slots: int, gate: Gate) -> None:
         self.policy = policy
-        self.granted_cells = [initial_grant(policy)] * slots
-        """Grant of each slot."""
+        self.cells = [SlotCells() for _ in range(slots)]
+        self._gate = gate
 
     @property
     @abstractmethod
     def context(self) -> Context:
         """The context to decode with; ask again after every growth."""
+
+    def grant_initially(self) -> None:
+        """Give every slot its first grant; where memory doesn't allow that, a slot starts with none and grows."""
+        for slot in range(len(self.cells)):
+            try:
+                self._raise_grant(slot, initial_grant(self.policy))
+            except KvGrowError:
+                return
 
     def ensure(self, slot: int, cells: int) -> None:
         """Raise the grant of `slot` so that it holds `cells`; does nothing when it already does.
@@ -38,15 +66,53 @@ class KvStore(ABC):
         Call before cells are written, never after a failure. Raises KvGrowError when memory forbids it; the slot
         keeps what it has.
         """
-        granted = self.granted_cells[slot]
-        if cells > granted:
-            target = next_grant(granted, cells, self.policy)
-            self._grow(slot, target)
-            self.granted_cells[slot] = target
+        granted = self.cells[slot].granted
+        if cells <= granted:
+            return
+        try:
+            self._raise_grant(slot, next_grant(granted, cells, self.policy))
+        except KvGrowError:
+            self._raise_grant(slot, cells)  # without a block to spare it may still fit
+
+    def prepare(self, slot: int, count: int) -> None:
+        """The next `count` cells of `slot` are about to be written. Raises KvGrowError as `ensure` does."""
+        state = self.cells[slot]
+        end = state.stored + count
+        self.ensure(slot, end)
+        state.written = max(state.written, end)
+
+    def advance(self, slot: int, count: int) -> None:
+        """The cells that were prepared are computed."""
+        self.cells[slot].stored += count
+
+    def rewind(self, slot: int, keep: int) -> int:
+        """Forget the cells of `slot` after the first `keep`, computed ones and those of an aborted batch.
+
+        Returns how many are left: none where its memory can't forget just some. Gives no memory back.
+        """
+        context = self.context
+        window = context.model.window_tokens
+        is_whole = keep > 0 and (window == 0 or context.positions(slot)[0] <= max(0, keep - window))
+        if not (is_whole and context.remove(slot, keep)):
+            context.remove(slot, -1)
+            keep = 0
+        self.cells[slot].stored = keep
+        return keep
+
+    def settle(self, slot: int) -> None:
+        """After a request: give back what is no longer stored, and grants that recent requests don't need."""
+        state = self.cells[slot]
+        state.peaks.append(state.stored)
+        self._lower_grant(slot, settled_grant(state.granted, max(state.peaks), self.policy))
+
+    def compact(self, needed: Sequence[int]) -> None:
+        """Give back all that goes beyond what is stored and `needed`, cells per slot."""
+        for slot, (state, cells) in enumerate(zip(self.cells, needed, strict=True)):
+            self._lower_grant(slot, least_grant(state.granted, max(state.stored, cells), self.policy))
 
     @abstractmethod
-    def _grow(self, slot: int, cells: int) -> None:
-        """Make room for `cells` in `slot`, or raise KvGrowError and change nothing."""
+    def bytes_of(self, cells: int) -> int:
+        """What `cells` cells of one slot take."""
 
     @abstractmethod
     def measure(self) -> KvBytes:
@@ -55,3 +121,47 @@ class KvStore(ABC):
     def close(self) -> None:
         """Free the context and all memory of the cache."""
         self.context.close()
+        for slot in range(len(self.cells)):
+            self._gate.release(self.bytes_of(self.cells[slot].granted))
+            self.cells[slot] = SlotCells()
+
+    @abstractmethod
+    def _grow(self, slot: int, cells: int) -> None:
+        """Make room for `cells` in `slot`, or raise KvGrowError and change nothing."""
+
+    @abstractmethod
+    def _give_back(self, slot: int) -> None:
+        """Return memory that `slot` has beyond its stored cells and its grant."""
+
+    def _raise_grant(self, slot: int, cells: int) -> None:
+        state = self.cells[slot]
+        needed_bytes = self.bytes_of(cells) - self.bytes_of(state.granted)
+        self._note_used()
+        free_bytes = self._gate.claim(needed_bytes)
+        if free_bytes is not None:
+            raise KvGrowError(
+                from_cells=state.granted,
+                to_cells=cells,
+                max_cells=self.policy.max_cells,
+                needed_bytes=needed_bytes,
+                free_bytes=free_bytes,
+            )
+        try:
+            self._grow(slot, cells)
+        except BaseException:
+            self._gate.release(needed_bytes)
+            raise
+        state.granted = cells
+
+    def _lower_grant(self, slot: int, cells: int) -> None:
+        state = self.cells[slot]
+        released_bytes = self.bytes_of(state.granted) - self.bytes_of(cells)
+        state.granted = cells
+        self._give_back(slot)
+        self._note_used()
+        if released_bytes:
+            self._gate.release(released_bytes)
+
+    def _note_used(self) -> None:
+        """Done when grants change, not for every token: in between the books only err on the safe side."""
+        self._gate.note_used(sum(self.bytes_of(state.written) for state in self.cells))

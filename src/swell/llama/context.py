@@ -4,6 +4,7 @@ import ctypes
 import dataclasses
 from typing import Any
 
+from swell.cache import CacheType, FlashAttention
 from swell.errors import AbortedError, ContextError, DecodeError, NoRoomError, StateError
 from swell.llama import logs
 from swell.llama.batch import Batch
@@ -12,30 +13,54 @@ from swell.llama.library import VOID, api
 from swell.llama.model import Model
 
 _NO_ROOM, _ABORTED = 1, 2
+_TYPES = {
+    CacheType.F16: api.GGML_TYPE_F16,
+    CacheType.Q8_0: api.GGML_TYPE_Q8_0,
+    CacheType.Q4_0: api.GGML_TYPE_Q4_0,
+}
+_FLASH_ATTENTION = {
+    FlashAttention.AUTO: api.LLAMA_FLASH_ATTN_TYPE_AUTO,
+    FlashAttention.ON: api.LLAMA_FLASH_ATTN_TYPE_ENABLED,
+    FlashAttention.OFF: api.LLAMA_FLASH_ATTN_TYPE_DISABLED,
+}
 _CELLS_MAX = 2**31 - 256  # n_ctx is an uint32, but positions are an int32
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ContextShape:
-    """What a context is created for: `slots` streams of `cells` each, batches of up to `batch_tokens`."""
+    """What a context is created for: `slots` sequences, batches of up to `batch_tokens`.
+
+    Every slot has a stream of `cells` of its own; if the cells are `shared`, all slots take theirs from one stream of
+    `cells`.
+    """
 
     cells: int
     slots: int
     batch_tokens: int
     threads: int
+    shared: bool = False
+    cache_type: CacheType = CacheType.F16
+    flash_attention: FlashAttention = FlashAttention.AUTO
+
+    @property
+    def total_cells(self) -> int:
+        return self.cells if self.shared else self.cells * self.slots
 
 
 class Context(Handle):
-    """Every slot is one sequence with its own stream of cells; no slot attends over another's."""
+    """Every slot is one sequence; no slot attends over another's cells."""
 
     def __init__(self, model: Model, shape: ContextShape) -> None:
         """Raises ContextError, for want of memory most of all."""
-        if shape.cells * shape.slots > _CELLS_MAX:
+        if shape.total_cells > _CELLS_MAX:
             raise ContextError(shape.cells, shape.slots, f"llama.cpp counts only {_CELLS_MAX} cells")
         parameters = api.llama_context_default_params()
-        parameters.n_ctx = shape.cells * shape.slots
+        parameters.n_ctx = shape.total_cells
         parameters.n_seq_max = shape.slots
-        parameters.kv_unified = False
+        parameters.kv_unified = shape.shared
+        parameters.swa_full = False  # layers with a sliding window keep just that
+        parameters.type_k = parameters.type_v = _TYPES[shape.cache_type]
+        parameters.flash_attn_type = _FLASH_ATTENTION[shape.flash_attention]
         parameters.n_batch = parameters.n_ubatch = shape.batch_tokens
         parameters.n_outputs_max = shape.slots  # logits are wanted for one token per slot; the default is n_batch rows
         parameters.n_threads = parameters.n_threads_batch = shape.threads
@@ -97,6 +122,20 @@ class Context(Handle):
         if written != size:
             raise StateError(f"slot {slot}: {written} of {size} bytes were written")
         return bytes(buffer)
+
+    def save_all(self) -> ctypes.Array[ctypes.c_uint8]:
+        """The cells of all slots."""
+        size = api.llama_state_get_size(self.pointer)
+        buffer: ctypes.Array[ctypes.c_uint8] = (ctypes.c_uint8 * size)()
+        written = api.llama_state_get_data(self.pointer, buffer, size)
+        if written != size:
+            raise StateError(f"{written} of {size} bytes were written")
+        return buffer
+
+    def restore_all(self, data: ctypes.Array[ctypes.c_uint8]) -> None:
+        """Put what `save_all` gave into this context, which may have more cells or fewer; raises StateError."""
+        if api.llama_state_set_data(self.pointer, data, len(data)) != len(data):
+            raise StateError(logs.take_errors())
 
     def restore_state(self, slot: int, data: bytes) -> None:
         """Put a saved state into `slot`, replacing what it holds; raises StateError and leaves the slot empty.

@@ -3,12 +3,13 @@
 import ctypes
 from pathlib import Path
 
+from swell.cache import CacheType
 from swell.errors import ModelLoadError, TokenizeError
 from swell.llama import library, logs
 from swell.llama.handle import Handle
 from swell.llama.library import api
 
-_F16_BYTES = 2
+_ELEMENT_BYTES = {CacheType.F16: 2.0, CacheType.Q8_0: 34 / 32, CacheType.Q4_0: 18 / 32}
 
 
 class Model(Handle):
@@ -31,9 +32,8 @@ class Model(Handle):
         self.layers: int = api.llama_model_n_layer(pointer)
         self.vocabulary = Vocabulary(self)
 
-    @property
-    def kv_cell_bytes(self) -> int:
-        """Bytes of K and V that one token takes in all layers of a plain f16 cache, by the file's metadata."""
+    def kv_cell_bytes(self, cache_type: CacheType) -> int:
+        """Bytes of K and V that one token takes in all layers if all attend to all, by the file's metadata."""
         pointer = self.pointer
         architecture = self.metadata("general.architecture")
         heads: int = api.llama_model_n_head(pointer)
@@ -41,7 +41,7 @@ class Model(Handle):
         head = api.llama_model_n_embd(pointer) // max(heads, 1)
         key_length = int(self.metadata(f"{architecture}.attention.key_length") or head)
         value_length = int(self.metadata(f"{architecture}.attention.value_length") or head)
-        return self.layers * kv_heads * (key_length + value_length) * _F16_BYTES
+        return round(self.layers * kv_heads * (key_length + value_length) * _ELEMENT_BYTES[cache_type])
 
     def metadata(self, key: str) -> str | None:
         """A scalar of the file's metadata as text, or None when there is none of this name."""

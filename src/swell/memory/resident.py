@@ -2,10 +2,12 @@
 
 import os
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 _STATM = Path("/proc/self/statm")
 _PAGEMAP = Path("/proc/self/pagemap")
-_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _ENTRY_BYTES = 8  # of the pagemap, per page
 _READ_BYTES = 1 << 20
 _PRESENT, _EXCLUSIVE = 0x80, 0x01  # in the highest byte of an entry
@@ -15,22 +17,38 @@ _IS_OWN = bytes(value & _PRESENT != 0 and value & _EXCLUSIVE != 0 for value in r
 
 def process_resident_bytes() -> int:
     """Bytes of this whole process that are backed by physical pages, mapped files included."""
-    return int(_STATM.read_text().split()[1]) * _PAGE_BYTES
+    return int(_STATM.read_text().split()[1]) * PAGE_BYTES
 
 
-def resident_bytes(address: int, length_bytes: int) -> int:
-    """Bytes backed in a range that begins at a page. Costs 0.9 ms per GB of address space (measured).
+class Pagemap:
+    """The kernel's list of this process's pages; a context manager. Raises OSError where the system has none."""
 
-    Raises OSError where the system doesn't tell.
-    """
-    first, last = address // _PAGE_BYTES, (address + length_bytes - 1) // _PAGE_BYTES
-    offset, end = first * _ENTRY_BYTES, (last + 1) * _ENTRY_BYTES
-    pages = 0
-    with _PAGEMAP.open("rb", buffering=0) as pagemap:
+    def __init__(self) -> None:
+        self._descriptor = os.open(_PAGEMAP, os.O_RDONLY)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._descriptor)
+
+    def resident_bytes(self, address: int, length_bytes: int) -> int:
+        """Bytes of all pages that a range touches and that are backed. Costs 3 µs, and 0.9 ms per GB (measured)."""
+        first, last = address // PAGE_BYTES, (address + length_bytes - 1) // PAGE_BYTES
+        offset, end = first * _ENTRY_BYTES, (last + 1) * _ENTRY_BYTES
+        pages = 0
         while offset < end:
-            entries = os.pread(pagemap.fileno(), min(_READ_BYTES, end - offset), offset)
+            entries = os.pread(self._descriptor, min(_READ_BYTES, end - offset), offset)
             if not entries:
                 raise OSError(f"{_PAGEMAP} ends before address {address:#x}")
             pages += entries[_ENTRY_BYTES - 1 :: _ENTRY_BYTES].translate(_IS_OWN).count(1)
             offset += len(entries)
-    return pages * _PAGE_BYTES
+        return pages * PAGE_BYTES
+
+
+def resident_bytes(address: int, length_bytes: int) -> int:
+    """`Pagemap.resident_bytes` for a single range."""
+    with Pagemap() as pagemap:
+        return pagemap.resident_bytes(address, length_bytes)

@@ -4,12 +4,13 @@ Every request but `Load` and `Cancel` carries an `id` chosen by the server; repl
 nanoseconds, as in the API.
 """
 
+import math
 from enum import Enum
 from typing import Any
 
 import msgspec
 
-from swell.kv.kind import StoreKind
+from swell.cache import CacheType, FlashAttention, StoreKind
 from swell.sampling import Sampling
 
 
@@ -21,7 +22,7 @@ class FinishReason(Enum):
 
 
 class SlotState(Enum):
-    """What a slot is doing."""
+    """What a slot is doing: nothing, reading a prompt, or generating."""
 
     IDLE = "idle"
     PREFILL = "prefill"
@@ -39,9 +40,16 @@ class Load(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     threads: int
     slots: int = 0
     eager_tokens: int = 0  # per slot, if the cache is not elastic; 0: the trained length
-    dynamic: bool = True
+    store: StoreKind | None = None  # None: the best that works
+    cache_type: CacheType = CacheType.F16
+    flash_attention: FlashAttention = FlashAttention.AUTO
     initial_tokens: int = 2048
     grow_tokens: int = 1024
+    idle_shrink_s: float = math.inf
+    ledger_fd: int  # inherited; the books of all runners
+    ledger_entry: int
+    budget_bytes: int | None = None  # for all runners together
+    headroom_bytes: int = 0
     batch_tokens: int = 256  # as fast as 512 on a CPU (192 and 180 tok/s read), at half the compute memory
 
 
@@ -147,6 +155,15 @@ class Step(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
     failed: list[Failed] = []
 
 
+class SlotStats(msgspec.Struct, frozen=True, kw_only=True):
+    """One slot: tokens stored, tokens granted memory, and bytes really backed."""
+
+    state: SlotState
+    used: int
+    granted: int
+    resident_bytes: int
+
+
 class Stats(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     """Memory and slots at this moment, in the words of the glossary in docs/architecture.md.
 
@@ -168,6 +185,7 @@ class Stats(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     resident_bytes: int
     store: StoreKind
     store_reason: str
+    slots_detail: list[SlotStats]
 
 
 Reply = Loaded | LoadFailed | Tokenized | Step | Failed | Stats

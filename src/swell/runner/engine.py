@@ -6,10 +6,11 @@ the event-loop thread. That one works while `llama_decode` runs, because ctypes 
 
 import dataclasses
 import logging
+import math
 import time
 from collections import deque
-from collections.abc import Callable
-from queue import SimpleQueue
+from collections.abc import Callable, Iterator
+from queue import Empty, SimpleQueue
 
 from swell.errors import AbortedError, DecodeError, KvGrowError, SwellError, to_data
 from swell.kv.store import KvStore
@@ -37,13 +38,21 @@ class Engine:
     """Continuous batching: every step computes a token of each running generation and fills up with prompts."""
 
     def __init__(
-        self, store: KvStore, vocabulary: Vocabulary, batch_tokens: int, deliver: Callable[[Step], None]
+        self,
+        store: KvStore,
+        vocabulary: Vocabulary,
+        batch_tokens: int,
+        deliver: Callable[[Step], None],
+        *,
+        idle_shrink_s: float = math.inf,
     ) -> None:
-        self.slots = [Slot(index) for index in range(store.context.slots)]
+        """`deliver` is called from the engine's thread. After `idle_shrink_s` without work, memory is given back."""
+        self.slots = [Slot(index, cells) for index, cells in enumerate(store.cells)]
         self._store = store
         self._vocabulary = vocabulary
         self._batch = Batch(batch_tokens)
         self._deliver = deliver
+        self._idle_shrink_s = None if idle_shrink_s == math.inf else idle_shrink_s
         self._inbox: SimpleQueue[Work] = SimpleQueue()
         self._waiting: deque[Generation] = deque()
 
@@ -75,11 +84,18 @@ class Engine:
 
     def _take_work(self) -> None:
         """Take all work that is there; wait for some when there is nothing to do."""
-        is_idle = not self._waiting and all(slot.generation is None for slot in self.slots)
-        if is_idle:
-            self._take(self._inbox.get())
+        if not self._waiting and all(slot.generation is None for slot in self.slots):
+            self._take(self._wait())
         while not self._inbox.empty():
             self._take(self._inbox.get())
+
+    def _wait(self) -> Work:
+        """The next work. If it takes long to come, memory beyond the cached prefixes goes back meanwhile."""
+        try:
+            return self._inbox.get(timeout=self._idle_shrink_s)
+        except Empty:
+            self._compact()
+            return self._inbox.get()
 
     def _take(self, work: Work) -> None:
         match work:
@@ -124,27 +140,28 @@ class Engine:
         generation.started_ns = time.perf_counter_ns()
         # the last token is computed again even when it is cached, for its logits
         keep = min(slot.common_prefix(generation.prompt), len(generation.prompt) - 1)
-        self._rewind(slot, keep)
+        if keep < slot.stored:
+            self._store.rewind(slot.index, keep)
         generation.cached_tokens = slot.stored
         slot.tokens = list(generation.prompt)
         slot.generation = generation
-        self._store.ensure(slot.index, len(generation.prompt))
+        self._grant(slot, len(generation.prompt))
         generation.sampler.observe(generation.prompt)
 
     def _plan(self) -> list[Share]:
         """Fill the batch: first the generations that wait for one token, then prompts as far as there is room."""
         self._batch.clear()
-        busy = [slot for slot in self.slots if slot.generation is not None]
+        for slot in self._busy():
+            try:
+                self._grant(slot, min(len(slot.tokens), slot.stored + self._batch.capacity))
+            except KvGrowError as error:
+                self._fail(slot, error)
         shares = []
-        for slot in sorted(busy, key=lambda slot: slot.pending > 1):
+        for slot in sorted(self._busy(), key=lambda slot: slot.pending > 1):  # after granting, which may move cells
             count = min(slot.pending, self._batch.capacity - self._batch.size)
             if count == 0:
                 break
-            try:
-                self._store.ensure(slot.index, slot.stored + count)
-            except KvGrowError as error:
-                self._fail(slot, error)
-                continue
+            self._store.prepare(slot.index, count)
             shares.append(self._share(slot, count))
         return shares
 
@@ -164,10 +181,10 @@ class Engine:
             self._store.context.decode(self._batch)
         except AbortedError:
             for share in shares:  # a part may be stored already; it is computed again
-                self._rewind(share.slot, share.slot.stored, force=True)
+                self._store.rewind(share.slot.index, share.slot.stored)
         except DecodeError as error:
             for share in shares:
-                self._rewind(share.slot, 0, force=True)
+                self._store.rewind(share.slot.index, 0)
                 self._fail(share.slot, error)
         else:
             return True
@@ -176,7 +193,7 @@ class Engine:
     def _advance(self, share: Share) -> None:
         """Note what was computed and sample the next token where the slot caught up with what is known."""
         slot, generation = share.slot, share.slot.generation
-        slot.stored += share.count
+        self._store.advance(slot.index, share.count)
         if generation is None or share.logits_index is None:
             return
         token = generation.sampler.sample(self._store.context, share.logits_index)
@@ -199,21 +216,37 @@ class Engine:
         if is_full or generation.generated_tokens >= generation.limit_tokens:
             self._finish(slot, generation, FinishReason.LENGTH)
 
+    def _busy(self) -> list[Slot]:
+        return [slot for slot in self.slots if slot.generation is not None]
+
     # --- slots -------------------------------------------------------------------------------------------------
 
-    def _rewind(self, slot: Slot, keep: int, *, force: bool = False) -> None:
-        """Forget all cells of `slot` after the first `keep`; all of them where its memory can't do that.
+    def _grant(self, slot: Slot, cells: int) -> None:
+        """Make sure that `slot` may hold `cells`, at the cost of idle slots if need be; raises KvGrowError."""
+        reclaims = self._reclaims()
+        while True:
+            try:
+                return self._store.ensure(slot.index, cells)
+            except KvGrowError as error:
+                if (reclaimed := next(reclaims, None)) is None:
+                    raise
+                log.info("%s; reclaimed %s", error, reclaimed)
 
-        `force`: cells beyond `stored` may exist and must go.
-        """
-        if keep < slot.stored or force:
-            context = self._store.context
-            window = context.model.window_tokens
-            is_reusable = keep > 0 and (window == 0 or context.positions(slot.index)[0] <= max(0, keep - window))
-            if not (is_reusable and context.remove(slot.index, keep)):
-                context.remove(slot.index, -1)
-                keep = 0
-        slot.stored = keep
+    def _reclaims(self) -> Iterator[str]:
+        """Ways to get memory back, one at each step: first what nobody would miss, then prefixes, oldest first."""
+        self._compact()
+        yield "what goes beyond the stored tokens"
+        idle = [slot for slot in self.slots if slot.generation is None and slot.stored]
+        for slot in sorted(idle, key=lambda slot: slot.last_used_ns):
+            tokens = slot.stored
+            self._store.rewind(slot.index, 0)
+            slot.tokens.clear()
+            self._compact()
+            yield f"the {tokens} cached tokens of slot {slot.index}"
+
+    def _compact(self) -> None:
+        """Give back all memory beyond what is stored, or known and still to be computed."""
+        self._store.compact([len(slot.tokens) for slot in self.slots])
 
     def _finish(self, slot: Slot, generation: Generation, reason: FinishReason) -> None:
         generate_ns = time.perf_counter_ns() - generation.prefilled_ns
@@ -231,4 +264,5 @@ class Engine:
             slot.generation.sampler.close()
             slot.generation = None
         del slot.tokens[slot.stored :]
+        self._store.settle(slot.index)
         slot.last_used_ns = time.perf_counter_ns()

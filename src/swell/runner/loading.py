@@ -1,12 +1,17 @@
 """From a `Load` message to a model with its cache."""
 
+import dataclasses
 import logging
 from pathlib import Path
 
-from swell.kv.choose import Chosen, open_store
+from swell.kv.admission import Admission
+from swell.kv.choose import Chosen, Wish, open_store
+from swell.kv.gate import Gate
 from swell.kv.policy import GrowthPolicy, default_slots
 from swell.llama.context import ContextShape
 from swell.llama.model import Model
+from swell.memory.ledger import Ledger
+from swell.memory.probe import MemoryProbe
 from swell.protocol.messages import Load, Loaded
 
 log = logging.getLogger(__name__)
@@ -21,19 +26,29 @@ def load(order: Load, reserved_refusal: str | None) -> tuple[Model, Chosen]:
         slots=order.slots or default_slots(trained),
         batch_tokens=order.batch_tokens,
         threads=order.threads,
+        cache_type=order.cache_type,
+        flash_attention=order.flash_attention,
     )
-    eager = ContextShape(
-        cells=min(order.eager_tokens or trained, trained),
-        slots=order.slots or 1,
-        batch_tokens=order.batch_tokens,
-        threads=order.threads,
+    wish = Wish(
+        kind=order.store,
+        elastic=elastic,
+        eager=dataclasses.replace(elastic, cells=min(order.eager_tokens or trained, trained), slots=order.slots or 1),
+        policy=GrowthPolicy(initial_cells=order.initial_tokens, block_cells=order.grow_tokens, max_cells=trained),
+        reserved_refusal=reserved_refusal,
     )
-    policy = GrowthPolicy(initial_cells=order.initial_tokens, block_cells=order.grow_tokens, max_cells=trained)
-    chosen = open_store(
-        model, elastic=elastic, eager=eager, policy=policy, dynamic=order.dynamic, reserved_refusal=reserved_refusal
-    )
+    chosen = open_store(model, wish, _gate(order))
     log.info("%s: %s KV cache: %s", order.path, chosen.store.kind.value, chosen.reason)
     return model, chosen
+
+
+def _gate(order: Load) -> Gate:
+    return Admission(
+        Ledger.open(order.ledger_fd),
+        order.ledger_entry,
+        MemoryProbe(),
+        budget_bytes=order.budget_bytes,
+        headroom_bytes=order.headroom_bytes,
+    )
 
 
 def describe(model: Model, chosen: Chosen) -> Loaded:

@@ -6,15 +6,10 @@ known: a prompt makes many known at once, sampling one at a time.
 
 import dataclasses
 from collections.abc import Sequence
-from enum import Enum
 
+from swell.kv.store import SlotCells
 from swell.llama.sampler import Sampler
-
-
-class SlotState(Enum):
-    IDLE = "idle"
-    PREFILL = "prefill"
-    GENERATE = "generate"
+from swell.protocol.messages import SlotState
 
 
 @dataclasses.dataclass(eq=False)
@@ -34,13 +29,17 @@ class Generation:
 
 @dataclasses.dataclass(eq=False)
 class Slot:
-    """One stream of cells. `tokens[:stored]` have their cells in the cache; the rest waits to be computed."""
+    """One sequence. `tokens[:stored]` have their cells in the cache; the rest waits to be computed."""
 
     index: int
+    cells: SlotCells
     tokens: list[int] = dataclasses.field(default_factory=list)
-    stored: int = 0
     generation: Generation | None = None
     last_used_ns: int = 0
+
+    @property
+    def stored(self) -> int:
+        return self.cells.stored
 
     @property
     def state(self) -> SlotState:

@@ -57,6 +57,7 @@ class Residency:
         on_stopped: Callable[["Residency"], None],
     ) -> None:
         self.model = model
+        self.ledger_entry = load.ledger_entry
         self.keep_alive_s = keep_alive_s
         self.state = State.LOADING
         self._on_stopped = on_stopped

@@ -69,7 +69,7 @@ class Runner:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "swell.runner", str(theirs.fileno()), str(os.getpid())),
                 stdin=DEVNULL,
-                pass_fds=(theirs.fileno(),),
+                pass_fds=(theirs.fileno(), load.ledger_fd),
                 start_new_session=True,  # Ctrl-C in the server's terminal is the server's business
             )
         reader, writer = await asyncio.open_unix_connection(sock=ours)

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import psutil
 
+from swell.memory.ledger import Ledger
+from swell.memory.probe import MemoryProbe
 from swell.protocol.messages import Load
 from swell.server.models.model import Model
 from swell.server.residency import LoadedModel, Residency
@@ -18,6 +20,9 @@ from swell.server.runner import Runner
 from swell.settings import Settings
 
 __all__ = ["LoadedModel", "Scheduler"]
+
+RUNNERS_MAX = 256
+"""Entries of the ledger; far more than processes that fit on a machine."""
 
 
 class Scheduler:
@@ -27,6 +32,9 @@ class Scheduler:
         self._settings = settings
         self._residencies: dict[Path, Residency] = {}
         self._leaving: set[asyncio.Task[None]] = set()
+        self._probe = MemoryProbe()
+        self._ledger = Ledger.create(RUNNERS_MAX)
+        self._free_entries = list(range(RUNNERS_MAX))
 
     @contextlib.asynccontextmanager
     async def lease(self, model: Model, keep_alive_s: float | None = None) -> AsyncIterator[Runner]:
@@ -60,18 +68,27 @@ class Scheduler:
         for residency in list(self._residencies.values()):
             residency.stop()
         await asyncio.gather(*self._leaving)
+        self._ledger.close()
 
     def _load(self, model: Model) -> Residency:
-        settings = self._settings
+        settings, total_bytes = self._settings, self._probe.total_bytes()
+        entry = self._free_entries.pop()
         load = Load(
             path=str(model.path),
             log_level=settings.log_level,
             threads=_compute_threads(),
             slots=settings.num_parallel,
             eager_tokens=settings.context_length,
-            dynamic=settings.kv_dynamic,
+            store=settings.store_kind,
+            cache_type=settings.kv_cache_type,
+            flash_attention=settings.flash_attention,
             initial_tokens=settings.kv_initial_tokens,
             grow_tokens=settings.kv_grow_tokens,
+            idle_shrink_s=settings.kv_idle_shrink_s,
+            ledger_fd=self._ledger.fileno(),
+            ledger_entry=entry,
+            budget_bytes=settings.kv_budget.limit_bytes(total_bytes) if settings.kv_budget else None,
+            headroom_bytes=settings.kv_headroom.limit_bytes(total_bytes),
         )
         residency = self._residencies[model.path] = Residency(
             model,
@@ -85,8 +102,13 @@ class Scheduler:
     def _forget(self, residency: Residency) -> None:
         if self._residencies.get(residency.model.path) is residency:
             del self._residencies[residency.model.path]
-        self._leaving.add(stopping := residency.stop())
-        stopping.add_done_callback(self._leaving.discard)
+        self._leaving.add(leaving := asyncio.create_task(self._leave(residency)))
+        leaving.add_done_callback(self._leaving.discard)
+
+    async def _leave(self, residency: Residency) -> None:
+        await residency.stop()
+        self._ledger.clear(residency.ledger_entry)  # it can't use any more what it was granted
+        self._free_entries.append(residency.ledger_entry)
 
 
 def _compute_threads() -> int:

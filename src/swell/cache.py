@@ -1,0 +1,27 @@
+"""Words for KV caches that the settings, the protocol and the stores share."""
+
+from enum import Enum
+
+
+class StoreKind(Enum):
+    """The ways to hold a KV cache."""
+
+    RESERVED = "reserved"  # addresses at load, memory as cells are written
+    COPIED = "copied"  # as large as it must be, moved into a larger one when it grows
+    EAGER = "eager"  # all memory at load
+
+
+class CacheType(Enum):
+    """Numbers that K and V are stored as."""
+
+    F16 = "f16"
+    Q8_0 = "q8_0"
+    Q4_0 = "q4_0"
+
+
+class FlashAttention(Enum):
+    """Whether attention is fused. Without it V is stored transposed, so that memory follows the cells less closely."""
+
+    AUTO = "auto"
+    ON = "on"
+    OFF = "off"

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.kv.driving import fill, generate, write
 
 from swell.cache import StoreKind
 from swell.errors import KvLayoutError
@@ -18,14 +19,10 @@ from swell.kv.eager import EagerStore
 from swell.kv.gate import OpenGate
 from swell.kv.policy import GrowthPolicy
 from swell.kv.reserved import ReservedStore
-from swell.kv.store import KvStore
 from swell.llama import layout
-from swell.llama.batch import Batch
 from swell.llama.context import ContextShape
 from swell.llama.model import Model
-from swell.llama.sampler import Sampler
 from swell.memory.resident import process_resident_bytes
-from swell.sampling import Sampling
 
 CELL_BYTES = 23_040
 SHAPE = ContextShape(cells=2048, slots=4, batch_tokens=256, threads=2)
@@ -38,18 +35,6 @@ def store(model: Model) -> Iterator[ReservedStore]:
     opened = ReservedStore(model, SHAPE, POLICY, OpenGate())
     yield opened
     opened.close()
-
-
-def fill(store: KvStore, slot: int, cells: int) -> None:
-    """Write `cells` cells of `slot`, as the engine would."""
-    with Batch(SHAPE.batch_tokens) as batch:
-        for start in range(0, cells, SHAPE.batch_tokens):
-            batch.clear()
-            for position in range(start, min(start + SHAPE.batch_tokens, cells)):
-                batch.add(100 + position % 1000, position, slot, wants_logits=False)
-            store.prepare(slot, batch.size)
-            store.context.decode(batch)
-            store.advance(slot, batch.size)
 
 
 def test_reserves_everything_and_holds_next_to_nothing(model: Model) -> None:
@@ -71,6 +56,38 @@ def test_memory_follows_the_cells_that_are_written(store: ReservedStore) -> None
     assert 1.0 <= kv.resident / (CELL_BYTES * 600) < 1.04
 
 
+def test_a_request_that_ends_gives_back_what_it_no_longer_stores(store: ReservedStore) -> None:
+    fill(store, slot=2, cells=1500)
+    fill(store, slot=1, cells=300)
+    for _ in range(2):  # grants follow the largest of two requests
+        store.rewind(2, 512)
+        store.settle(2)
+    assert [cells.granted for cells in store.cells] == [256, 384, 640, 256]
+    kv = store.measure()
+    assert 1.0 <= kv.resident / (CELL_BYTES * (512 + 300)) < 1.04
+    assert kv.slots_resident[2] == pytest.approx(CELL_BYTES * 512, rel=0.02)
+
+
+def test_an_idle_model_keeps_its_prefixes_and_nothing_else(store: ReservedStore, model: Model) -> None:
+    prompt = model.vocabulary.tokenize("1 2 3 4 5 6 7 8 9 10 11 12 ", add_special=True, parse_special=False)
+    write(store, 3, prompt[:-1])
+    fill(store, 0, 1000)
+    store.rewind(0, 0)
+    store.compact([0, 0, 0, 0])
+    assert [cells.granted for cells in store.cells] == [0, 0, 0, 128]
+    assert store.measure().resident < 2 << 20
+    text = b"".join(model.vocabulary.piece(token) for token in generate(store, 3, prompt[-1:], 12))
+    assert text.startswith(b"13 14 15")
+
+
+def test_memory_given_back_reaches_the_system(store: ReservedStore) -> None:
+    fill(store, slot=0, cells=2000)
+    before = process_resident_bytes()
+    store.rewind(0, 0)
+    store.compact([0] * 4)
+    assert before - process_resident_bytes() == pytest.approx(2000 * CELL_BYTES, rel=0.04)
+
+
 def test_closing_gives_all_memory_back(model: Model) -> None:
     before = process_resident_bytes()
     for _ in range(5):
@@ -80,31 +97,12 @@ def test_closing_gives_all_memory_back(model: Model) -> None:
     assert process_resident_bytes() - before < 15 << 20
 
 
-def greedy(store: KvStore, model: Model, prompt: str, count: int) -> list[int]:
-    """`count` tokens after `prompt` in slot 1, growing as needed."""
-    tokens = model.vocabulary.tokenize(prompt, add_special=True, parse_special=False)
-    with Batch(SHAPE.batch_tokens) as batch, Sampler(model.vocabulary, Sampling(seed=0, temperature=0)) as sampler:
-        pending, position = tokens, 0
-        produced: list[int] = []
-        while len(produced) < count:
-            batch.clear()
-            for token in pending:
-                index = batch.add(token, position, 1, wants_logits=token is pending[-1])
-                position += 1
-            store.prepare(1, len(pending))
-            store.context.decode(batch)
-            store.advance(1, len(pending))
-            pending = [sampler.sample(store.context, index)]
-            produced += pending
-    return produced
-
-
 def test_greedy_tokens_equal_eager_over_growths(model: Model, store: ReservedStore) -> None:
-    prompt = "The history of the lighthouse begins"
-    found = greedy(store, model, prompt, 500)
+    prompt = model.vocabulary.tokenize("The history of the lighthouse begins", add_special=True, parse_special=False)
+    found = generate(store, 1, prompt, 500)
     assert store.cells[1].granted == 256 + 2 * 128
     eager = EagerStore(model, SHAPE, OpenGate())
-    assert greedy(eager, model, prompt, 500) == found
+    assert generate(eager, 1, prompt, 500) == found
     eager.close()
 
 

@@ -6,7 +6,7 @@ from swell.memory.probe import FreeMemory
 
 
 class Admission:
-    """Admits what the budget and the memory measured at that moment both allow. Costs about 60 µs a claim."""
+    """Admits what the budget and the memory measured at that moment both allow. Costs about 80 µs a claim."""
 
     def __init__(
         self, ledger: Ledger, entry: int, probe: FreeMemory, *, budget_bytes: int | None, headroom_bytes: int
@@ -18,18 +18,13 @@ class Admission:
         self._headroom_bytes = headroom_bytes
 
     def claim(self, additional_bytes: int) -> int | None:
-        spare = self._measure().spare_bytes
-        if additional_bytes > spare:
-            return spare
-        if self._ledger.claim(self._entry, additional_bytes, self._budget_bytes):
+        limit = self._limit_bytes()
+        if self._ledger.claim(self._entry, additional_bytes, limit):
             return None
-        return self.spare_bytes()
+        return max(0, limit - self._ledger.total_granted_bytes())
 
     def spare_bytes(self) -> int:
-        spare = self._measure().spare_bytes
-        if self._budget_bytes is None:
-            return spare
-        return min(spare, max(0, self._budget_bytes - self._ledger.total_granted_bytes()))
+        return max(0, self._limit_bytes() - self._ledger.total_granted_bytes())
 
     def release(self, released_bytes: int) -> None:
         self._ledger.release(self._entry, released_bytes)
@@ -37,9 +32,15 @@ class Admission:
     def note_used(self, used_bytes: int) -> None:
         self._ledger.note_used(self._entry, used_bytes)
 
-    def _measure(self) -> Memory:
-        return Memory(
+    def _limit_bytes(self) -> int:
+        """What all runners together may be granted now.
+
+        Free memory is turned into a limit for the books, so that the check against it is atomic between runners, too.
+        """
+        memory = Memory(
             free_bytes=self._probe.free_bytes(),
             outstanding_bytes=self._ledger.outstanding_bytes(),
             headroom_bytes=self._headroom_bytes,
         )
+        possible = self._ledger.total_granted_bytes() + memory.spare_bytes
+        return possible if self._budget_bytes is None else min(self._budget_bytes, possible)

@@ -2,8 +2,8 @@
 
 The state goes to host memory, the old context is freed, and only then the new one is created: so a device never holds
 more than the larger of the two. All slots share one stream of cells, because separate streams would all have to be as
-long as the longest. Capacity grows geometrically (`next_capacity`), so that all copying together stays linear in the
-final length.
+long as the longest; except for architectures that llama.cpp computes differently then. Capacity grows geometrically
+(`next_capacity`), so that all copying together stays linear in the final length.
 """
 
 import ctypes
@@ -21,6 +21,8 @@ from swell.llama.model import Model
 log = logging.getLogger(__name__)
 
 _PADDING_CELLS = 256  # llama.cpp rounds a context up to this
+_NEVER_SHARED = frozenset({"deepseek32", "deepseek4", "dots3note", "glm-dsa", "minimax-m3"})
+"""Architectures with sparse attention: in a shared stream llama.cpp chooses other cells, or attends to all of them."""
 
 
 class CopiedStore(KvStore):
@@ -30,13 +32,15 @@ class CopiedStore(KvStore):
         """`shape.cells` is what a slot may reach. Raises ContextError when not even the first context can be made."""
         super().__init__(policy, shape.slots, gate)
         self._model = model
-        self._shape = shape
+        is_shared = model.metadata("general.architecture") not in _NEVER_SHARED
+        self._shape = dataclasses.replace(shape, shared=is_shared)
+        self._streams = 1 if is_shared else shape.slots
         self._cell_bytes = model.kv_cell_bytes(shape.cache_type)
         self.copied_bytes = 0
         """Bytes moved by all growing and shrinking so far, each way counted."""
         self._context: Context | None = None
         self.grant_initially()
-        self._context = self._create(max(sum(self._granted()), _PADDING_CELLS))
+        self._context = self._create(max(self._needed(), _PADDING_CELLS))
 
     @property
     def context(self) -> Context:
@@ -45,40 +49,49 @@ class CopiedStore(KvStore):
 
     @property
     def capacity_cells(self) -> int:
-        """Cells of the context, of which all slots take theirs."""
+        """Cells of each stream of the context."""
         return 0 if self._context is None else self._context.cells
 
     def bytes_of(self, cells: int) -> int:
         return self._cell_bytes * cells
 
     def measure(self) -> KvBytes:
-        total = self.bytes_of(self.capacity_cells)
+        total = self.bytes_of(self.capacity_cells * self._streams)
         slots = tuple(self.bytes_of(cells) for cells in self._granted())
         return KvBytes(granted=sum(slots), resident=total, reserved=total, slots_resident=slots)
 
     def _granted(self) -> list[int]:
         return [state.granted for state in self.cells]
 
+    def _needed(self) -> int:
+        """Cells that a stream must have for all grants to be kept."""
+        return sum(self._granted()) if self._shape.shared else max(self._granted())
+
     def _grow(self, slot: int, cells: int) -> None:
-        needed = sum(self._granted()) - self.cells[slot].granted + cells
-        if self._context is None or needed <= self.capacity_cells:
+        if self._context is None:  # the first grants come before the first context
             return
-        most = self._shape.cells * self._shape.slots
+        state = self.cells[slot]
+        before, state.granted = state.granted, cells
+        needed = self._needed()
+        state.granted = before
+        if needed <= self.capacity_cells:
+            return
+        most = self._shape.cells * (self._shape.slots if self._shape.shared else 1)
         try:
             self._resize(next_capacity(self.capacity_cells, needed, most))
         except ContextError as error:
             raise KvGrowError(
-                from_cells=self.cells[slot].granted,
+                from_cells=before,
                 to_cells=cells,
                 max_cells=self.policy.max_cells,
-                needed_bytes=self.bytes_of(needed - self.capacity_cells),
+                needed_bytes=self.bytes_of((needed - self.capacity_cells) * self._streams),
                 free_bytes=self._gate.spare_bytes(),
             ) from error
 
     def _give_back(self, slot: int) -> None:
         """Move into a smaller context when less than a third of this one is granted: copying pays only then."""
         self.cells[slot].written = self.cells[slot].stored
-        wanted = max(sum(self._granted()), _PADDING_CELLS)
+        wanted = max(self._needed(), _PADDING_CELLS)
         if wanted * 3 <= self.capacity_cells:
             self._resize(wanted)
 
@@ -122,4 +135,4 @@ class CopiedStore(KvStore):
 
     def _create(self, capacity: int) -> Context:
         cells = -(-capacity // _PADDING_CELLS) * _PADDING_CELLS
-        return Context(self._model, dataclasses.replace(self._shape, cells=cells, shared=True))
+        return Context(self._model, dataclasses.replace(self._shape, cells=cells))

@@ -91,13 +91,22 @@ class KvStore(ABC):
         Returns how many are left: none where its memory can't forget just some. Gives no memory back.
         """
         context = self.context
-        window = context.model.window_tokens
-        is_whole = keep > 0 and (window == 0 or context.positions(slot)[0] <= max(0, keep - window))
-        if not (is_whole and context.remove(slot, keep)):
+        is_left = keep > 0 and context.remove(slot, keep) and self._reaches_back(slot, keep)
+        if not is_left:
             context.remove(slot, -1)
             keep = 0
         self.cells[slot].stored = keep
         return keep
+
+    def _reaches_back(self, slot: int, keep: int) -> bool:
+        """Whether all cells are there that a token at position `keep` attends to.
+
+        A sliding window's cells are used again once they are out of the window. llama.cpp then still removes what
+        comes after an earlier position, although what the window needs before it is gone.
+        """
+        first, last = self.context.positions(slot)
+        window = self.context.model.window_tokens
+        return last == keep - 1 and 0 <= first <= (max(0, keep - window) if window else last)
 
     def settle(self, slot: int) -> None:
         """After a request: give back what is no longer stored, and grants that recent requests don't need."""

@@ -33,15 +33,25 @@ class Model(Handle):
         self.vocabulary = Vocabulary(self)
 
     def kv_cell_bytes(self, cache_type: CacheType) -> int:
-        """Bytes of K and V that one token takes in all layers if all attend to all, by the file's metadata."""
+        """Bytes of K and V that one token takes, by the file's metadata, if every layer keeps every token.
+
+        So it is too much for layers with a sliding window or a recurrent state. MLA keeps one latent row and no V.
+        """
         pointer = self.pointer
-        architecture = self.metadata("general.architecture")
-        heads: int = api.llama_model_n_head(pointer)
+        prefix = f"{self.metadata('general.architecture')}.attention."
+        key_length = int(self.metadata(prefix + "key_length") or self._head_length)
+        value_length = int(self.metadata(prefix + "value_length") or self._head_length)
         kv_heads: int = api.llama_model_n_head_kv(pointer)
-        head = api.llama_model_n_embd(pointer) // max(heads, 1)
-        key_length = int(self.metadata(f"{architecture}.attention.key_length") or head)
-        value_length = int(self.metadata(f"{architecture}.attention.value_length") or head)
-        return round(self.layers * kv_heads * (key_length + value_length) * _ELEMENT_BYTES[cache_type])
+        row = kv_heads * (key_length + value_length)
+        if self.metadata(prefix + "key_length_mla"):
+            row = key_length
+        return round(self.layers * row * _ELEMENT_BYTES[cache_type])
+
+    @property
+    def _head_length(self) -> int:
+        heads: int = api.llama_model_n_head(self.pointer)
+        embedding: int = api.llama_model_n_embd(self.pointer)
+        return embedding // max(heads, 1)
 
     def metadata(self, key: str) -> str | None:
         """A scalar of the file's metadata as text, or None when there is none of this name."""

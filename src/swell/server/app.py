@@ -22,6 +22,7 @@ _ROUTES = (
     ("/api/version", ("GET", "HEAD"), status.version),
     ("/api/tags", ("GET", "HEAD"), models.tags),
     ("/api/ps", ("GET",), models.ps),
+    ("/stats", ("GET",), models.stats),
     ("/api/show", ("POST",), models.show),
     ("/api/generate", ("POST",), generate.generate),
     ("/api/chat", ("POST",), chat.chat),

@@ -7,7 +7,14 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ExceptionHandler
 
-from swell.errors import InvalidFormatError, InvalidOptionError, ModelNotFoundError, RequestError, SwellError
+from swell.errors import (
+    InvalidFormatError,
+    InvalidOptionError,
+    KvGrowError,
+    ModelNotFoundError,
+    RequestError,
+    SwellError,
+)
 from swell.server.api.responses import ErrorReply, json_response
 
 log = logging.getLogger(__name__)
@@ -17,6 +24,7 @@ _STATUS: dict[type[Exception], int] = {
     InvalidOptionError: 500,  # Ollama's choice, kept for its clients
     InvalidFormatError: 500,  # likewise
     RequestError: 400,
+    KvGrowError: 400,  # memory is what limits the window here: as for a prompt that is too long
     ClientDisconnect: 499,  # nobody reads it; nginx's number for this, as Ollama uses it
     Exception: 500,
 }

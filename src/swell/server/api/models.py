@@ -1,4 +1,4 @@
-"""GET /api/tags and /api/ps, POST /api/show."""
+"""GET /api/tags, /api/ps and /stats, POST /api/show."""
 
 import asyncio
 from typing import Any
@@ -47,6 +47,12 @@ async def tags(request: Request) -> Response:
 async def ps(request: Request) -> Response:
     """The loaded models."""
     return json_response({"models": [_row(loaded) for loaded in await services(request).scheduler.loaded()]})
+
+
+async def stats(request: Request) -> Response:
+    """Memory and slots of the loaded models, in full; null for one whose runner doesn't answer in time."""
+    loaded = await services(request).scheduler.loaded()
+    return json_response({"models": [{"name": row.model.name, "stats": _stats(row)} for row in loaded]})
 
 
 async def show(request: Request) -> Response:
@@ -114,6 +120,14 @@ def _row(loaded: LoadedModel) -> dict[str, Any]:
             "ram_used": stats.resident_bytes,
         }
     return row
+
+
+def _stats(loaded: LoadedModel) -> dict[str, Any] | None:
+    """The runner's own words; the number of its request means nothing to anybody else."""
+    if loaded.stats is None:
+        return None
+    fields: dict[str, Any] = msgspec.to_builtins(loaded.stats)
+    return {name: value for name, value in fields.items() if name not in ("id", "type")}
 
 
 def _details(model: Model, *, with_lengths: bool = False) -> Details:

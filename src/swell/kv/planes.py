@@ -47,34 +47,15 @@ class Plane:
     def cell_bytes(self) -> int:
         return self.stream_bytes // self.cells
 
-    def ranges(self, slot: int, start: int, end: int) -> Iterator[tuple[int, int]]:
-        """Offsets in the reservation of the bytes of cells `start` to `end` of `slot`, as (begin, end)."""
-        base = self.offset_bytes + slot * self.stream_bytes
-        match self.layout:
-            case Layout.ROWS:
-                yield base + start * self.cell_bytes, base + end * self.cell_bytes
-            case Layout.TRANSPOSED:
-                row_bytes = self.stream_bytes // self.rows
-                element_bytes = row_bytes // self.cells
-                for row in range(self.rows):
-                    begin = base + row * row_bytes
-                    yield begin + start * element_bytes, begin + end * element_bytes
-            case Layout.RING:
-                if start == 0:
-                    yield base, base + self.stream_bytes
-            case Layout.STATE:
-                return
-
     def give_back(self, slot: int, start: int, end: int) -> None:
         """Return the pages that hold nothing but cells `start` to `end` of `slot`.
 
-        The page in which the range begins also holds cells before it and stays. The one in which it ends may go if all
-        of it is this slot's row of the tensor: what follows there was never written.
+        The page in which such a range begins also holds cells before it and stays. The one in which it ends may go if
+        all of it is this slot's: what follows there was never written.
         """
-        for begin, stop in self.ranges(slot, start, end):
+        for begin, stop, limit in self._ranges(slot, start, end):
             first = -(-begin // PAGE_BYTES) * PAGE_BYTES
-            limit = self._row_end(slot, begin) // PAGE_BYTES * PAGE_BYTES
-            last = min(-(-stop // PAGE_BYTES) * PAGE_BYTES, limit)
+            last = min(-(-stop // PAGE_BYTES) * PAGE_BYTES, limit // PAGE_BYTES * PAGE_BYTES)
             if last > first:
                 self.reservation.discard(first, last - first)
 
@@ -87,11 +68,22 @@ class Plane:
         length = self.stream_bytes if is_whole else cells * self.cell_bytes
         return pagemap.resident_bytes(address + slot * self.stream_bytes, length) if length else 0
 
-    def _row_end(self, slot: int, begin: int) -> int:
-        """Where the row, or the whole part of the slot, ends in which offset `begin` lies."""
+    def _ranges(self, slot: int, start: int, end: int) -> Iterator[tuple[int, int, int]]:
+        """Where cells `start` to `end` of `slot` are: (begin, stop, limit), offsets in the reservation.
+
+        Up to `limit` there is nothing of another slot, nor of a cell before `start`.
+        """
         base = self.offset_bytes + slot * self.stream_bytes
-        length = self.stream_bytes // self.rows if self.layout is Layout.TRANSPOSED else self.stream_bytes
-        return base + ((begin - base) // length + 1) * length
+        stream_end = base + self.stream_bytes
+        if self.layout is Layout.ROWS:
+            yield base + start * self.cell_bytes, base + end * self.cell_bytes, stream_end
+        elif self.layout is not Layout.STATE and start == 0:
+            yield base, stream_end, stream_end
+        elif self.layout is Layout.TRANSPOSED:
+            row_bytes = self.stream_bytes // self.rows
+            element_bytes = row_bytes // self.cells
+            for begin in range(base, stream_end, row_bytes):
+                yield begin + start * element_bytes, begin + end * element_bytes, begin + row_bytes
 
 
 def find_planes(reservations: Sequence[Reservation], cells: int, slots: int, *, transposed: bool) -> list[Plane]:

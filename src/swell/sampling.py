@@ -1,6 +1,16 @@
 """How tokens are chosen, as data: shared by the options of a request, the protocol and the sampler."""
 
+from enum import Enum
+
 import msgspec
+
+
+class Mirostat(Enum):
+    """Sampling that keeps the surprise of its tokens near a target, in its two versions."""
+
+    OFF = 0
+    V1 = 1
+    V2 = 2
 
 
 class Sampling(msgspec.Struct, frozen=True, kw_only=True):
@@ -16,3 +26,6 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True):
     repeat_penalty: float = 1.0
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
+    mirostat: Mirostat = Mirostat.OFF
+    mirostat_tau: float = 5.0
+    mirostat_eta: float = 0.1

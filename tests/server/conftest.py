@@ -90,7 +90,15 @@ class ScriptedRunner:
         return [BOS_TOKEN] * (add_special and self.facts.add_bos) + [ord(letter) for letter in text]
 
     async def generate(
-        self, prompt: list[int], *, window_tokens: int, limit_tokens: int, sampling: Sampling
+        self,
+        prompt: list[int],
+        *,
+        window_tokens: int,
+        limit_tokens: int,
+        sampling: Sampling,
+        keep_tokens: int | None,
+        schema: str | None,
+        top_logprobs: int | None,
     ) -> AsyncIterator[list[Event]]:
         self.prompts.append(prompt)
         self.windows.append(window_tokens)

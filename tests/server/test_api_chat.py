@@ -73,7 +73,6 @@ def test_load_and_unload(server: Any) -> None:
             400,
             "registry.ollama.ai/library/tiny:latest does not support vision",
         ),
-        ({"format": "json"}, 400, "swell does not support structured output (format)"),
         ({"options": {"stop": "x"}}, 500, 'option "stop" must be of type array'),
     ],
 )

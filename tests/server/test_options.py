@@ -61,7 +61,7 @@ def test_wrong_types(name: str, value: object, expected: str) -> None:
 
 def test_unknown_names_are_warned_of_and_retired_ones_are_not(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        assert merge({"mirostat": 2, "f16_kv": "x", "tepmerature": 1}) == Options()
+        assert merge({"numa": True, "f16_kv": "x", "tepmerature": 1}) == Options()
 
     assert [record.getMessage() for record in caplog.records] == ["ignoring the unknown option 'tepmerature'"]
 

@@ -90,7 +90,8 @@ class CopiedStore(KvStore):
 
     def _give_back(self, slot: int) -> None:
         """Move into a smaller context when less than a third of this one is granted: copying pays only then."""
-        self.cells[slot].written = self.cells[slot].stored
+        state = self.cells[slot]
+        state.written = max(state.stored, state.scattered)
         wanted = max(self._needed(), _PADDING_CELLS)
         if wanted * 3 <= self.capacity_cells:
             self._resize(wanted)

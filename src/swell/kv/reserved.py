@@ -74,7 +74,8 @@ class ReservedStore(KvStore):
 
     def _give_back(self, slot: int) -> None:
         state = self.cells[slot]
-        if state.written > state.stored:
+        in_use = max(state.stored, state.scattered)
+        if state.written > in_use:
             for plane in self._planes:
-                plane.give_back(slot, state.stored, state.written)
-            state.written = state.stored
+                plane.give_back(slot, in_use, state.written)
+            state.written = in_use

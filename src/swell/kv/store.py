@@ -18,12 +18,14 @@ RECENT_REQUESTS = 2
 class SlotCells:
     """Cells of one slot: allowed, in use, and written to since memory was last given back.
 
-    `stored` <= `written` <= `granted`. `peaks` are the cells that its latest requests ended with.
+    `stored` <= `written` <= `granted`. `peaks` are the cells that its latest requests ended with. The stored ones are
+    the first in memory, but after a shift they may be any among the first `scattered`.
     """
 
     granted: int = 0
     stored: int = 0
     written: int = 0
+    scattered: int = 0
     peaks: deque[int] = dataclasses.field(default_factory=lambda: deque(maxlen=RECENT_REQUESTS))
 
 
@@ -94,9 +96,22 @@ class KvStore(ABC):
         is_left = keep > 0 and context.remove(slot, keep) and self._reaches_back(slot, keep)
         if not is_left:
             context.remove(slot, -1)
-            keep = 0
+            self.cells[slot].scattered = keep = 0
         self.cells[slot].stored = keep
         return keep
+
+    def shift(self, slot: int, keep: int, discard: int) -> bool:
+        """Forget `discard` cells of `slot` after the first `keep`, and let the others move up.
+
+        False if this kind of memory can't; nothing has changed then.
+        """
+        context, state = self.context, self.cells[slot]
+        if not context.can_shift or not context.remove(slot, keep, keep + discard):
+            return False
+        context.shift(slot, keep + discard, -discard)
+        state.stored -= discard
+        state.scattered = max(state.scattered, state.written)
+        return True
 
     def _reaches_back(self, slot: int, keep: int) -> bool:
         """Whether all cells are there that a token at position `keep` attends to.
@@ -111,13 +126,14 @@ class KvStore(ABC):
     def settle(self, slot: int) -> None:
         """After a request: give back what is no longer stored, and grants that recent requests don't need."""
         state = self.cells[slot]
-        state.peaks.append(state.stored)
+        state.peaks.append(max(state.stored, state.scattered))
         self._lower_grant(slot, settled_grant(state.granted, max(state.peaks), self.policy))
 
     def compact(self, needed: Sequence[int]) -> None:
         """Give back all that goes beyond what is stored and `needed`, cells per slot."""
         for slot, (state, cells) in enumerate(zip(self.cells, needed, strict=True)):
-            self._lower_grant(slot, least_grant(state.granted, max(state.stored, cells), self.policy))
+            least = max(state.stored, state.scattered, cells)
+            self._lower_grant(slot, least_grant(state.granted, least, self.policy))
 
     @abstractmethod
     def bytes_of(self, cells: int) -> int:

@@ -68,13 +68,13 @@ class Vocabulary:
 
     def __init__(self, model: Model) -> None:
         self._model = model  # the vocabulary lives inside it
-        self._pointer = api.llama_model_get_vocab(model.pointer)
+        self.pointer = api.llama_model_get_vocab(model.pointer)
         self._pieces: dict[int, bytes] = {}
-        self.size: int = api.llama_vocab_n_tokens(self._pointer)
-        self.bos: int = api.llama_vocab_bos(self._pointer)  # -1 where the vocabulary has none
-        self.eos: int = api.llama_vocab_eos(self._pointer)
-        self.add_bos: bool = api.llama_vocab_get_add_bos(self._pointer)
-        self.add_eos: bool = api.llama_vocab_get_add_eos(self._pointer)
+        self.size: int = api.llama_vocab_n_tokens(self.pointer)
+        self.bos: int = api.llama_vocab_bos(self.pointer)  # -1 where the vocabulary has none
+        self.eos: int = api.llama_vocab_eos(self.pointer)
+        self.add_bos: bool = api.llama_vocab_get_add_bos(self.pointer)
+        self.add_eos: bool = api.llama_vocab_get_add_eos(self.pointer)
 
     def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
         """Token ids of `text`.
@@ -85,10 +85,10 @@ class Vocabulary:
         data = text.encode("utf-8", "surrogatepass")
         capacity = len(data) + 2  # a token is at least one byte, and two may be added
         tokens = (api.llama_token * capacity)()
-        count = api.llama_tokenize(self._pointer, data, len(data), tokens, capacity, add_special, parse_special)
+        count = api.llama_tokenize(self.pointer, data, len(data), tokens, capacity, add_special, parse_special)
         if count < 0 and count != -(2**31):
             tokens = (api.llama_token * -count)()
-            count = api.llama_tokenize(self._pointer, data, len(data), tokens, -count, add_special, parse_special)
+            count = api.llama_tokenize(self.pointer, data, len(data), tokens, -count, add_special, parse_special)
         if count < 0:
             raise TokenizeError(f"llama_tokenize returned {count} for {len(data)} bytes")
         return list(tokens[:count])
@@ -106,13 +106,13 @@ class Vocabulary:
 
     def is_end(self, token: int) -> bool:
         """Whether `token` ends a generation (end of text, of turn, of message…)."""
-        return bool(api.llama_vocab_is_eog(self._pointer, token))
+        return bool(api.llama_vocab_is_eog(self.pointer, token))
 
     def _read_piece(self, token: int, *, special: bool) -> bytes:
         capacity = 64
         while True:
             buffer = ctypes.create_string_buffer(capacity)
-            size: int = api.llama_token_to_piece(self._pointer, token, buffer, capacity, 0, special)
+            size: int = api.llama_token_to_piece(self.pointer, token, buffer, capacity, 0, special)
             if size >= 0:
                 return buffer.raw[:size]
             capacity = -size

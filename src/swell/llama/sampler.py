@@ -1,13 +1,17 @@
 """Choosing tokens from logits."""
 
+from collections import deque
+
 from swell.llama.context import Context
+from swell.llama.grammar import Grammar
 from swell.llama.handle import Handle
 from swell.llama.library import api
 from swell.llama.model import Vocabulary
-from swell.sampling import Sampling
+from swell.sampling import Mirostat, Sampling
 
 _GOLDEN_GAMMA = 0x9E3779B97F4A7C15
 _MASK_64 = 2**64 - 1
+_MIROSTAT_CANDIDATES = 100  # llama.cpp's own choice of m
 
 
 def draw_seed(seed: int, index: int) -> int:
@@ -22,15 +26,16 @@ def draw_seed(seed: int, index: int) -> int:
 
 
 class Sampler(Handle):
-    """A chain of llama.cpp samplers for one generation, in llama.cpp's usual order."""
+    """A chain of llama.cpp samplers for one generation, in llama.cpp's usual order, and its grammar if it has one."""
 
-    def __init__(self, vocabulary: Vocabulary, sampling: Sampling) -> None:
-        chain = api.llama_sampler_chain_init(api.llama_sampler_chain_default_params())
-        super().__init__(chain, api.llama_sampler_free)
+    def __init__(self, vocabulary: Vocabulary, sampling: Sampling, schema: str | None = None) -> None:
+        """`schema`: a JSON schema that the output must follow. Raises InvalidFormatError if it can't be read."""
+        self._grammar = None if schema is None else Grammar(vocabulary, schema)
+        super().__init__(api.llama_sampler_chain_init(api.llama_sampler_chain_default_params()), api.llama_sampler_free)
         self._seed = sampling.seed
         self._index = 0
-        self._penalty_tokens = sampling.repeat_last_n if _has_penalties(sampling) else 0
-        if self._penalty_tokens:
+        self._recent: deque[int] = deque(maxlen=sampling.repeat_last_n if _has_penalties(sampling) else 0)
+        if self._recent.maxlen:
             self._add(
                 api.llama_sampler_init_penalties(
                     vocabulary.size,
@@ -40,10 +45,65 @@ class Sampler(Handle):
                     sampling.presence_penalty,
                 )
             )
-        self._is_greedy = sampling.temperature <= 0
-        if self._is_greedy:
+        self._draws = self._add_choice(vocabulary, sampling)
+        self._last_position = api.llama_sampler_chain_n(self.pointer) - 1
+
+    def observe(self, tokens: list[int]) -> None:
+        """Let the penalties know tokens that are already there: the end of the prompt."""
+        if self._recent.maxlen:
+            self._recent.extend(tokens[-self._recent.maxlen :])
+            self._replay()
+
+    def sample(self, context: Context, batch_index: int) -> int:
+        """The next token, from the logits of the token at `batch_index` of the batch decoded last."""
+        if self._draws:
+            # a fresh draw for every token: replacing the last sampler costs 4 µs
+            api.llama_sampler_free(api.llama_sampler_chain_remove(self.pointer, self._last_position))
+            self._add(api.llama_sampler_init_dist(draw_seed(self._seed, self._index)))
+        self._index += 1
+        token = int(api.llama_sampler_sample(self.pointer, context.pointer, batch_index))
+        if self._grammar is not None:
+            token = self._in_grammar(self._grammar, token, context, batch_index)
+        self._recent.append(token)
+        return token
+
+    def close(self) -> None:
+        super().close()
+        if self._grammar is not None:
+            self._grammar.close()
+
+    def _in_grammar(self, grammar: Grammar, token: int, context: Context, batch_index: int) -> int:
+        """`token` if the grammar allows it, else one chosen among those that are allowed.
+
+        Looking at one token first is what makes grammars cheap: models mostly write what they are asked for, and
+        checking the whole vocabulary takes milliseconds.
+        """
+        if not grammar.allows(token):
+            chain = api.llama_sampler_chain_init(api.llama_sampler_chain_default_params())
+            api.llama_sampler_chain_add(chain, grammar.clone())
+            self._replay()  # the refused token was counted
+            api.llama_sampler_chain_add(chain, api.llama_sampler_clone(self.pointer))
+            token = int(api.llama_sampler_sample(chain, context.pointer, batch_index))
+            api.llama_sampler_free(chain)
+            api.llama_sampler_accept(self.pointer, token)
+        grammar.accept(token)
+        return token
+
+    def _replay(self) -> None:
+        """Bring the penalties to what `_recent` says."""
+        if self._recent.maxlen:
+            api.llama_sampler_reset(self.pointer)
+            for token in self._recent:
+                api.llama_sampler_accept(self.pointer, token)
+
+    def _add_choice(self, vocabulary: Vocabulary, sampling: Sampling) -> bool:
+        """Add what chooses a token; True if its last part is a draw that is made anew for every token."""
+        if sampling.temperature <= 0:
             self._add(api.llama_sampler_init_greedy())
-            return
+            return False
+        if sampling.mirostat is not Mirostat.OFF:
+            self._add_mirostat(vocabulary, sampling)
+            return False
         if sampling.top_k > 0:
             self._add(api.llama_sampler_init_top_k(sampling.top_k))
         if sampling.typical_p < 1:
@@ -54,23 +114,16 @@ class Sampler(Handle):
             self._add(api.llama_sampler_init_min_p(sampling.min_p, 1))
         self._add(api.llama_sampler_init_temp(sampling.temperature))
         self._add(api.llama_sampler_init_dist(0))
-        self._draw_position = api.llama_sampler_chain_n(chain) - 1
+        return True
 
-    def observe(self, tokens: list[int]) -> None:
-        """Let the penalties know tokens that are already there: the end of the prompt."""
-        pointer = self.pointer
-        for token in tokens[-self._penalty_tokens :] if self._penalty_tokens else ():
-            api.llama_sampler_accept(pointer, token)
-
-    def sample(self, context: Context, batch_index: int) -> int:
-        """The next token, from the logits of the token at `batch_index` of the batch decoded last."""
-        pointer = self.pointer
-        if not self._is_greedy:
-            # a fresh draw for every token: replacing the last sampler costs 4 µs
-            api.llama_sampler_free(api.llama_sampler_chain_remove(pointer, self._draw_position))
-            self._add(api.llama_sampler_init_dist(draw_seed(self._seed, self._index)))
-        self._index += 1
-        return int(api.llama_sampler_sample(pointer, context.pointer, batch_index))
+    def _add_mirostat(self, vocabulary: Vocabulary, sampling: Sampling) -> None:
+        """Mirostat remembers how surprising its tokens were, so it draws from a state and not by index."""
+        self._add(api.llama_sampler_init_temp(sampling.temperature))
+        seed, tau, eta = draw_seed(sampling.seed, 0), sampling.mirostat_tau, sampling.mirostat_eta
+        if sampling.mirostat is Mirostat.V1:
+            self._add(api.llama_sampler_init_mirostat(vocabulary.size, seed, tau, eta, _MIROSTAT_CANDIDATES))
+        else:
+            self._add(api.llama_sampler_init_mirostat_v2(seed, tau, eta))
 
     def _add(self, sampler: int) -> None:
         api.llama_sampler_chain_add(self.pointer, sampler)

@@ -54,13 +54,21 @@ class Load(msgspec.Struct, frozen=True, tag=True, kw_only=True):
 
 
 class Generate(msgspec.Struct, frozen=True, tag=True, kw_only=True):
-    """Carry `prompt` on for at most `limit_tokens` tokens in a window of `window_tokens`, prompt included."""
+    """Carry `prompt` on for at most `limit_tokens` tokens in a window of `window_tokens`, prompt included.
+
+    When the window is full: with `keep_tokens`, half of what follows the first so many is forgotten and it goes on;
+    with None it ends. `schema` is a JSON schema the output must follow. With `top_logprobs`, every token comes with how
+    likely it was, and with so many alternatives.
+    """
 
     id: int
     prompt: list[int]
     window_tokens: int
     limit_tokens: int
     sampling: Sampling
+    keep_tokens: int | None = None
+    schema: str | None = None
+    top_logprobs: int | None = None
 
 
 class Cancel(msgspec.Struct, frozen=True, tag=True):
@@ -146,11 +154,27 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
     fields: dict[str, Any]
 
 
+class Alternative(msgspec.Struct, frozen=True, array_like=True):
+    """A token that might have been, and the natural logarithm of its probability."""
+
+    logprob: float
+    piece: bytes
+
+
+class Likelihood(msgspec.Struct, frozen=True, array_like=True):
+    """How likely the token of `id` was that comes with this, and the likeliest ones."""
+
+    id: int
+    logprob: float
+    top: list[Alternative]
+
+
 class Step(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
     """What one decoding step gave, for all generations. Of one generation the order is that of the fields."""
 
     prefilled: list[Prefilled] = []
     emitted: list[Emitted] = []
+    likelihoods: list[Likelihood] = []
     finished: list[Finished] = []
     failed: list[Failed] = []
 

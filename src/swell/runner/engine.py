@@ -7,6 +7,7 @@ the event-loop thread. That one works while `llama_decode` runs, because ctypes 
 import dataclasses
 import logging
 import math
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -15,9 +16,21 @@ from queue import Empty, SimpleQueue
 from swell.errors import AbortedError, DecodeError, KvGrowError, SwellError, to_data
 from swell.kv.store import KvStore
 from swell.llama.batch import Batch
+from swell.llama.logprobs import logprobs
 from swell.llama.model import Vocabulary
 from swell.llama.sampler import Sampler
-from swell.protocol.messages import Cancel, Emitted, Failed, Finished, FinishReason, Generate, Prefilled, Step
+from swell.protocol.messages import (
+    Alternative,
+    Cancel,
+    Emitted,
+    Failed,
+    Finished,
+    FinishReason,
+    Generate,
+    Likelihood,
+    Prefilled,
+    Step,
+)
 from swell.runner.slots import Generation, Slot, choose_slot
 
 log = logging.getLogger(__name__)
@@ -71,7 +84,7 @@ class Engine:
 
     def step(self) -> None:
         """Compute one batch and deliver what it gave."""
-        self._step = Step([], [], [], [])
+        self._step = Step([], [], [], [], [])
         self._admit()
         shares = self._plan()
         if shares and self._decode(shares):
@@ -100,17 +113,27 @@ class Engine:
     def _take(self, work: Work) -> None:
         match work:
             case Generate():
-                self._waiting.append(
-                    Generation(
-                        id=work.id,
-                        prompt=work.prompt,
-                        window_tokens=work.window_tokens,
-                        limit_tokens=work.limit_tokens,
-                        sampler=Sampler(self._vocabulary, work.sampling),
-                    )
-                )
+                self._enqueue(work)
             case Cancel():
                 self._cancel(work.id)
+
+    def _enqueue(self, work: Generate) -> None:
+        try:
+            sampler = Sampler(self._vocabulary, work.sampling, work.schema)
+        except SwellError as error:
+            self._deliver(Step(failed=[Failed(work.id, *to_data(error))]))
+            return
+        self._waiting.append(
+            Generation(
+                id=work.id,
+                prompt=work.prompt,
+                window_tokens=work.window_tokens,
+                limit_tokens=work.limit_tokens,
+                sampler=sampler,
+                keep_tokens=work.keep_tokens,
+                top_logprobs=work.top_logprobs,
+            )
+        )
 
     def _cancel(self, generation_id: int) -> None:
         self._waiting = deque(waiting for waiting in self._waiting if waiting.id != generation_id)
@@ -142,6 +165,7 @@ class Engine:
         keep = min(slot.common_prefix(generation.prompt), len(generation.prompt) - 1)
         if keep < slot.stored:
             self._store.rewind(slot.index, keep)
+        slot.intact = sys.maxsize
         generation.cached_tokens = slot.stored
         slot.tokens = list(generation.prompt)
         slot.generation = generation
@@ -210,11 +234,31 @@ class Engine:
             self._finish(slot, generation, FinishReason.LENGTH)
             return
         slot.tokens.append(token)
+        self._emit(generation, token, share.logits_index)
+        is_full = len(slot.tokens) >= generation.window_tokens
+        if generation.generated_tokens >= generation.limit_tokens or (is_full and not self._shift(slot, generation)):
+            self._finish(slot, generation, FinishReason.LENGTH)
+
+    def _emit(self, generation: Generation, token: int, logits_index: int) -> None:
         generation.generated_tokens += 1
         self._step.emitted.append(Emitted(generation.id, token, self._vocabulary.piece(token)))
-        is_full = len(slot.tokens) >= generation.window_tokens
-        if is_full or generation.generated_tokens >= generation.limit_tokens:
-            self._finish(slot, generation, FinishReason.LENGTH)
+        if generation.top_logprobs is not None:
+            logprob, top = logprobs(self._store.context, logits_index, token, generation.top_logprobs)
+            alternatives = [Alternative(one.logprob, self._vocabulary.piece(one.token)) for one in top]
+            self._step.likelihoods.append(Likelihood(generation.id, logprob, alternatives))
+
+    def _shift(self, slot: Slot, generation: Generation) -> bool:
+        """Make room at the end of the window by forgetting what is oldest; False if that isn't wanted or possible."""
+        if generation.keep_tokens is None:
+            return False
+        keep = min(generation.keep_tokens, generation.window_tokens - 2)
+        discard = max((slot.stored - keep) // 2, 1)
+        if not self._store.shift(slot.index, keep, discard):
+            return False
+        del slot.tokens[keep : keep + discard]
+        slot.intact = min(slot.intact, keep)
+        log.info("generation %d: forgot %d tokens after the first %d", generation.id, discard, keep)
+        return True
 
     def _busy(self) -> list[Slot]:
         return [slot for slot in self.slots if slot.generation is not None]

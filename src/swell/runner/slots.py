@@ -5,6 +5,7 @@ known: a prompt makes many known at once, sampling one at a time.
 """
 
 import dataclasses
+import sys
 from collections.abc import Sequence
 
 from swell.kv.store import SlotCells
@@ -21,6 +22,8 @@ class Generation:
     window_tokens: int
     limit_tokens: int
     sampler: Sampler
+    keep_tokens: int | None = None
+    top_logprobs: int | None = None
     cached_tokens: int = 0
     generated_tokens: int = 0
     started_ns: int = 0
@@ -36,6 +39,8 @@ class Slot:
     tokens: list[int] = dataclasses.field(default_factory=list)
     generation: Generation | None = None
     last_used_ns: int = 0
+    intact: int = sys.maxsize
+    """How many of the first tokens have cells that know of nothing else: after a shift, those before the gap."""
 
     @property
     def stored(self) -> int:
@@ -54,7 +59,7 @@ class Slot:
 
     def common_prefix(self, prompt: Sequence[int]) -> int:
         """How many tokens at the start of `prompt` are in the cache already."""
-        limit = min(self.stored, len(prompt))
+        limit = min(self.stored, self.intact, len(prompt))
         if self.tokens[:limit] == prompt[:limit]:
             return limit
         return next(index for index in range(limit) if self.tokens[index] != prompt[index])

@@ -6,8 +6,10 @@ import random
 import time
 from collections.abc import AsyncGenerator
 
+from swell.errors import InvalidOptionError
+from swell.protocol import messages
 from swell.protocol.messages import Emitted, Finished, FinishReason, Loaded, Prefilled
-from swell.sampling import Sampling
+from swell.sampling import Mirostat, Sampling
 from swell.server.options import Options
 from swell.server.runner import Event, Runner
 from swell.server.text import TextStream
@@ -22,10 +24,39 @@ LIMIT_WINDOWS = 10
 
 
 @dataclasses.dataclass(frozen=True)
+class Alternative:
+    """A token that might have been chosen, and the natural logarithm of its probability."""
+
+    data: bytes
+    logprob: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Likelihood(Alternative):
+    """A token that was chosen, and the likeliest ones in its place."""
+
+    top: tuple[Alternative, ...]
+
+
+@dataclasses.dataclass(frozen=True)
 class Piece:
-    """Text to show: whole characters, without stop strings."""
+    """Text to show: whole characters, without stop strings. With how likely its tokens were, if that was asked for."""
 
     text: str
+    likelihoods: tuple[Likelihood, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What a request wants beside its options.
+
+    `keep_tokens`: when the window is full, forget half of what follows the first so many tokens; None: end there.
+    `schema`: a JSON schema that the output must follow. `top_logprobs`: None for no likelihoods.
+    """
+
+    keep_tokens: int | None = None
+    schema: str | None = None
+    top_logprobs: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,11 +80,11 @@ def window_tokens(options: Options, facts: Loaded, settings: Settings) -> int:
 
 
 async def generate(
-    runner: Runner, prompt: list[int], options: Options, *, window_tokens: int
+    runner: Runner, prompt: list[int], options: Options, wish: Wish, *, window_tokens: int
 ) -> AsyncGenerator[Piece | Done, None]:
     """Carry `prompt` on within a window; yields pieces as they come, at last Done. Closing it cancels the work.
 
-    The prompt must be shorter than the window. Raises RunnerError, DecodeError or KvGrowError.
+    The prompt must be shorter than the window. Raises RunnerError, DecodeError, KvGrowError or InvalidFormatError.
     """
     text = TextStream(options.stop)
     record = _Record()
@@ -62,11 +93,15 @@ async def generate(
         window_tokens=window_tokens,
         limit_tokens=_limit(options.num_predict, window_tokens),
         sampling=_sampling(options, window_tokens),
+        keep_tokens=wish.keep_tokens,
+        schema=wish.schema,
+        top_logprobs=wish.top_logprobs,
     )
     try:
         async for batch in events:
-            if piece := text.feed(record.add(batch)):
-                yield Piece(piece)
+            piece = text.feed(record.add(batch))
+            if piece or record.likelihoods:
+                yield Piece(piece, record.take_likelihoods())
             if text.stopped:
                 record.finish(FinishReason.STOP)
                 break
@@ -85,6 +120,12 @@ class _Record:
         self._prefilled: Prefilled | None = None
         self._first_ns = 0
         self._finished: tuple[FinishReason, int] | None = None
+        self.likelihoods: list[Likelihood] = []
+        """Of the latest tokens, until they are taken."""
+
+    def take_likelihoods(self) -> tuple[Likelihood, ...]:
+        taken, self.likelihoods = tuple(self.likelihoods), []
+        return taken
 
     def add(self, events: list[Event]) -> bytes:
         """Note `events`; returns the bytes of their tokens."""
@@ -94,6 +135,9 @@ class _Record:
                 case Emitted():
                     self._tokens.append(event.token)
                     pieces.append(event.piece)
+                case messages.Likelihood():
+                    top = tuple(Alternative(one.piece, one.logprob) for one in event.top)
+                    self.likelihoods.append(Likelihood(pieces[-1], event.logprob, top))
                 case Prefilled():
                     self._prefilled = event
                     self._first_ns = time.perf_counter_ns()
@@ -132,8 +176,18 @@ def _sampling(options: Options, window: int) -> Sampling:
         top_p=options.top_p,
         min_p=options.min_p,
         typical_p=options.typical_p,
+        mirostat=_mirostat(options.mirostat),
+        mirostat_tau=options.mirostat_tau,
+        mirostat_eta=options.mirostat_eta,
         repeat_last_n=window if options.repeat_last_n < 0 else options.repeat_last_n,
         repeat_penalty=options.repeat_penalty,
         presence_penalty=options.presence_penalty,
         frequency_penalty=options.frequency_penalty,
     )
+
+
+def _mirostat(version: int) -> Mirostat:
+    try:
+        return Mirostat(version)
+    except ValueError as error:
+        raise InvalidOptionError("mirostat", "integer, and 0, 1 or 2") from error

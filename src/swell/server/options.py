@@ -38,6 +38,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     repeat_penalty: float = 1.0
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
+    mirostat: int = 0
+    mirostat_tau: float = 5.0
+    mirostat_eta: float = 0.1
     stop: tuple[str, ...] = ()
     num_batch: int | None = None
     num_gpu: int = -1

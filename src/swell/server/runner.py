@@ -20,6 +20,7 @@ from swell.protocol.messages import (
     Finished,
     Generate,
     GetStats,
+    Likelihood,
     Load,
     Loaded,
     LoadFailed,
@@ -35,7 +36,7 @@ from swell.sampling import Sampling
 
 log = logging.getLogger(__name__)
 
-Event = Prefilled | Emitted | Finished
+Event = Prefilled | Emitted | Likelihood | Finished
 
 _EXIT_WAIT_S = 5.0
 _ids = itertools.count(1)
@@ -103,9 +104,18 @@ class Runner:
         return await self._ask(GetStats(next(_ids)), Stats)
 
     async def generate(
-        self, prompt: list[int], *, window_tokens: int, limit_tokens: int, sampling: Sampling
+        self,
+        prompt: list[int],
+        *,
+        window_tokens: int,
+        limit_tokens: int,
+        sampling: Sampling,
+        keep_tokens: int | None = None,
+        schema: str | None = None,
+        top_logprobs: int | None = None,
     ) -> AsyncGenerator[list[Event], None]:
-        """Carry `prompt` on; yields all events that have come since the last time, in order, ending with Finished.
+        """Carry `prompt` on as `swell.protocol.messages.Generate` says; yields all events that have come since the last
+        time, in order, ending with Finished. A Likelihood follows its token.
 
         Closing the generator before the end cancels the work. Raises what the runner reports, or RunnerLostError.
         """
@@ -115,6 +125,9 @@ class Runner:
             window_tokens=window_tokens,
             limit_tokens=limit_tokens,
             sampling=sampling,
+            keep_tokens=keep_tokens,
+            schema=schema,
+            top_logprobs=top_logprobs,
         )
         stream = self._streams[generation.id] = _Stream()
         try:
@@ -164,7 +177,7 @@ class Runner:
                 self._loaded.set_exception(from_data(reply.kind, reply.fields))
 
     def _hand_out(self, step: Step) -> None:
-        for events in (step.prefilled, step.emitted, step.finished):
+        for events in (step.prefilled, step.emitted, step.likelihoods, step.finished):
             for event in events:
                 if stream := self._streams.get(event.id):  # none: cancelled meanwhile
                     stream.put(event)

@@ -11,9 +11,9 @@ from starlette.responses import Response
 from swell.errors import InvalidRequestError, PromptTooLongError, UnsupportedError
 from swell.server.api import checks
 from swell.server.api.bodies import ChatBody, keep_alive, read_body, think
-from swell.server.api.completion import BuildPrompt, Job, complete, load, tokenize_rendered
+from swell.server.api.completion import BuildPrompt, Job, complete, load, shifts, tokenize_rendered
 from swell.server.api.disconnects import LineStream, while_connected
-from swell.server.api.responses import ChatReply, ReplyMessage, created_at, json_response
+from swell.server.api.responses import ChatReply, ReplyMessage, all_logprobs, created_at, json_response, logprob_list
 from swell.server.api.services import services
 from swell.server.generation import Piece
 from swell.server.models.model import Model
@@ -37,7 +37,16 @@ async def chat(request: Request) -> Response:
         await services(request).scheduler.unload(model)
         return json_response(_without_text(body, "unload"))
     _check_abilities(body, model, thinking)
-    job = Job(services(request), model, merge(body.options), keep_alive_s, started_ns)
+    job = Job(
+        services(request),
+        model,
+        merge(body.options),
+        keep_alive_s,
+        started_ns,
+        shifts=shifts(model, body.shift),
+        schema=checks.schema_of(body.format),
+        top_logprobs=checks.top_logprobs(body),
+    )
     if not body.messages:
         await load(request, model, keep_alive_s)
         return json_response(_without_text(body, "load"))
@@ -67,7 +76,13 @@ async def _replies(job: Job, body: ChatBody, thinking: bool | None) -> AsyncGene
         async for event in events:
             if isinstance(event, Piece):
                 message = ReplyMessage(content=event.text)
-                yield ChatReply(model=body.model, created_at=created_at(), message=message, done=False)
+                yield ChatReply(
+                    model=body.model,
+                    created_at=created_at(),
+                    message=message,
+                    done=False,
+                    logprobs=logprob_list(event.likelihoods),
+                )
             else:
                 message = ReplyMessage(content="")
                 yield ChatReply(
@@ -80,7 +95,7 @@ async def _collect(replies: AsyncGenerator[ChatReply, None]) -> ChatReply:
     async with aclosing(replies):
         everything = [reply async for reply in replies]
     message = ReplyMessage(content="".join(reply.message.content for reply in everything))
-    return msgspec.structs.replace(everything[-1], message=message)
+    return msgspec.structs.replace(everything[-1], message=message, logprobs=all_logprobs(everything))
 
 
 def _prompt_builder(job: Job, body: ChatBody, thinking: bool | None) -> BuildPrompt:

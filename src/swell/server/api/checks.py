@@ -2,6 +2,7 @@
 
 import asyncio
 
+import msgspec
 from starlette.requests import Request
 
 from swell.errors import InvalidFormatError, InvalidRequestError, UnsupportedError
@@ -10,6 +11,7 @@ from swell.server.api.services import is_local_client, services
 from swell.server.models.model import Model
 
 _TOP_LOGPROBS_MAX = 20
+_ANY_OBJECT = '{"type": "object"}'
 
 
 async def find_model(request: Request, name: str) -> Model:
@@ -37,11 +39,21 @@ def check_completes(name: str, model: Model, endpoint: str) -> None:
 
 def check_features(body: Common) -> None:
     """Refuses what Swell itself can't do yet, rather than answering as if it had not been asked."""
-    if isinstance(body.format, dict) or body.format == "json":
-        raise UnsupportedError("swell", "structured output (format)")
-    if body.format not in (None, ""):
-        raise InvalidFormatError(str(body.format))
-    if body.logprobs or body.top_logprobs:
-        raise UnsupportedError("swell", "log probabilities (logprobs)")
     if body.debug_render_only:
         raise UnsupportedError("swell", "rendering only (_debug_render_only)")
+
+
+def schema_of(format: object) -> str | None:
+    """The field `format` as a JSON schema; None for free text."""
+    if format in (None, ""):
+        return None
+    if format == "json":
+        return _ANY_OBJECT
+    if isinstance(format, dict):
+        return msgspec.json.encode(format).decode()
+    raise InvalidFormatError(str(format))
+
+
+def top_logprobs(body: Common) -> int | None:
+    """How many alternatives come with each token; None when no likelihoods are wanted."""
+    return body.top_logprobs if body.logprobs else None

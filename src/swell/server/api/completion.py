@@ -9,9 +9,10 @@ from typing import NamedTuple
 from starlette.requests import Request
 
 from swell.errors import InvalidRequestError
+from swell.protocol.messages import Loaded
 from swell.server.api.disconnects import while_connected
 from swell.server.api.services import Services, services
-from swell.server.generation import Done, Piece, generate, window_tokens
+from swell.server.generation import Done, Piece, Wish, generate, window_tokens
 from swell.server.models.model import Model
 from swell.server.options import Options
 from swell.server.runner import Runner
@@ -19,13 +20,33 @@ from swell.server.runner import Runner
 
 @dataclass(frozen=True)
 class Job:
-    """A checked request. `started_ns` is when it came, by `time.perf_counter_ns`."""
+    """A checked request. `started_ns` is when it came, by `time.perf_counter_ns`.
+
+    `shifts`: the middle of the conversation may be given up when the window is full. `schema` is a JSON schema for the
+    output; `top_logprobs` is None where no likelihoods are wanted.
+    """
 
     services: Services
     model: Model
     options: Options
     keep_alive_s: float | None
     started_ns: int
+    shifts: bool = True
+    schema: str | None = None
+    top_logprobs: int | None = None
+
+    def keep_tokens(self, facts: Loaded) -> int:
+        """How many tokens at the beginning a shift or a cut must keep; negative is as many as possible."""
+        wanted = self.options.num_keep
+        return wanted + facts.add_bos if wanted >= 0 else wanted
+
+    def wish(self, facts: Loaded, window_tokens: int) -> Wish:
+        keep = self.keep_tokens(facts)
+        return Wish(
+            keep_tokens=(window_tokens if keep < 0 else keep) if self.shifts else None,
+            schema=self.schema,
+            top_logprobs=self.top_logprobs,
+        )
 
 
 class Finish(NamedTuple):
@@ -62,7 +83,8 @@ async def complete(job: Job, build_prompt: BuildPrompt) -> AsyncGenerator[Piece 
         prompt = await build_prompt(runner, window)
         if not prompt:
             raise InvalidRequestError("the prompt is empty")
-        async with aclosing(generate(runner, prompt, job.options, window_tokens=window)) as events:
+        wish = job.wish(runner.facts, window)
+        async with aclosing(generate(runner, prompt, job.options, wish, window_tokens=window)) as events:
             async for event in events:
                 yield event if isinstance(event, Piece) else _finish(event, job.started_ns, load_ns)
 
@@ -84,3 +106,8 @@ def _finish(done: Done, started_ns: int, load_ns: int) -> Finish:
         eval_count=done.generated_tokens,
         eval_duration=done.generate_ns,
     )
+
+
+def shifts(model: Model, asked: bool | None) -> bool:
+    """Whether the middle may be given up. If nobody said: not for DeepSeek 2, whose cache can't be shifted."""
+    return model.architecture != "deepseek2" if asked is None else asked

@@ -11,9 +11,9 @@ from starlette.responses import Response
 from swell.errors import InvalidRequestError, ModelNotFoundError, PromptTooLongError, UnsupportedError
 from swell.server.api import checks
 from swell.server.api.bodies import GenerateBody, keep_alive, read_body, think
-from swell.server.api.completion import Job, complete, load, tokenize_rendered
+from swell.server.api.completion import Job, complete, load, shifts, tokenize_rendered
 from swell.server.api.disconnects import LineStream, while_connected
-from swell.server.api.responses import GenerateReply, created_at, json_response
+from swell.server.api.responses import GenerateReply, all_logprobs, created_at, json_response, logprob_list
 from swell.server.api.services import services
 from swell.server.generation import Piece
 from swell.server.models.model import Model
@@ -42,7 +42,16 @@ async def generate(request: Request) -> Response:
         await services(request).scheduler.unload(model)
         return json_response(_without_text(body, "unload"))
     _check_abilities(body, model, thinking)
-    job = Job(services(request), model, merge(body.options), keep_alive_s, started_ns)
+    job = Job(
+        services(request),
+        model,
+        merge(body.options),
+        keep_alive_s,
+        started_ns,
+        shifts=shifts(model, body.shift),
+        schema=checks.schema_of(body.format),
+        top_logprobs=checks.top_logprobs(body),
+    )
     if not body.prompt:
         await load(request, model, keep_alive_s)
         return json_response(_without_text(body, "load"))
@@ -67,11 +76,6 @@ def _check_abilities(body: GenerateBody, model: Model, thinking: bool | str | No
         raise InvalidRequestError("context holds a number that is no token of this model")
 
 
-def _shifts(body: GenerateBody, model: Model) -> bool:
-    """Whether the middle of a prompt may be given up. By default not for DeepSeek 2, whose cache can't be shifted."""
-    return model.architecture != "deepseek2" if body.shift is None else body.shift
-
-
 def _without_text(body: GenerateBody, reason: str) -> GenerateReply:
     return GenerateReply(model=body.model, created_at=created_at(), response="", done=True, done_reason=reason)
 
@@ -83,7 +87,13 @@ async def _replies(job: Job, body: GenerateBody, thinking: bool | None) -> Async
         async for event in events:
             if isinstance(event, Piece):
                 text.append(event.text)
-                yield GenerateReply(model=body.model, created_at=created_at(), response=event.text, done=False)
+                yield GenerateReply(
+                    model=body.model,
+                    created_at=created_at(),
+                    response=event.text,
+                    done=False,
+                    logprobs=logprob_list(event.likelihoods),
+                )
             else:
                 context = await prompt.context_with("".join(text))
                 yield GenerateReply(
@@ -100,7 +110,11 @@ async def _collect(replies: AsyncGenerator[GenerateReply, None]) -> GenerateRepl
     """The last reply with the text of all."""
     async with aclosing(replies):
         everything = [reply async for reply in replies]
-    return msgspec.structs.replace(everything[-1], response="".join(reply.response for reply in everything))
+    return msgspec.structs.replace(
+        everything[-1],
+        response="".join(reply.response for reply in everything),
+        logprobs=all_logprobs(everything),
+    )
 
 
 class _Prompt:
@@ -121,12 +135,9 @@ class _Prompt:
             return tokens
         if not self._body.truncate:
             raise PromptTooLongError(len(tokens), window_tokens)
-        if not _shifts(self._body, self._job.model):
+        if not self._job.shifts:
             raise InvalidRequestError(_TOO_LONG_TO_SHIFT)
-        keep_tokens = self._job.options.num_keep
-        if keep_tokens >= 0 and runner.facts.add_bos:
-            keep_tokens += 1
-        return truncate_tokens(tokens, window_tokens, keep_tokens)
+        return truncate_tokens(tokens, window_tokens, self._job.keep_tokens(runner.facts))
 
     async def context_with(self, generated: str) -> list[int] | None:
         """The field `context` of the last reply; None for raw prompts."""

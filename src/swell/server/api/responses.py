@@ -2,11 +2,14 @@
 
 import functools
 import time
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
 from starlette.responses import Response
+
+from swell.server.generation import Alternative, Likelihood
 
 JSON_TYPE = "application/json; charset=utf-8"
 NDJSON_TYPE = "application/x-ndjson"
@@ -22,6 +25,33 @@ class Reply(msgspec.Struct, kw_only=True, omit_defaults=True):
     created_at: str
 
 
+class LogprobToken(msgspec.Struct, kw_only=True):
+    """A token and the natural logarithm of its probability; `bytes` are those of `token` before it became text."""
+
+    token: str
+    logprob: float
+    bytes: list[int]
+
+
+class Logprob(LogprobToken, kw_only=True, omit_defaults=True):
+    """A generated token, and the likeliest ones in its place."""
+
+    top_logprobs: list[LogprobToken] = []
+
+
+def logprob_list(likelihoods: Sequence[Likelihood]) -> list[Logprob] | None:
+    """The field `logprobs`; None, and so left out, where there are none."""
+    if not likelihoods:
+        return None
+    return [
+        Logprob(**_token(one), top_logprobs=[LogprobToken(**_token(other)) for other in one.top]) for one in likelihoods
+    ]
+
+
+def _token(one: Alternative) -> dict[str, Any]:
+    return {"token": one.data.decode("utf-8", "replace"), "logprob": one.logprob, "bytes": list(one.data)}
+
+
 class GenerateReply(Reply, kw_only=True, omit_defaults=True):
     """A line, or the whole answer, of /api/generate. Durations are nanoseconds."""
 
@@ -35,6 +65,7 @@ class GenerateReply(Reply, kw_only=True, omit_defaults=True):
     prompt_eval_duration: int = 0
     eval_count: int = 0
     eval_duration: int = 0
+    logprobs: list[Logprob] | None = None
 
 
 class ReplyMessage(msgspec.Struct, kw_only=True):
@@ -50,12 +81,19 @@ class ChatReply(Reply, kw_only=True, omit_defaults=True):
     message: ReplyMessage
     done: bool
     done_reason: str = ""
+    logprobs: list[Logprob] | None = None
     total_duration: int = 0
     load_duration: int = 0
     prompt_eval_count: int = 0
     prompt_eval_duration: int = 0
     eval_count: int = 0
     eval_duration: int = 0
+
+
+def all_logprobs(replies: Sequence[GenerateReply | ChatReply]) -> list[Logprob] | None:
+    """Those of all lines of an answer, in order."""
+    found = [one for reply in replies for one in reply.logprobs or ()]
+    return found or None
 
 
 class ErrorReply(msgspec.Struct):

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,6 +23,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+bench = typer.Typer(no_args_is_help=True)
+app.add_typer(bench, name="bench")
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="A model's name, or the path of a GGUF file.")]
 Prefix = Annotated[str, typer.Argument(metavar="PREFIX", help="Only models whose names start like this.")]
@@ -184,6 +188,47 @@ def ps(
 
     with _client() as client:
         sys.stdout.write(list_running(client, prefix, verbose=verbose))
+
+
+@bench.callback()  # without one, the only command would have no name
+def bench_top() -> None:
+    """Measure what Swell costs."""
+
+
+@bench.command("kv")
+def bench_kv(
+    model: Model,
+    minutes: Annotated[float, typer.Option(min=0.1, help="How long all of it may take, about.")] = 10,
+    full: Annotated[bool, typer.Option("--full", help="Fill every cache to its end, however long it takes.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Only see whether it works, with 512 tokens.")] = False,
+    slots: Annotated[list[int] | None, typer.Option(min=1, help="Slots, may be repeated; 1, 4 and 8.")] = None,
+    window: Annotated[int, typer.Option(min=0, help="Tokens per slot, 512 at least; 0 is the trained length.")] = 0,
+    threads: Annotated[int, typer.Option(min=0, help="Threads; 0 is one for each physical core.")] = 0,
+    peer: Annotated[bool, typer.Option(help="Compare with llama.cpp's own server.")] = True,
+    results: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("."),
+) -> None:
+    """Measure the KV cache: memory, growth, creation and speed of every store."""
+    import math
+    import shlex
+
+    from swell.bench.command import bench_kv as measure
+    from swell.bench.kv import LEAST_WINDOW_TOKENS, Options
+    from swell.bench.machine import physical_cores
+    from swell.server.models.catalog import Catalog
+
+    found = Catalog().find(model, allow_path=True)
+    options = Options(
+        model=found.path.resolve(),
+        name=Path(found.name).name,
+        window_tokens=LEAST_WINDOW_TOKENS if quick else min(window or found.context_length, found.context_length),
+        slot_counts=tuple(sorted(set(slots or (1, 4, 8)))),
+        budget_s=math.inf if full or quick else minutes * 60,
+        threads=threads or physical_cores(),
+        with_peer=peer,
+        quick=quick,
+    )
+    words = (Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:])
+    measure(options, shlex.join(["swell", *words]), results)
 
 
 def _client() -> "Client":

@@ -125,6 +125,8 @@ class CopiedStore(KvStore):
         except StateError as error:
             log.warning("a state could not be restored: %s", error)
             is_whole = False
+        for cells in self.cells:
+            cells.scattered = 0  # restored cells lie one after the other
         if not is_whole:
             log.warning("the KV cache was lost in a move and is computed again")
             for slot, cells in enumerate(self.cells):

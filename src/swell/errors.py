@@ -7,6 +7,7 @@ SwellError
 │   ├── ContextError           a context can't be created
 │   ├── TokenizeError          a text can't be turned into tokens
 │   ├── StateError             a saved state can't be read or put back
+│   ├── EmbeddingValueError    a vector holds something that is no number
 │   └── DecodeError            a batch was not computed
 │       ├── NoRoomError        no free cells for the batch
 │       └── AbortedError       stopped by request
@@ -22,8 +23,12 @@ SwellError
     ├── InvalidOptionError     an option has the wrong type
     ├── InvalidFormatError     `format` is neither "json" nor a schema
     ├── ModelNotFoundError     no such model
+    │   └── ModelNotPulledError  the same, as the endpoints for embeddings word it
     ├── UnsupportedError       the model, or Swell, can't do what is asked
-    └── PromptTooLongError     the prompt doesn't fit the window
+    ├── NoEmbeddingsError      the model doesn't make embeddings
+    ├── PromptTooLongError     the prompt doesn't fit the window
+    └── InputTooLongError      a text to embed doesn't fit and may not be cut
+        └── LegacyInputTooLongError  the same, where Ollama calls it a failure of its own
 
 Errors are dataclasses: what they carry is data, and `__str__` is only its wording for people. `to_data` and
 `from_data` take them across a process boundary. Nothing recognises an error by its text.
@@ -120,6 +125,12 @@ class StateError(LlamaError):
 
     def __str__(self) -> str:
         return f"unable to move the state of a sequence: {self.reason}"
+
+
+@_error
+class EmbeddingValueError(LlamaError):
+    def __str__(self) -> str:
+        return "the model gave a vector with values that are no numbers (NaN or infinite)"
 
 
 @_error
@@ -254,6 +265,12 @@ class ModelNotFoundError(RequestError):
 
 
 @_error
+class ModelNotPulledError(ModelNotFoundError):
+    def __str__(self) -> str:
+        return f'model "{self.name}" not found, try pulling it first'
+
+
+@_error
 class UnsupportedError(RequestError):
     """`subject` (a model's name, or "swell") can't do `what`."""
 
@@ -262,6 +279,14 @@ class UnsupportedError(RequestError):
 
     def __str__(self) -> str:
         return f"{self.subject} does not support {self.what}"
+
+
+@_error
+class NoEmbeddingsError(RequestError):
+    subject: str
+
+    def __str__(self) -> str:
+        return f"{self.subject} does not support embeddings"
 
 
 @_error
@@ -274,6 +299,17 @@ class PromptTooLongError(RequestError):
             f"the request exceeds the available context size: the prompt is {self.prompt_tokens} tokens long and the "
             f"context window holds {self.window_tokens}; shorten it or raise num_ctx (exceed_context_size_error)"
         )
+
+
+@_error
+class InputTooLongError(RequestError):
+    def __str__(self) -> str:
+        return "the input length exceeds the context length"
+
+
+@_error
+class LegacyInputTooLongError(InputTooLongError):
+    pass
 
 
 def to_data(error: BaseException) -> ErrorData:

@@ -39,8 +39,14 @@ class CopiedStore(KvStore):
         self.copied_bytes = 0
         """Bytes moved by all growing and shrinking so far, each way counted."""
         self._context: Context | None = None
-        self.grant_initially()
-        self._context = self._create(max(self._needed(), _PADDING_CELLS))
+        for state in self.cells:
+            state.granted = min(policy.initial_cells, policy.max_cells)
+        try:
+            self._context = self._open_first()
+        except ContextError:
+            self._give_up()
+            raise
+        self._note()
 
     @property
     def context(self) -> Context:
@@ -56,7 +62,7 @@ class CopiedStore(KvStore):
         return self._cell_bytes * cells
 
     def measure(self) -> KvBytes:
-        total = self.bytes_of(self.capacity_cells * self._streams)
+        total = self.booked_bytes
         slots = tuple(self.bytes_of(cells) for cells in self._granted())
         return KvBytes(granted=sum(slots), resident=total, reserved=total, slots_resident=slots)
 
@@ -67,39 +73,96 @@ class CopiedStore(KvStore):
         """Cells that a stream must have for all grants to be kept."""
         return sum(self._granted()) if self._shape.shared else max(self._granted())
 
-    def _grow(self, slot: int, cells: int) -> None:
-        if self._context is None:  # the first grants come before the first context
-            return
+    @property
+    def booked_bytes(self) -> int:
+        """The context's size: memory is taken for capacity, whoever it is granted to."""
+        return self._capacity_bytes(self.capacity_cells)
+
+    def _raise_grant(self, slot: int, cells: int) -> None:
+        """Grant out of what the context has; only more than that must be asked for."""
         state = self.cells[slot]
         before, state.granted = state.granted, cells
-        needed = self._needed()
-        state.granted = before
-        if needed <= self.capacity_cells:
-            return
-        most = self._shape.cells * (self._shape.slots if self._shape.shared else 1)
         try:
-            self._resize(next_capacity(self.capacity_cells, needed, most))
-        except ContextError as error:
-            raise KvGrowError(
-                from_cells=before,
-                to_cells=cells,
-                max_cells=self.policy.max_cells,
-                needed_bytes=self.bytes_of((needed - self.capacity_cells) * self._streams),
-                free_bytes=self._gate.spare_bytes(),
-            ) from error
+            if (needed := self._needed()) > self.capacity_cells:
+                self._enlarge(needed, before, cells)
+        except KvGrowError:
+            state.granted = before
+            raise
 
-    def _give_back(self, slot: int) -> None:
+    def _enlarge(self, needed: int, from_cells: int, to_cells: int) -> None:
+        """Grow geometrically; where memory doesn't allow that, to just what is needed."""
+        most = self._shape.cells * (self._shape.slots if self._shape.shared else 1)
+        refusal: ContextError | None = None
+        for capacity in (next_capacity(self.capacity_cells, needed, most), needed):
+            try:
+                return self._resize(_padded(capacity))
+            except ContextError as error:
+                refusal = error
+            except _RefusedError:
+                continue
+        raise KvGrowError(
+            from_cells=from_cells,
+            to_cells=to_cells,
+            max_cells=self.policy.max_cells,
+            needed_bytes=self._capacity_bytes(_padded(needed) - self.capacity_cells),
+            free_bytes=0 if refusal is not None else self._gate.spare_bytes(),
+        ) from refusal
+
+    def _lower_grant(self, slot: int, cells: int) -> None:
         """Move into a smaller context when less than a third of this one is granted: copying pays only then."""
         state = self.cells[slot]
-        state.written = max(state.stored, state.scattered)
-        wanted = max(self._needed(), _PADDING_CELLS)
+        state.granted, state.written = cells, state.stored
+        wanted = _padded(self._needed())
         if wanted * 3 <= self.capacity_cells:
-            self._resize(wanted)
+            try:
+                self._resize(wanted)
+            except ContextError as error:
+                log.warning("the KV cache stays as large as it is: %s", error)
+
+    def _grow(self, slot: int, cells: int) -> None:
+        """Grants are raised as a whole, see `_raise_grant`."""
+
+    def _give_back(self, slot: int) -> None:
+        """Grants are lowered as a whole, see `_lower_grant`."""
+
+    def _backed_bytes(self) -> int:
+        return self.booked_bytes
+
+    def _open_first(self) -> Context:
+        """The first context: for all first grants, or for as many as are admitted."""
+        while True:
+            capacity = _padded(self._needed())
+            if self._gate.claim(self._capacity_bytes(capacity)) is None:
+                try:
+                    return self._create(capacity)
+                except ContextError:
+                    self._gate.release(self._capacity_bytes(capacity))
+                    raise
+            granted = [state for state in self.cells if state.granted]
+            if not granted:
+                raise ContextError(capacity, self._shape.slots, "the budget or the free memory is less than it takes")
+            granted[-1].granted = 0
 
     def _resize(self, capacity: int) -> None:
-        """Move all cells into a context of `capacity`. Raises ContextError after putting the old size back."""
-        old_capacity = self.capacity_cells
-        positions = self._positions()
+        """Move all cells into a context of `capacity`.
+
+        Raises _RefusedError if that may not be, ContextError, after putting the old size back, if it can't be.
+        """
+        additional_bytes = self._capacity_bytes(capacity - self.capacity_cells)
+        if additional_bytes > 0 and self._gate.claim(additional_bytes) is not None:
+            raise _RefusedError
+        try:
+            self._move(capacity)
+        except ContextError:
+            if additional_bytes > 0:
+                self._gate.release(additional_bytes)
+            raise
+        self._note()
+        if additional_bytes < 0:
+            self._gate.release(-additional_bytes)
+
+    def _move(self, capacity: int) -> None:
+        old_capacity, positions = self.capacity_cells, self._positions()
         try:
             state = self.context.save_all()
         except MemoryError as error:
@@ -125,8 +188,6 @@ class CopiedStore(KvStore):
         except StateError as error:
             log.warning("a state could not be restored: %s", error)
             is_whole = False
-        for cells in self.cells:
-            cells.scattered = 0  # restored cells lie one after the other
         if not is_whole:
             log.warning("the KV cache was lost in a move and is computed again")
             for slot, cells in enumerate(self.cells):
@@ -137,5 +198,15 @@ class CopiedStore(KvStore):
         return [self.context.positions(slot) for slot in range(self._shape.slots)]
 
     def _create(self, capacity: int) -> Context:
-        cells = -(-capacity // _PADDING_CELLS) * _PADDING_CELLS
-        return Context(self._model, dataclasses.replace(self._shape, cells=cells))
+        return Context(self._model, dataclasses.replace(self._shape, cells=capacity))
+
+    def _capacity_bytes(self, capacity: int) -> int:
+        return self.bytes_of(capacity * self._streams)
+
+
+class _RefusedError(Exception):
+    """The gate said no."""
+
+
+def _padded(capacity: int) -> int:
+    return max(-(-capacity // _PADDING_CELLS), 1) * _PADDING_CELLS

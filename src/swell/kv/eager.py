@@ -18,9 +18,14 @@ class EagerStore(KvStore):
         super().__init__(whole, shape.slots, gate)
         self._cell_bytes = model.kv_cell_bytes(shape.cache_type)
         self.grant_initially()
-        if any(state.granted == 0 for state in self.cells):
-            raise ContextError(shape.cells, shape.slots, "the budget or the free memory is less than its cache takes")
-        self._context = Context(model, shape)
+        try:
+            if any(state.granted == 0 for state in self.cells):
+                raise ContextError(shape.cells, shape.slots, "the budget or the free memory is less than it takes")
+            self._context = Context(model, shape)
+        except ContextError:
+            self._give_up()
+            raise
+        self._note()
 
     @property
     def context(self) -> Context:
@@ -45,3 +50,6 @@ class EagerStore(KvStore):
 
     def _give_back(self, slot: int) -> None:
         """Never called."""
+
+    def _backed_bytes(self) -> int:
+        return self.booked_bytes

@@ -17,8 +17,8 @@ class Gate(Protocol):
     def release(self, released_bytes: int) -> None:
         """Take back a promise, or the memory behind it."""
 
-    def note_used(self, used_bytes: int) -> None:
-        """How much of what was promised is written to."""
+    def note(self, backed_bytes: int, scratch_bytes: int) -> None:
+        """What of the promises the system has handed out already, and what else this process will still take."""
 
 
 @dataclasses.dataclass
@@ -37,5 +37,5 @@ class OpenGate:
     def release(self, released_bytes: int) -> None:
         self.granted_bytes -= released_bytes
 
-    def note_used(self, used_bytes: int) -> None:
+    def note(self, backed_bytes: int, scratch_bytes: int) -> None:
         """Of no interest here."""

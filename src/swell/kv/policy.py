@@ -16,19 +16,9 @@ class GrowthPolicy:
             raise ValueError(f"every number must be positive: {self}")
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Memory:
-    """Memory at one moment: what the system could still give, what of it is promised but not yet written to, and
-    what must stay free."""
-
-    free_bytes: int
-    outstanding_bytes: int
-    headroom_bytes: int
-
-    @property
-    def spare_bytes(self) -> int:
-        """What may still be promised."""
-        return max(0, self.free_bytes - self.outstanding_bytes - self.headroom_bytes)
+def promisable_bytes(free_bytes: int, headroom_bytes: int) -> int:
+    """What may be promised in all, as long as none of it is written: free memory but for what must stay free."""
+    return max(0, free_bytes - headroom_bytes)
 
 
 def initial_grant(policy: GrowthPolicy) -> int:

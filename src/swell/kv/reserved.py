@@ -39,6 +39,8 @@ class ReservedStore(KvStore):
         if not self._planes:
             self._context.close()
             raise KvLayoutError("the KV cache was not allocated where it was expected")
+        cache = {id(plane.reservation) for plane in self._planes}
+        self._scratch = [region for region in reservations if id(region) not in cache]
         self._state_bytes = sum(plane.stream_bytes for plane in self._planes if plane.layout is Layout.STATE)
         self._cell_bytes = Counter[int]()  # by how many cells there are of it in a slot
         for plane in self._planes:
@@ -74,8 +76,15 @@ class ReservedStore(KvStore):
 
     def _give_back(self, slot: int) -> None:
         state = self.cells[slot]
-        in_use = max(state.stored, state.scattered)
-        if state.written > in_use:
+        if state.written > state.stored:
             for plane in self._planes:
-                plane.give_back(slot, in_use, state.written)
-            state.written = in_use
+                plane.give_back(slot, state.stored, state.written)
+            state.written = state.stored
+
+    def _scratch_bytes(self) -> int:
+        """Compute buffers are reservations, too: backed by the first large batches."""
+        with Pagemap() as pagemap:
+            return sum(
+                region.size_bytes - pagemap.resident_bytes(region.address, region.size_bytes)
+                for region in self._scratch
+            )

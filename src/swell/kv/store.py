@@ -1,15 +1,18 @@
 """What every store of the KV cache can do; nothing above this package knows which one is used."""
 
 import dataclasses
+import logging
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
 
 from swell.cache import StoreKind
-from swell.errors import KvGrowError
+from swell.errors import KvGrowError, StateError
 from swell.kv.gate import Gate
 from swell.kv.policy import GrowthPolicy, initial_grant, least_grant, next_grant, settled_grant
 from swell.llama.context import Context
+
+log = logging.getLogger(__name__)
 
 RECENT_REQUESTS = 2
 
@@ -18,14 +21,12 @@ RECENT_REQUESTS = 2
 class SlotCells:
     """Cells of one slot: allowed, in use, and written to since memory was last given back.
 
-    `stored` <= `written` <= `granted`. `peaks` are the cells that its latest requests ended with. The stored ones are
-    the first in memory, but after a shift they may be any among the first `scattered`.
+    `stored` <= `written` <= `granted`. `peaks` are the cells that its latest requests ended with.
     """
 
     granted: int = 0
     stored: int = 0
     written: int = 0
-    scattered: int = 0
     peaks: deque[int] = dataclasses.field(default_factory=lambda: deque(maxlen=RECENT_REQUESTS))
 
 
@@ -48,6 +49,11 @@ class KvStore(ABC):
         self.policy = policy
         self.cells = [SlotCells() for _ in range(slots)]
         self._gate = gate
+
+    @property
+    def booked_bytes(self) -> int:
+        """What the gate was asked for, and granted."""
+        return sum(self.bytes_of(state.granted) for state in self.cells)
 
     @property
     @abstractmethod
@@ -96,22 +102,9 @@ class KvStore(ABC):
         is_left = keep > 0 and context.remove(slot, keep) and self._reaches_back(slot, keep)
         if not is_left:
             context.remove(slot, -1)
-            self.cells[slot].scattered = keep = 0
+            keep = 0
         self.cells[slot].stored = keep
         return keep
-
-    def shift(self, slot: int, keep: int, discard: int) -> bool:
-        """Forget `discard` cells of `slot` after the first `keep`, and let the others move up.
-
-        False if this kind of memory can't; nothing has changed then.
-        """
-        context, state = self.context, self.cells[slot]
-        if not context.can_shift or not context.remove(slot, keep, keep + discard):
-            return False
-        context.shift(slot, keep + discard, -discard)
-        state.stored -= discard
-        state.scattered = max(state.scattered, state.written)
-        return True
 
     def _reaches_back(self, slot: int, keep: int) -> bool:
         """Whether all cells are there that a token at position `keep` attends to.
@@ -123,17 +116,32 @@ class KvStore(ABC):
         window = self.context.model.window_tokens
         return last == keep - 1 and 0 <= first <= (max(0, keep - window) if window else last)
 
+    def copy(self, source: int, target: int, keep: int) -> int:
+        """Replace what `target` holds by the first `keep` cells of `source`; returns how many there are then.
+
+        Fewer than `keep`, none that is, where this kind of memory can't be cut there. Raises KvGrowError.
+        """
+        count, state = self.cells[source].stored, self.cells[target]
+        self.rewind(target, 0)
+        self.prepare(target, count)
+        try:
+            self.context.restore_state(target, self.context.save_state(source))
+        except StateError as error:
+            log.warning("a beginning could not be copied, it is computed again: %s", error)
+            return 0
+        state.stored = count
+        return self.rewind(target, keep)
+
     def settle(self, slot: int) -> None:
         """After a request: give back what is no longer stored, and grants that recent requests don't need."""
         state = self.cells[slot]
-        state.peaks.append(max(state.stored, state.scattered))
+        state.peaks.append(state.stored)
         self._lower_grant(slot, settled_grant(state.granted, max(state.peaks), self.policy))
 
     def compact(self, needed: Sequence[int]) -> None:
         """Give back all that goes beyond what is stored and `needed`, cells per slot."""
         for slot, (state, cells) in enumerate(zip(self.cells, needed, strict=True)):
-            least = max(state.stored, state.scattered, cells)
-            self._lower_grant(slot, least_grant(state.granted, least, self.policy))
+            self._lower_grant(slot, least_grant(state.granted, max(state.stored, cells), self.policy))
 
     @abstractmethod
     def bytes_of(self, cells: int) -> int:
@@ -146,9 +154,14 @@ class KvStore(ABC):
     def close(self) -> None:
         """Free the context and all memory of the cache."""
         self.context.close()
-        for slot in range(len(self.cells)):
-            self._gate.release(self.bytes_of(self.cells[slot].granted))
-            self.cells[slot] = SlotCells()
+        self._give_up()
+
+    def _give_up(self) -> None:
+        """Take everything out of the books."""
+        booked = self.booked_bytes
+        self.cells = [SlotCells() for _ in self.cells]
+        self._gate.note(0, 0)
+        self._gate.release(booked)
 
     @abstractmethod
     def _grow(self, slot: int, cells: int) -> None:
@@ -161,7 +174,7 @@ class KvStore(ABC):
     def _raise_grant(self, slot: int, cells: int) -> None:
         state = self.cells[slot]
         needed_bytes = self.bytes_of(cells) - self.bytes_of(state.granted)
-        self._note_used()
+        self._note()
         free_bytes = self._gate.claim(needed_bytes)
         if free_bytes is not None:
             raise KvGrowError(
@@ -177,16 +190,25 @@ class KvStore(ABC):
             self._gate.release(needed_bytes)
             raise
         state.granted = cells
+        self._note()
 
     def _lower_grant(self, slot: int, cells: int) -> None:
         state = self.cells[slot]
         released_bytes = self.bytes_of(state.granted) - self.bytes_of(cells)
         state.granted = cells
         self._give_back(slot)
-        self._note_used()
+        self._note()
         if released_bytes:
             self._gate.release(released_bytes)
 
-    def _note_used(self) -> None:
+    def _note(self) -> None:
         """Done when grants change, not for every token: in between the books only err on the safe side."""
-        self._gate.note_used(sum(self.bytes_of(state.written) for state in self.cells))
+        self._gate.note(self._backed_bytes(), self._scratch_bytes())
+
+    def _backed_bytes(self) -> int:
+        """What of the booked memory the system has handed out already."""
+        return sum(self.bytes_of(state.written) for state in self.cells)
+
+    def _scratch_bytes(self) -> int:
+        """Memory beside the cells that the context will still take."""
+        return 0

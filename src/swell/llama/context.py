@@ -107,15 +107,6 @@ class Context(Handle):
         """
         return bool(api.llama_memory_seq_rm(self._memory, slot, start, end))
 
-    @property
-    def can_shift(self) -> bool:
-        """Whether positions can be changed after the fact."""
-        return bool(api.llama_memory_can_shift(self._memory))
-
-    def shift(self, slot: int, start: int, delta: int) -> None:
-        """Add `delta` to the positions of all cells of `slot` from position `start` on."""
-        api.llama_memory_seq_add(self._memory, slot, start, -1, delta)
-
     def positions(self, slot: int) -> tuple[int, int]:
         """First and last position stored for `slot`, (-1, -1) when it is empty."""
         return (

@@ -28,6 +28,7 @@ class Model(Handle):
         super().__init__(pointer, api.llama_model_free)
         self.trained_tokens: int = api.llama_model_n_ctx_train(pointer)
         self.window_tokens: int = api.llama_model_n_swa(pointer)  # attention window; 0: all tokens see all before
+        self.is_recurrent = bool(api.llama_model_is_recurrent(pointer) or api.llama_model_is_hybrid(pointer))
         self.weights_bytes: int = api.llama_model_size(pointer)
         self.layers: int = api.llama_model_n_layer(pointer)
         self.vocabulary = Vocabulary(self)

@@ -71,8 +71,15 @@ class Generate(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     top_logprobs: int | None = None
 
 
+class Embed(msgspec.Struct, frozen=True, tag=True):
+    """Turn each of `inputs`, the tokens of a text, into a vector. Answered by Embedded or Failed."""
+
+    id: int
+    inputs: list[list[int]]
+
+
 class Cancel(msgspec.Struct, frozen=True, tag=True):
-    """Stop generation `id` within a batch. Answered by nothing: the server already forgot it."""
+    """Stop request `id` within a batch. Answered by nothing: the server already forgot it."""
 
     id: int
 
@@ -90,18 +97,21 @@ class GetStats(msgspec.Struct, frozen=True, tag=True):
     id: int
 
 
-Request = Load | Generate | Cancel | Tokenize | GetStats
+Request = Load | Generate | Embed | Cancel | Tokenize | GetStats
 
 
 # --- from the runner -------------------------------------------------------------------------------------------
 
 
 class Loaded(msgspec.Struct, frozen=True, tag=True, kw_only=True):
-    """The runner is ready. `store_reason` says why this store was chosen. Special tokens are text, "" if absent."""
+    """The runner is ready. `store_reason` says why this store was chosen. Special tokens are text, "" if absent.
+
+    `store` is None for a model that only embeds: nothing is kept between its requests.
+    """
 
     context_max: int
     slots: int
-    store: StoreKind
+    store: StoreKind | None
     store_reason: str
     add_bos: bool
     add_eos: bool
@@ -119,6 +129,13 @@ class LoadFailed(msgspec.Struct, frozen=True, tag=True):
 class Tokenized(msgspec.Struct, frozen=True, tag=True):
     id: int
     tokens: list[int]
+
+
+class Embedded(msgspec.Struct, frozen=True, tag=True):
+    """The vectors of request `id`, in the order of its inputs: float32, little endian, as the model gives them."""
+
+    id: int
+    vectors: list[bytes]
 
 
 class Emitted(msgspec.Struct, frozen=True, array_like=True):
@@ -207,9 +224,9 @@ class Stats(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     kv_reserved_bytes: int
     weights_bytes: int
     resident_bytes: int
-    store: StoreKind
+    store: StoreKind | None
     store_reason: str
     slots_detail: list[SlotStats]
 
 
-Reply = Loaded | LoadFailed | Tokenized | Step | Failed | Stats
+Reply = Loaded | LoadFailed | Tokenized | Embedded | Step | Failed | Stats

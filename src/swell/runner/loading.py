@@ -1,7 +1,8 @@
-"""From a `Load` message to a model with its cache."""
+"""From a `Load` message to a model with the worker of its kind."""
 
 import dataclasses
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 from swell.kv.admission import Admission
@@ -12,14 +13,23 @@ from swell.llama.context import ContextShape
 from swell.llama.model import Model
 from swell.memory.ledger import Ledger
 from swell.memory.probe import MemoryProbe
-from swell.protocol.messages import Load, Loaded
+from swell.protocol.messages import Load, Reply
+from swell.runner.embedder import Embedder
+from swell.runner.worker import Worker
+from swell.runner.writer import Writer
 
 log = logging.getLogger(__name__)
 
 
-def load(order: Load, reserved_refusal: str | None) -> tuple[Model, Chosen]:
-    """Load the weights and open the store; raises LlamaError."""
+def load(order: Load, reserved_refusal: str | None, deliver: Callable[[Reply], None]) -> tuple[Model, Worker]:
+    """Load the weights, and for a model that writes open the store; raises LlamaError or NoEmbeddingsError."""
     model = Model(Path(order.path))
+    if model.metadata(f"{model.metadata('general.architecture')}.pooling_type") is not None:
+        return model, Embedder(model, order.threads, deliver)
+    return model, Writer(model, _open_store(order, model, reserved_refusal), order.batch_tokens, deliver)
+
+
+def _open_store(order: Load, model: Model, reserved_refusal: str | None) -> Chosen:
     trained = max(model.trained_tokens, 1)
     elastic = ContextShape(
         cells=trained,
@@ -38,7 +48,7 @@ def load(order: Load, reserved_refusal: str | None) -> tuple[Model, Chosen]:
     )
     chosen = open_store(model, wish, _gate(order))
     log.info("%s: %s KV cache: %s", order.path, chosen.store.kind.value, chosen.reason)
-    return model, chosen
+    return chosen
 
 
 def _gate(order: Load) -> Gate:
@@ -48,19 +58,4 @@ def _gate(order: Load) -> Gate:
         MemoryProbe(),
         budget_bytes=order.budget_bytes,
         headroom_bytes=order.headroom_bytes,
-    )
-
-
-def describe(model: Model, chosen: Chosen) -> Loaded:
-    """What the server is told about the model."""
-    vocabulary = model.vocabulary
-    return Loaded(
-        context_max=chosen.store.policy.max_cells,
-        slots=chosen.store.context.slots,
-        store=chosen.store.kind,
-        store_reason=chosen.reason,
-        add_bos=vocabulary.add_bos,
-        add_eos=vocabulary.add_eos,
-        bos_text=vocabulary.text(vocabulary.bos),
-        eos_text=vocabulary.text(vocabulary.eos),
     )

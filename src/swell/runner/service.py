@@ -11,6 +11,7 @@ from swell.errors import ProtocolError, SwellError, to_data
 from swell.protocol.framing import encode, read_request
 from swell.protocol.messages import (
     Cancel,
+    Embed,
     Failed,
     Generate,
     GetStats,
@@ -21,9 +22,7 @@ from swell.protocol.messages import (
     Tokenize,
     Tokenized,
 )
-from swell.runner.engine import Engine
-from swell.runner.loading import describe, load
-from swell.runner.stats import read_stats
+from swell.runner.loading import load
 
 log = logging.getLogger(__name__)
 
@@ -51,12 +50,12 @@ class Service:
 
     def _answer(self, request: Request) -> None:
         match request:
-            case Generate() | Cancel():
-                self._engine.submit(request)
+            case Generate() | Embed() | Cancel():
+                self._worker.submit(request)
             case Tokenize():
                 self._send(self._tokenize(request))
             case GetStats():
-                self._send(read_stats(request.id, self._model, self._chosen, self._engine))
+                self._send(self._worker.stats(request.id))
             case Load():
                 raise ProtocolError("a runner loads only once")
 
@@ -77,7 +76,7 @@ class Service:
     def _work(self, order: Load) -> None:
         try:
             if self._load(order):
-                self._engine.run()
+                self._worker.run()
         except BaseException:
             log.exception("the engine failed")
             os._exit(_EXIT_BUG)  # as good as a crash: the server replaces this process
@@ -85,12 +84,11 @@ class Service:
     def _load(self, order: Load) -> bool:
         """Load the model and say so; False when it couldn't be loaded, which the server was told."""
         try:
-            self._model, self._chosen = load(order, self._reserved_refusal)
+            self._model, self._worker = load(order, self._reserved_refusal, self._send_from_engine)
         except SwellError as error:
             self._send_from_engine(LoadFailed(*to_data(error)))
             return False
-        self._engine = Engine(self._chosen.store, self._model.vocabulary, order.batch_tokens, self._send_from_engine)
-        self._send_from_engine(describe(self._model, self._chosen))
+        self._send_from_engine(self._worker.describe())
         return True
 
     def _send_from_engine(self, reply: Reply) -> None:

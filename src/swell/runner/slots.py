@@ -5,8 +5,8 @@ known: a prompt makes many known at once, sampling one at a time.
 """
 
 import dataclasses
-import sys
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from swell.kv.store import SlotCells
 from swell.llama.sampler import Sampler
@@ -39,8 +39,6 @@ class Slot:
     tokens: list[int] = dataclasses.field(default_factory=list)
     generation: Generation | None = None
     last_used_ns: int = 0
-    intact: int = sys.maxsize
-    """How many of the first tokens have cells that know of nothing else: after a shift, those before the gap."""
 
     @property
     def stored(self) -> int:
@@ -59,17 +57,41 @@ class Slot:
 
     def common_prefix(self, prompt: Sequence[int]) -> int:
         """How many tokens at the start of `prompt` are in the cache already."""
-        limit = min(self.stored, self.intact, len(prompt))
+        limit = min(self.stored, len(prompt))
         if self.tokens[:limit] == prompt[:limit]:
             return limit
         return next(index for index in range(limit) if self.tokens[index] != prompt[index])
 
 
-def choose_slot(slots: Sequence[Slot], prompt: Sequence[int]) -> Slot | None:
-    """The idle slot that shares most of `prompt`; among equals the one that loses least, then the longest unused."""
+class Place(NamedTuple):
+    """Where a generation goes: a slot, and the slot whose beginning is copied into it first, if that pays."""
+
+    slot: Slot
+    source: Slot | None
+
+
+COPY_TOKENS_MIN = 64
+"""Fewer tokens are computed again rather than copied: copying a slot takes about 10 ms, computing 64 tokens 300 ms on a
+small model and longer on any other (measured: 45 MB of state in 17 to 33 ms)."""
+
+
+def choose_place(slots: Sequence[Slot], prompt: Sequence[int], *, can_copy: bool) -> Place | None:
+    """The place where most of `prompt` need not be computed, at the least loss; None when no slot is idle.
+
+    A slot that holds a longer conversation is left alone if the beginning it shares can be copied into another one.
+    """
+    shared = {slot.index: slot.common_prefix(prompt) for slot in slots}
     idle = [slot for slot in slots if slot.generation is None]
-    return max(
-        idle,
-        key=lambda slot: (slot.common_prefix(prompt), -slot.stored, -slot.last_used_ns),
-        default=None,
-    )
+    if not idle:
+        return None
+    best_idle = max(idle, key=lambda slot: (shared[slot.index], -slot.stored, -slot.last_used_ns))
+    if not can_copy:
+        return Place(best_idle, None)
+    best = max(slots, key=lambda slot: (shared[slot.index], slot.generation is None, -slot.stored))
+    count = shared[best.index]
+    continues_it = best.generation is None and best.stored - count < COPY_TOKENS_MIN
+    target = min(idle, key=lambda slot: (slot.stored, slot.last_used_ns))
+    if continues_it or count < COPY_TOKENS_MIN or count - shared[target.index] < COPY_TOKENS_MIN or target is best:
+        return Place(best_idle, None)
+    is_dearer = best.generation is None and target.stored > best.stored - count
+    return Place(best_idle, None) if is_dearer else Place(target, best)

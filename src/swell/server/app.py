@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from swell.server.api import chat, generate, models, status
+from swell.server.api import chat, embed, generate, models, status
 from swell.server.api.errors import HANDLERS
 from swell.server.api.security import CorsMiddleware, HostMiddleware
 from swell.server.api.services import Services
@@ -26,6 +26,8 @@ _ROUTES = (
     ("/api/show", ("POST",), models.show),
     ("/api/generate", ("POST",), generate.generate),
     ("/api/chat", ("POST",), chat.chat),
+    ("/api/embed", ("POST",), embed.embed),
+    ("/api/embeddings", ("POST",), embed.embeddings),
 )
 
 

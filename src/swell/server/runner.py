@@ -1,5 +1,6 @@
 """A runner process as the server sees it: started, spoken to, noticed when it is gone."""
 
+import array
 import asyncio
 import contextlib
 import itertools
@@ -15,6 +16,8 @@ from swell.errors import ProtocolError, RunnerError, RunnerLostError, RunnerStar
 from swell.protocol.framing import encode, read_reply
 from swell.protocol.messages import (
     Cancel,
+    Embed,
+    Embedded,
     Emitted,
     Failed,
     Finished,
@@ -41,7 +44,8 @@ Event = Prefilled | Emitted | Likelihood | Finished
 _EXIT_WAIT_S = 5.0
 _ids = itertools.count(1)
 
-R = TypeVar("R", Tokenized, Stats)
+Answer = Tokenized | Stats | Embedded
+R = TypeVar("R", Tokenized, Stats, Embedded)
 
 
 class Runner:
@@ -51,7 +55,7 @@ class Runner:
         self._process = process
         self._reader = reader
         self._writer = writer
-        self._answers: dict[int, asyncio.Future[Tokenized | Stats]] = {}
+        self._answers: dict[int, asyncio.Future[Answer]] = {}
         self._streams: dict[int, _Stream] = {}
         self._loaded: asyncio.Future[Loaded] = asyncio.get_running_loop().create_future()
         self.lost = asyncio.Event()
@@ -102,6 +106,20 @@ class Runner:
     async def stats(self) -> Stats:
         """Memory and slots now; raises RunnerLostError."""
         return await self._ask(GetStats(next(_ids)), Stats)
+
+    async def embed(self, inputs: list[list[int]]) -> list[list[float]]:
+        """The vectors of `inputs`, each the tokens of a text, in their order and as the model gives them.
+
+        Cancelling this cancels the work. Raises what the runner reports, or RunnerLostError.
+        """
+        request = Embed(next(_ids), inputs)
+        try:
+            answer = await self._ask(request, Embedded)
+        except asyncio.CancelledError:
+            if not self.lost.is_set():
+                self._send(Cancel(request.id))
+            raise
+        return [_numbers(vector) for vector in answer.vectors]
 
     async def generate(
         self,
@@ -166,7 +184,7 @@ class Runner:
         match reply:
             case Step():
                 self._hand_out(reply)
-            case Tokenized() | Stats():
+            case Tokenized() | Stats() | Embedded():
                 if (answer := self._answers.get(reply.id)) and not answer.done():
                     answer.set_result(reply)
             case Failed():
@@ -218,8 +236,8 @@ class Runner:
             raise RunnerLostError(self._process.returncode)
         self._writer.write(encode(request))
 
-    async def _ask(self, request: Tokenize | GetStats, kind: type[R]) -> R:
-        future: asyncio.Future[Tokenized | Stats] = asyncio.get_running_loop().create_future()
+    async def _ask(self, request: Tokenize | GetStats | Embed, kind: type[R]) -> R:
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._answers[request.id] = future
         try:
             self._send(request)
@@ -229,6 +247,13 @@ class Runner:
         if not isinstance(answer, kind):
             raise ProtocolError(f"{type(answer).__name__} answers {type(request).__name__}")
         return answer
+
+
+def _numbers(vector: bytes) -> list[float]:
+    numbers = array.array("f", vector)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers.tolist()
 
 
 class _Stream:

@@ -21,6 +21,10 @@ from swell.settings import Settings
 
 __all__ = ["LoadedModel", "Scheduler"]
 
+HEADROOM_MIN_BYTES = 16 << 20
+"""More than a runner takes beside weights, cells and compute buffers once it works: in real control groups 4 MiB were
+always enough for a small model, and 10 MiB for one with a vocabulary of 49,152."""
+
 RUNNERS_MAX = 256
 """Entries of the ledger; far more than processes that fit on a machine."""
 
@@ -88,7 +92,7 @@ class Scheduler:
             ledger_fd=self._ledger.fileno(),
             ledger_entry=entry,
             budget_bytes=settings.kv_budget.limit_bytes(total_bytes) if settings.kv_budget else None,
-            headroom_bytes=settings.kv_headroom.limit_bytes(total_bytes),
+            headroom_bytes=max(settings.kv_headroom.limit_bytes(total_bytes), HEADROOM_MIN_BYTES),
         )
         residency = self._residencies[model.path] = Residency(
             model,

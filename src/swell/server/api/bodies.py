@@ -51,6 +51,26 @@ class ChatBody(Common, kw_only=True):
     tools: list[dict[str, Any]] = []
 
 
+class EmbedBody(msgspec.Struct, kw_only=True):
+    """POST /api/embed. `input` and `keep_alive` are raw. `dimensions` 0 is all of them."""
+
+    model: str = ""
+    input: Any = None
+    truncate: bool = True
+    dimensions: int = 0
+    options: dict[str, Any] = {}
+    keep_alive: Any = None
+
+
+class EmbeddingsBody(msgspec.Struct, kw_only=True):
+    """POST /api/embeddings."""
+
+    model: str = ""
+    prompt: str = ""
+    options: dict[str, Any] = {}
+    keep_alive: Any = None
+
+
 class ShowBody(msgspec.Struct, kw_only=True):
     """POST /api/show. `name` is the old name of `model`."""
 

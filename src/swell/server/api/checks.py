@@ -5,7 +5,7 @@ import asyncio
 import msgspec
 from starlette.requests import Request
 
-from swell.errors import InvalidFormatError, InvalidRequestError, UnsupportedError
+from swell.errors import InvalidFormatError, InvalidRequestError, NoEmbeddingsError, UnsupportedError
 from swell.server.api.bodies import Common
 from swell.server.api.services import is_local_client, services
 from swell.server.models.model import Model
@@ -35,6 +35,12 @@ def check_completes(name: str, model: Model, endpoint: str) -> None:
     """Embedding models neither generate nor chat."""
     if "completion" not in model.capabilities:
         raise UnsupportedError(f'"{name}"', endpoint)
+
+
+def check_embeds(name: str, model: Model) -> None:
+    """Other models could be made to, but not to any use."""
+    if "embedding" not in model.capabilities:
+        raise NoEmbeddingsError(f'"{name}"')
 
 
 def check_features(body: Common) -> None:

@@ -11,7 +11,9 @@ from swell.errors import (
     InvalidFormatError,
     InvalidOptionError,
     KvGrowError,
+    LegacyInputTooLongError,
     ModelNotFoundError,
+    NoEmbeddingsError,
     RequestError,
     SwellError,
 )
@@ -23,6 +25,8 @@ _STATUS: dict[type[Exception], int] = {
     ModelNotFoundError: 404,
     InvalidOptionError: 500,  # Ollama's choice, kept for its clients
     InvalidFormatError: 500,  # likewise
+    LegacyInputTooLongError: 500,  # likewise
+    NoEmbeddingsError: 501,
     RequestError: 400,
     KvGrowError: 400,  # memory is what limits the window here: as for a prompt that is too long
     ClientDisconnect: 499,  # nobody reads it; nginx's number for this, as Ollama uses it

@@ -90,6 +90,22 @@ class ChatReply(Reply, kw_only=True, omit_defaults=True):
     eval_duration: int = 0
 
 
+class EmbedReply(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """The answer of /api/embed. Durations are nanoseconds."""
+
+    model: str
+    embeddings: list[list[float]]
+    total_duration: int = 0
+    load_duration: int = 0
+    prompt_eval_count: int = 0
+
+
+class EmbeddingsReply(msgspec.Struct, kw_only=True):
+    """The answer of /api/embeddings."""
+
+    embedding: list[float]
+
+
 def all_logprobs(replies: Sequence[GenerateReply | ChatReply]) -> list[Logprob] | None:
     """Those of all lines of an answer, in order."""
     found = [one for reply in replies for one in reply.logprobs or ()]

@@ -1,0 +1,240 @@
+"""`swell bench kv`: the stores and llama.cpp's own server side by side in one run."""
+
+import dataclasses
+import datetime
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from swell.bench.child import call
+from swell.bench.machine import Machine, machine, versions
+from swell.bench.plan import (
+    GROWTH_BLOCK_TOKENS,
+    LEAST_EFFORT,
+    PEER,
+    SPEED_STEPS,
+    SUBJECTS,
+    Effort,
+    ReadingCost,
+    Series,
+    effort,
+    fit_cost,
+    plan,
+    token_counts,
+)
+from swell.bench.results import (
+    GrowthRequest,
+    GrowthResult,
+    PeerRequest,
+    Setup,
+    SpeedRequest,
+    SpeedResult,
+    WasteRequest,
+    WasteResult,
+)
+from swell.cache import StoreKind
+from swell.settings import Settings
+
+LEAST_WINDOW_TOKENS = 512
+_CALIBRATION_TOKENS = [256, 512, 1024, 1280]
+_PEER_CALIBRATION_TOKENS = [64, 192]
+_SMALLEST_TOKENS = 256  # a context can't be smaller
+_SPEED_BLOCK_TOKENS = 256
+_SHALLOW_TOKENS = 128
+
+Say = Callable[[str], None]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """`model` is called `name` in the results. `budget_s` is the time for all; `math.inf` measures everything.
+
+    `quick` takes no more samples than show that all works.
+    """
+
+    model: Path
+    name: str
+    window_tokens: int
+    slot_counts: tuple[int, ...] = (1, 4, 8)
+    budget_s: float = 600.0
+    threads: int = 2
+    with_peer: bool = True
+    quick: bool = False
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        return SUBJECTS if self.with_peer else tuple(subject for subject in SUBJECTS if subject != PEER)
+
+
+class SeriesResult(msgspec.Struct, frozen=True, kw_only=True):
+    subject: str
+    slots: int
+    token_counts: tuple[int, ...]
+    result: WasteResult
+
+
+class CreationResult(msgspec.Struct, frozen=True, kw_only=True):
+    subject: str
+    slots: int
+    results: list[WasteResult]
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that was measured. `smallest_peer` is llama.cpp's server with the smallest window and one slot."""
+
+    command: str
+    date: str
+    duration_s: float
+    model: str
+    window_tokens: int
+    threads: int
+    versions: dict[str, str]
+    machine: Machine
+    cell_bytes: int
+    token_counts: tuple[int, ...]
+    smallest_peer: WasteResult | None
+    waste: list[SeriesResult]
+    growth: dict[str, GrowthResult]
+    creation: list[CreationResult]
+    speed: SpeedResult
+
+
+def measure(options: Options, command: str, say: Say) -> Report:
+    """Measure everything, telling `say` what comes next. Raises BenchError."""
+    start, described = time.monotonic(), machine()
+    say("measuring how fast tokens are read")
+    costs, smallest, cell_bytes = _calibrate(options)
+    amount = LEAST_EFFORT if options.quick else effort(costs[StoreKind.EAGER.value], options.budget_s)
+    amount = dataclasses.replace(amount, deep_tokens=min(amount.deep_tokens, options.window_tokens // 2))
+    say("measuring speed before and after growth")
+    speed = call("speed", _speed_request(options, amount), SpeedResult)
+    growth = {}
+    for kind in (StoreKind.RESERVED, StoreKind.COPIED):
+        say(f"measuring what growth costs: {kind.value}")
+        growth[kind.value] = call("growth", _growth_request(options, kind, amount), GrowthResult)
+    say("measuring creation")
+    creation = [_create(options, subject, slots, amount) for slots in _ends(options) for subject in options.subjects]
+    counts = token_counts(options.window_tokens)
+    left_s = options.budget_s - (time.monotonic() - start)
+    waste = []
+    for series in plan(options.subjects, options.slot_counts, counts, costs, left_s):
+        say(f"measuring memory: {series.subject}, {series.slots} x {_listed(series.token_counts)} tokens")
+        waste.append(_measure_series(options, series))
+    return Report(
+        command=command,
+        date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        duration_s=round(time.monotonic() - start, 1),
+        model=options.name,
+        window_tokens=options.window_tokens,
+        threads=options.threads,
+        versions=versions(),
+        machine=described,
+        cell_bytes=cell_bytes,
+        token_counts=counts,
+        smallest_peer=smallest,
+        waste=waste,
+        growth=growth,
+        creation=creation,
+        speed=speed,
+    )
+
+
+def write(report: Report, path: Path) -> None:
+    """Write `report` as JSON, whole or not at all. Raises OSError."""
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(msgspec.json.encode(report) + b"\n")
+    os.replace(partial, path)
+
+
+def _calibrate(options: Options) -> tuple[dict[str, ReadingCost], WasteResult | None, int]:
+    window = max(min(options.window_tokens, _CALIBRATION_TOKENS[-1]), _SMALLEST_TOKENS)
+    tokens = [count for count in _CALIBRATION_TOKENS if count <= window]
+    own = call("waste", _waste_request(options, StoreKind.EAGER.value, 1, window, tokens), WasteResult)
+    costs = dict.fromkeys(SUBJECTS, _cost(own, tokens))
+    if not options.with_peer:
+        return costs, None, own.cell_bytes
+    request = _peer_request(options, 1, _SMALLEST_TOKENS, _PEER_CALIBRATION_TOKENS)
+    peer = call("peer", request, WasteResult)
+    costs[PEER] = _cost(peer, _PEER_CALIBRATION_TOKENS)
+    # how much slower it gets with depth can't be seen in so small a window
+    costs[PEER] = dataclasses.replace(costs[PEER], depth_s=costs[StoreKind.EAGER.value].depth_s)
+    return costs, peer, own.cell_bytes
+
+
+def _cost(result: WasteResult, tokens: Sequence[int]) -> ReadingCost:
+    return fit_cost([(count, stage.duration_s) for count, stage in zip(tokens, result.stages, strict=False)])
+
+
+def _ends(options: Options) -> list[int]:
+    """The least and the most slots."""
+    return sorted({min(options.slot_counts), max(options.slot_counts)})
+
+
+def _create(options: Options, subject: str, slots: int, amount: Effort) -> CreationResult:
+    series = Series(subject=subject, slots=slots, token_counts=())
+    results = [_measure_series(options, series).result for _ in range(amount.creations)]
+    return CreationResult(subject=subject, slots=slots, results=results)
+
+
+def _measure_series(options: Options, series: Series) -> SeriesResult:
+    window, counts = options.window_tokens, list(series.token_counts)
+    if series.subject == PEER:
+        result = call("peer", _peer_request(options, series.slots, window, counts), WasteResult)
+    else:
+        request = _waste_request(options, series.subject, series.slots, window, counts)
+        result = call("waste", request, WasteResult)
+    return SeriesResult(subject=series.subject, slots=series.slots, token_counts=series.token_counts, result=result)
+
+
+def _waste_request(options: Options, subject: str, slots: int, window: int, counts: list[int]) -> WasteRequest:
+    defaults = Settings()
+    setup = Setup(
+        model=str(options.model),
+        kind=StoreKind(subject),
+        slots=slots,
+        window_tokens=window,
+        threads=options.threads,
+        initial_tokens=defaults.kv_initial_tokens,
+        block_tokens=defaults.kv_grow_tokens,
+    )
+    return WasteRequest(setup=setup, token_counts=counts)
+
+
+def _peer_request(options: Options, slots: int, window: int, counts: list[int]) -> PeerRequest:
+    return PeerRequest(
+        model=str(options.model), slots=slots, window_tokens=window, threads=options.threads, token_counts=counts
+    )
+
+
+def _one_slot(options: Options, kind: StoreKind, block_tokens: int) -> Setup:
+    return Setup(
+        model=str(options.model),
+        kind=kind,
+        slots=1,
+        window_tokens=options.window_tokens,
+        threads=options.threads,
+        initial_tokens=_SMALLEST_TOKENS,
+        block_tokens=block_tokens,
+    )
+
+
+def _growth_request(options: Options, kind: StoreKind, amount: Effort) -> GrowthRequest:
+    setup = _one_slot(options, kind, GROWTH_BLOCK_TOKENS)
+    return GrowthRequest(setup=setup, growths=amount.growths, deep_tokens=amount.deep_tokens)
+
+
+def _speed_request(options: Options, amount: Effort) -> SpeedRequest:
+    return SpeedRequest(
+        setup=_one_slot(options, StoreKind.RESERVED, _SPEED_BLOCK_TOKENS),
+        shallow_tokens=_SHALLOW_TOKENS,
+        deep_tokens=amount.deep_tokens,
+        steps=SPEED_STEPS,
+        repetitions=amount.repetitions,
+    )
+
+
+def _listed(counts: Sequence[int]) -> str:
+    return ", ".join(map(str, counts)) if counts else "0"

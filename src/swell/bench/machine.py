@@ -1,0 +1,66 @@
+"""What a result was measured with: versions and machine, without anything that names the machine."""
+
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+
+import msgspec
+import psutil
+
+from swell import __version__
+from swell.memory.machine import machine_memory
+
+_CPUINFO = Path("/proc/cpuinfo")
+_HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+_PACKAGES = ("llama-cpp-python", "xllamacpp")
+
+
+class Machine(msgspec.Struct, frozen=True, kw_only=True):
+    """`load` is the average number of processes that wanted to run in the last minute, before measuring began."""
+
+    cpu: str
+    cores: int
+    memory_bytes: int
+    kernel: str
+    python: str
+    huge_pages: str
+    load: float
+
+
+def machine() -> Machine:
+    """Raises OSError on systems other than Linux."""
+    return Machine(
+        cpu=_cpu_name(),
+        cores=len(os.sched_getaffinity(0)),
+        memory_bytes=machine_memory().total_bytes,
+        kernel=f"{platform.system()} {platform.release()} {platform.machine()}",
+        python=platform.python_version(),
+        huge_pages=_HUGE_PAGES.read_text().strip() if _HUGE_PAGES.exists() else "",
+        load=round(os.getloadavg()[0], 2),
+    )
+
+
+def physical_cores() -> int:
+    """Cores this process may use, not counting a second thread on the same one: what a runner computes with."""
+    usable = len(os.sched_getaffinity(0))
+    return max(1, min(usable, psutil.cpu_count(logical=False) or usable))
+
+
+def versions() -> dict[str, str]:
+    """Of what is measured; a package that isn't installed is left out."""
+    found = {"swell": __version__}
+    for package in _PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _cpu_name() -> str:
+    for line in _CPUINFO.read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == "model name":
+            return value.strip()
+    return platform.processor()

@@ -1,0 +1,80 @@
+"""Opening a store as a runner does, with the real gate, and filling it as the engine does."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from swell.bench.errors import BenchError
+from swell.bench.results import Setup
+from swell.cache import StoreKind
+from swell.kv.admission import Admission
+from swell.kv.copied import CopiedStore
+from swell.kv.eager import EagerStore
+from swell.kv.gate import Gate
+from swell.kv.policy import GrowthPolicy
+from swell.kv.reserved import ReservedStore
+from swell.kv.selfcheck import reserved_refusal
+from swell.kv.store import KvStore
+from swell.llama import logs
+from swell.llama.batch import Batch
+from swell.llama.context import ContextShape
+from swell.llama.model import Model
+from swell.memory.ledger import Ledger
+from swell.memory.probe import MemoryProbe
+from swell.settings import Settings
+
+BATCH_TOKENS = 256
+_FIRST_TOKEN, _TOKENS = 100, 1000  # any text will do, but it must really be computed
+
+
+@contextlib.contextmanager
+def loaded(setup: Setup) -> Iterator[Model]:
+    """The model, after the self-check if the store needs it, which forks. Raises BenchError if it is refused."""
+    logs.route()
+    if setup.kind is StoreKind.RESERVED and (refusal := reserved_refusal()):
+        raise BenchError("the Reserved store", refusal)
+    with Model(Path(setup.model)) as model:
+        yield model
+
+
+def real_gate() -> Gate:
+    """The gate of a server with default settings and one runner."""
+    probe = MemoryProbe()
+    headroom_bytes = Settings().kv_headroom.limit_bytes(probe.total_bytes())
+    return Admission(Ledger.create(1), 0, probe, budget_bytes=None, headroom_bytes=headroom_bytes)
+
+
+def open_store(model: Model, setup: Setup, gate: Gate) -> KvStore:
+    """Raises ContextError or KvLayoutError."""
+    shape = ContextShape(cells=setup.window_tokens, slots=setup.slots, batch_tokens=BATCH_TOKENS, threads=setup.threads)
+    policy = GrowthPolicy(
+        initial_cells=setup.initial_tokens, block_cells=setup.block_tokens, max_cells=setup.window_tokens
+    )
+    match setup.kind:
+        case StoreKind.RESERVED:
+            return ReservedStore(model, shape, policy, gate)
+        case StoreKind.COPIED:
+            return CopiedStore(model, shape, policy, gate)
+        case StoreKind.EAGER:
+            return EagerStore(model, shape, gate)
+
+
+def token_at(position: int) -> int:
+    return _FIRST_TOKEN + position % _TOKENS
+
+
+def read_batch(store: KvStore, batch: Batch, slot: int, end: int) -> None:
+    """Compute the next batch of `slot`, not beyond `end` tokens; its cells must be prepared."""
+    start = store.cells[slot].stored
+    batch.clear()
+    for position in range(start, min(start + BATCH_TOKENS, end)):
+        batch.add(token_at(position), position, slot, wants_logits=False)
+    store.context.decode(batch)
+    store.advance(slot, batch.size)
+
+
+def fill(store: KvStore, batch: Batch, slot: int, tokens: int) -> None:
+    """Read on until `slot` holds `tokens`."""
+    while (stored := store.cells[slot].stored) < tokens:
+        store.prepare(slot, min(BATCH_TOKENS, tokens - stored))
+        read_batch(store, batch, slot, tokens)

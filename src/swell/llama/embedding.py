@@ -1,0 +1,73 @@
+"""A context that turns whole texts into vectors, and keeps nothing of them."""
+
+import array
+import sys
+from collections.abc import Sequence
+
+from swell.errors import ContextError, DecodeError, NoEmbeddingsError
+from swell.llama import logs
+from swell.llama.batch import Batch
+from swell.llama.handle import Handle
+from swell.llama.library import api
+from swell.llama.model import Model
+
+SEQUENCES_MAX = 32
+"""How many texts are computed together, if they are short enough."""
+
+
+class EmbeddingContext(Handle):
+    """Computes up to `capacity` tokens of several texts at once, with the model's own way of pooling.
+
+    An encoder looks at all tokens of a text together, so a batch is never split: logical and physical batch are equally
+    large, and so are the cells of the models that need some.
+    """
+
+    def __init__(self, model: Model, capacity: int, threads: int) -> None:
+        """Raises ContextError, or NoEmbeddingsError for a model that doesn't give one vector per text."""
+        parameters = api.llama_context_default_params()
+        parameters.n_ctx = parameters.n_batch = parameters.n_ubatch = capacity
+        parameters.n_seq_max = SEQUENCES_MAX
+        parameters.kv_unified = True  # one text may take all cells
+        parameters.embeddings = True
+        parameters.n_threads = parameters.n_threads_batch = threads
+        parameters.no_perf = True
+        pointer = api.llama_init_from_model(model.pointer, parameters)
+        if not pointer:
+            raise ContextError(capacity, 1, logs.take_errors())
+        super().__init__(pointer, api.llama_free)
+        if api.llama_pooling_type(pointer) not in _POOLING:
+            raise NoEmbeddingsError("the model")
+        self.capacity = capacity
+        self._width: int = api.llama_model_n_embd_out(model.pointer)
+        self._batch = Batch(capacity)
+
+    def embed(self, texts: Sequence[Sequence[int]]) -> list[bytes]:
+        """The vectors of `texts`, in their order: float32, little endian.
+
+        They must be at most SEQUENCES_MAX, none of them empty, and fit the capacity together. Raises DecodeError.
+        """
+        self._batch.clear()
+        for index, tokens in enumerate(texts):
+            for position, token in enumerate(tokens):
+                self._batch.add(token, position, index, wants_logits=True)
+        code = api.llama_decode(self.pointer, self._batch.struct)  # without a cache it encodes
+        if code != 0:
+            raise DecodeError(code, self._batch.size)
+        vectors = [self._vector(index) for index in range(len(texts))]
+        if memory := api.llama_get_memory(self.pointer):  # encoders have none
+            api.llama_memory_clear(memory, False)
+        return vectors
+
+    def close(self) -> None:
+        super().close()
+        self._batch.close()
+
+    def _vector(self, sequence: int) -> bytes:
+        vector = array.array("f", api.llama_get_embeddings_seq(self.pointer, sequence)[: self._width])
+        if sys.byteorder == "big":
+            vector.byteswap()
+        return vector.tobytes()
+
+
+_POOLING = (api.LLAMA_POOLING_TYPE_MEAN, api.LLAMA_POOLING_TYPE_CLS, api.LLAMA_POOLING_TYPE_LAST)
+"""The others give a vector per token, or a rank and no vector at all."""

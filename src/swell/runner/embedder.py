@@ -1,0 +1,155 @@
+"""The worker of models that turn texts into vectors. It keeps no cells between requests, and so has no store."""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from queue import SimpleQueue
+
+from swell.errors import InputTooLongError, InvalidRequestError, SwellError, UnsupportedError, to_data
+from swell.llama.embedding import SEQUENCES_MAX, EmbeddingContext
+from swell.llama.model import Model
+from swell.memory.resident import process_resident_bytes
+from swell.protocol.messages import (
+    Cancel,
+    Embed,
+    Embedded,
+    Failed,
+    Generate,
+    Loaded,
+    Reply,
+    SlotState,
+    SlotStats,
+    Stats,
+)
+from swell.runner.worker import Work
+
+BATCH_TOKENS = 512
+"""Short texts share a batch of this many tokens; a longer one gets a batch of its own, and a larger context for it."""
+
+_NO_STORE = "a model for embeddings keeps no cache"
+
+
+class Embedder:
+    """Serves one request after the other. Its context is as large as the longest text so far needed."""
+
+    def __init__(self, model: Model, threads: int, deliver: Callable[[Reply], None]) -> None:
+        """`deliver` is called from any thread. Raises ContextError or NoEmbeddingsError."""
+        self._model = model
+        self._threads = threads
+        self._deliver = deliver
+        self._inbox: SimpleQueue[Embed | Cancel] = SimpleQueue()
+        self._waiting: deque[Embed] = deque()
+        self._cancelled: set[int] = set()
+        self._is_busy = False
+        self._context_max = max(model.trained_tokens, 1)
+        self._context = EmbeddingContext(model, min(BATCH_TOKENS, self._context_max), threads)
+
+    def submit(self, work: Work) -> None:
+        if isinstance(work, Generate):
+            self._deliver(Failed(work.id, *to_data(UnsupportedError("the model", "generate"))))
+        else:
+            self._inbox.put(work)
+
+    def run(self) -> None:
+        while True:
+            self.step()
+
+    def step(self) -> None:
+        """Serve the next request; waits for one."""
+        self._take_work(wait=not self._waiting)
+        if self._waiting:
+            self._is_busy = True
+            self._serve(self._waiting.popleft())
+            self._is_busy = False
+
+    def describe(self) -> Loaded:
+        vocabulary = self._model.vocabulary
+        return Loaded(
+            context_max=self._context_max,
+            slots=1,
+            store=None,
+            store_reason=_NO_STORE,
+            add_bos=vocabulary.add_bos,
+            add_eos=vocabulary.add_eos,
+            bos_text=vocabulary.text(vocabulary.bos),
+            eos_text=vocabulary.text(vocabulary.eos),
+        )
+
+    def stats(self, request_id: int) -> Stats:
+        state = SlotState.PREFILL if self._is_busy else SlotState.IDLE
+        return Stats(
+            id=request_id,
+            context_max=self._context_max,
+            context_used=0,
+            context_active=0,
+            context_allocated=0,
+            context_initial=0,
+            slots=1,
+            slots_in_use=int(state is SlotState.PREFILL),
+            kv_granted_bytes=0,
+            kv_resident_bytes=0,
+            kv_reserved_bytes=0,
+            weights_bytes=self._model.weights_bytes,
+            resident_bytes=process_resident_bytes(),
+            store=None,
+            store_reason=_NO_STORE,
+            slots_detail=[SlotStats(state=state, used=0, granted=0, resident_bytes=0)],
+        )
+
+    def _take_work(self, *, wait: bool) -> None:
+        """Take all work that is there; with `wait`, at least one piece."""
+        while wait or not self._inbox.empty():
+            wait = False
+            match self._inbox.get():
+                case Embed() as request:
+                    self._waiting.append(request)
+                case Cancel(cancelled_id):
+                    self._waiting = deque(request for request in self._waiting if request.id != cancelled_id)
+                    self._cancelled.add(cancelled_id)
+
+    def _serve(self, request: Embed) -> None:
+        """Compute a request batch by batch; between two of them it may be cancelled."""
+        self._cancelled.clear()  # requests that were waiting are gone already
+        vectors: list[bytes] = []
+        try:
+            self._check(request.inputs)
+            for texts in batches(request.inputs, min(BATCH_TOKENS, self._context_max)):
+                self._fit(sum(map(len, texts)))
+                vectors += self._context.embed(texts)
+                self._take_work(wait=False)
+                if request.id in self._cancelled:
+                    return
+        except SwellError as error:
+            self._deliver(Failed(request.id, *to_data(error)))
+        else:
+            self._deliver(Embedded(request.id, vectors))
+
+    def _check(self, inputs: Sequence[Sequence[int]]) -> None:
+        """Refuses what would end the process: there are no positions beyond the trained length."""
+        if not all(inputs):
+            raise InvalidRequestError("an input without tokens has no embedding")
+        if max(map(len, inputs), default=0) > self._context_max:
+            raise InputTooLongError
+
+    def _fit(self, tokens: int) -> None:
+        """Have a context of at least `tokens`; raises ContextError, and the old one stays."""
+        if tokens <= self._context.capacity:
+            return
+        larger = EmbeddingContext(self._model, min(_power_of_two(tokens), self._context_max), self._threads)
+        self._context.close()
+        self._context = larger
+
+
+def batches(texts: Sequence[list[int]], tokens: int) -> Iterator[list[list[int]]]:
+    """`texts` in order, in groups of up to `tokens` tokens and SEQUENCES_MAX texts; a longer text comes alone."""
+    group: list[list[int]] = []
+    for text in texts:
+        if group and (len(group) == SEQUENCES_MAX or sum(map(len, group)) + len(text) > tokens):
+            yield group
+            group = []
+        group.append(text)
+    if group:
+        yield group
+
+
+def _power_of_two(least: int) -> int:
+    return 1 << (least - 1).bit_length()

@@ -1,0 +1,23 @@
+"""What computes in a runner: one kind for models that write, one for models that embed."""
+
+from typing import Protocol
+
+from swell.protocol.messages import Cancel, Embed, Generate, Loaded, Stats
+
+Work = Generate | Embed | Cancel
+
+
+class Worker(Protocol):
+    """Made in the thread that then calls `run`; everything else may be called from any thread."""
+
+    def submit(self, work: Work) -> None:
+        """Hand in work; what can't be done by this kind of worker is answered with Failed."""
+
+    def run(self) -> None:
+        """Work until the process ends."""
+
+    def describe(self) -> Loaded:
+        """What the server is told about the model."""
+
+    def stats(self, request_id: int) -> Stats:
+        """Memory and slots at this moment."""

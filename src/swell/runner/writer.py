@@ -1,0 +1,47 @@
+"""The worker of models that write text: the engine over its store."""
+
+from collections.abc import Callable
+
+from swell.errors import NoEmbeddingsError, to_data
+from swell.kv.choose import Chosen
+from swell.llama.model import Model
+from swell.protocol.messages import Embed, Failed, Loaded, Reply, Stats
+from swell.runner.engine import Engine
+from swell.runner.stats import read_stats
+from swell.runner.worker import Work
+
+
+class Writer:
+    """Continues prompts; refuses to embed."""
+
+    def __init__(self, model: Model, chosen: Chosen, batch_tokens: int, deliver: Callable[[Reply], None]) -> None:
+        """`deliver` is called from any thread."""
+        self._model = model
+        self._chosen = chosen
+        self._deliver = deliver
+        self._engine = Engine(chosen.store, model.vocabulary, batch_tokens, deliver)
+
+    def submit(self, work: Work) -> None:
+        if isinstance(work, Embed):
+            self._deliver(Failed(work.id, *to_data(NoEmbeddingsError("the model"))))
+        else:
+            self._engine.submit(work)
+
+    def run(self) -> None:
+        self._engine.run()
+
+    def describe(self) -> Loaded:
+        vocabulary = self._model.vocabulary
+        return Loaded(
+            context_max=self._chosen.store.policy.max_cells,
+            slots=self._chosen.store.context.slots,
+            store=self._chosen.store.kind,
+            store_reason=self._chosen.reason,
+            add_bos=vocabulary.add_bos,
+            add_eos=vocabulary.add_eos,
+            bos_text=vocabulary.text(vocabulary.bos),
+            eos_text=vocabulary.text(vocabulary.eos),
+        )
+
+    def stats(self, request_id: int) -> Stats:
+        return read_stats(request_id, self._model, self._chosen, self._engine)

@@ -1,0 +1,310 @@
+"""The gate of a server: what it grants, what it refuses, and with which numbers."""
+
+import contextlib
+import dataclasses
+import random
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.kv.driving import fill
+
+from swell.kv import selfcheck
+from swell.kv.admission import Admission
+from swell.kv.copied import CopiedStore
+from swell.kv.eager import EagerStore
+from swell.kv.policy import GrowthPolicy
+from swell.kv.reserved import ReservedStore
+from swell.kv.store import KvStore
+from swell.llama import logs
+from swell.llama.context import ContextShape
+from swell.llama.model import Model
+from swell.memory.ledger import Entry, Ledger
+
+ENTRIES = 3
+MB = 1_000_000
+
+
+@dataclasses.dataclass
+class SetMemory:
+    """As much free memory as it is told."""
+
+    bytes: int
+
+    def free_bytes(self) -> int:
+        return self.bytes
+
+    def total_bytes(self) -> int:
+        return 1000 * MB
+
+
+@pytest.fixture
+def ledger() -> Iterator[Ledger]:
+    with contextlib.closing(Ledger.create(ENTRIES)) as created:
+        yield created
+
+
+def gate(ledger: Ledger, free: int, *, entry: int = 0, budget: int | None = None, headroom: int = 0) -> Admission:
+    return Admission(ledger, entry, SetMemory(free), budget_bytes=budget, headroom_bytes=headroom)
+
+
+@pytest.mark.parametrize(
+    ("free", "budget", "headroom", "most"),
+    [
+        (100, None, 0, 100),
+        (100, 60, 0, 60),
+        (60, 100, 0, 60),
+        (100, 100, 30, 70),
+        (100, 60, 30, 60),
+        (100, None, 100, 0),
+        (20, None, 50, 0),
+        (100, 0, 0, 0),
+    ],
+)
+def test_the_tighter_of_budget_and_free_memory_holds(
+    ledger: Ledger, free: int, budget: int | None, headroom: int, most: int
+) -> None:
+    own = gate(ledger, free, budget=budget, headroom=headroom)
+    assert own.spare_bytes() == most
+    assert own.claim(most + 1) == most
+    assert ledger.total_granted_bytes() == 0
+    assert own.claim(most) is None
+    assert ledger.total_granted_bytes() == most
+    assert own.spare_bytes() == 0
+    assert own.claim(1) == 0
+
+
+def test_what_is_promised_and_not_written_is_no_longer_free(ledger: Ledger) -> None:
+    own = gate(ledger, 100)
+    assert own.claim(70) is None
+    assert own.spare_bytes() == 30
+    own.note(50, 0)  # had they been written meanwhile, the probe would say 50
+    assert own.spare_bytes() == 80
+
+
+def test_the_promises_of_another_runner_count(ledger: Ledger) -> None:
+    own, other = gate(ledger, 100, entry=0, headroom=10), gate(ledger, 100, entry=1, headroom=10)
+    assert other.claim(60) is None
+    assert own.spare_bytes() == 30
+    assert own.claim(31) == 30
+    other.note(60, 0)
+    assert own.claim(31) is None
+
+
+def test_the_budget_is_one_for_all_runners(ledger: Ledger) -> None:
+    gates = [gate(ledger, 1000 * MB, entry=entry, budget=100) for entry in range(ENTRIES)]
+    assert [each.claim(40) for each in gates] == [None, None, 20]
+    gates[0].note(40, 0)  # a budget is of what is granted, written or not
+    assert gates[2].claim(40) == 20
+    gates[0].release(25)
+    assert gates[2].claim(40) is None
+    assert gates[1].claim(10) == 5
+
+
+def test_free_memory_is_measured_for_every_claim(ledger: Ledger) -> None:
+    memory = SetMemory(100)
+    own = Admission(ledger, 0, memory, budget_bytes=None, headroom_bytes=0)
+    memory.bytes = 10
+    assert own.claim(20) == 10
+    memory.bytes = 50
+    assert own.claim(20) is None
+
+
+def test_what_is_released_can_be_claimed_again(ledger: Ledger) -> None:
+    own = gate(ledger, 100, budget=80)
+    assert own.claim(80) is None
+    own.release(30)
+    assert own.spare_bytes() == 30
+    assert own.claim(30) is None
+    own.release(80)
+    assert own.spare_bytes() == 80
+    with pytest.raises(ValueError, match="release"):
+        own.release(1)
+
+
+def test_used_and_granted_are_booked_for_the_own_entry(ledger: Ledger) -> None:
+    own = gate(ledger, 100, entry=1)
+    own.claim(70)
+    own.note(20, 0)
+    assert [ledger.entry(entry) for entry in range(ENTRIES)] == [Entry(0, 0), Entry(70, 20), Entry(0, 0)]
+
+
+def test_nothing_is_spare_where_more_is_promised_than_there_is(ledger: Ledger) -> None:
+    memory = SetMemory(100)
+    own = Admission(ledger, 0, memory, budget_bytes=90, headroom_bytes=10)
+    assert own.claim(90) is None
+    memory.bytes = 5
+    assert own.spare_bytes() == 0
+    assert own.claim(1) == 0
+    assert ledger.total_granted_bytes() == 90
+
+
+def test_a_budget_that_was_lowered_below_what_is_granted_refuses(ledger: Ledger) -> None:
+    assert gate(ledger, 100, entry=0, budget=80).claim(80) is None
+    own = gate(ledger, 100, entry=1, budget=50)
+    assert own.spare_bytes() == 0
+    assert own.claim(1) == 0
+
+
+class Runners:
+    """Runners on one ledger in one simulated machine: what one writes is no longer free for any."""
+
+    def __init__(self, ledger: Ledger, total_bytes: int, budget_bytes: int | None, headroom_bytes: int) -> None:
+        self.memory = SetMemory(total_bytes)
+        self.total_bytes, self.budget_bytes, self.headroom_bytes = total_bytes, budget_bytes, headroom_bytes
+        self.granted, self.written = [0] * ENTRIES, [0] * ENTRIES
+        self.gates = [
+            Admission(ledger, entry, self.memory, budget_bytes=budget_bytes, headroom_bytes=headroom_bytes)
+            for entry in range(ENTRIES)
+        ]
+
+    def claim(self, entry: int, amount_bytes: int) -> None:
+        self.gates[entry].note(self.written[entry], 0)
+        spare_bytes = self.gates[entry].spare_bytes()
+        free_bytes = self.gates[entry].claim(amount_bytes)
+        if free_bytes is None:
+            assert amount_bytes <= spare_bytes or amount_bytes == 0
+            self.granted[entry] += amount_bytes
+        else:
+            assert 0 <= free_bytes == spare_bytes < amount_bytes
+
+    def write(self, entry: int, amount_bytes: int) -> None:
+        """A grant is written to, which is not booked before the next claim."""
+        self._set_written(entry, min(self.granted[entry], self.written[entry] + amount_bytes))
+
+    def release(self, entry: int, amount_bytes: int) -> None:
+        amount_bytes = min(amount_bytes, self.granted[entry])
+        self.granted[entry] -= amount_bytes
+        self._set_written(entry, min(self.written[entry], self.granted[entry]))
+        self.gates[entry].note(self.written[entry], 0)
+        self.gates[entry].release(amount_bytes)
+
+    def _set_written(self, entry: int, written_bytes: int) -> None:
+        self.written[entry] = written_bytes
+        self.memory.bytes = self.total_bytes - sum(self.written)
+
+    def check(self, ledger: Ledger) -> None:
+        assert [ledger.entry(entry).granted_bytes for entry in range(ENTRIES)] == self.granted
+        assert sum(self.granted) <= max(0, self.total_bytes - self.headroom_bytes)
+        assert self.budget_bytes is None or sum(self.granted) <= self.budget_bytes
+        ledger.check()
+
+
+STEPS = st.tuples(
+    st.sampled_from([Runners.claim, Runners.write, Runners.release]), st.integers(0, ENTRIES - 1), st.integers(0, 80)
+)
+
+
+@given(
+    total=st.integers(0, 200),
+    budget=st.none() | st.integers(0, 200),
+    headroom=st.integers(0, 50),
+    steps=st.lists(STEPS, max_size=60),
+)
+def test_runners_are_never_promised_more_than_there_is(
+    total: int,
+    budget: int | None,
+    headroom: int,
+    steps: list[tuple[Callable[[Runners, int, int], None], int, int]],
+) -> None:
+    with contextlib.closing(Ledger.create(ENTRIES)) as ledger:
+        runners = Runners(ledger, total, budget, headroom)
+        for step, entry, amount_bytes in steps:
+            step(runners, entry, amount_bytes)
+            runners.check(ledger)
+
+
+# --- several at once -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hurried_threads() -> Iterator[None]:
+    interval_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval_s)
+
+
+@pytest.mark.usefixtures("hurried_threads")
+def test_runners_that_claim_at_the_same_time_are_not_promised_the_same_memory(ledger: Ledger) -> None:
+    def most_granted(entry: int) -> int:
+        own, chance, granted, most = gate(ledger, 100, entry=entry), random.Random(entry), 0, 0
+        for _ in range(3000):
+            amount_bytes = chance.randint(1, 100)
+            if own.claim(amount_bytes) is None:
+                granted += amount_bytes
+                most = max(most, ledger.total_granted_bytes())
+            if granted and chance.random() < 0.7:
+                own.release(granted)
+                granted = 0
+        return most
+
+    with ThreadPoolExecutor(ENTRIES) as threads:
+        assert max(threads.map(most_granted, range(ENTRIES))) <= 100
+
+
+# --- what stores say of themselves -----------------------------------------------------------------------------
+
+SHAPE = ContextShape(cells=256, slots=2, batch_tokens=256, threads=1)
+POLICY = GrowthPolicy(initial_cells=16, block_cells=32, max_cells=256)
+
+
+@pytest.fixture(scope="module")
+def probe_model() -> Iterator[Model]:
+    logs.route()
+    with Model(selfcheck._PROBE) as loaded:
+        yield loaded
+
+
+def reserved(model: Model, own: Admission) -> KvStore:
+    return ReservedStore(model, SHAPE, POLICY, own)
+
+
+def copied(model: Model, own: Admission) -> KvStore:
+    return CopiedStore(model, SHAPE, POLICY, own)
+
+
+def eager(model: Model, own: Admission) -> KvStore:
+    return EagerStore(model, SHAPE, own)
+
+
+STORES = (reserved, copied, eager)
+
+
+@pytest.mark.parametrize("open_store", STORES)
+def test_a_store_books_what_it_is_granted(
+    probe_model: Model, ledger: Ledger, open_store: Callable[[Model, Admission], KvStore]
+) -> None:
+    store = open_store(probe_model, gate(ledger, 100 * MB))
+    fill(store, 1, 200)
+    assert ledger.entry(0).granted_bytes == store.booked_bytes
+    ledger.check()
+    store.close()
+    assert ledger.entry(0).granted_bytes == 0
+
+
+@pytest.mark.parametrize("open_store", [reserved, copied])
+def test_a_closed_store_leaves_nothing_in_the_books(
+    probe_model: Model, ledger: Ledger, open_store: Callable[[Model, Admission], KvStore]
+) -> None:
+    store = open_store(probe_model, gate(ledger, 100 * MB))
+    fill(store, 1, 200)
+    store.settle(1)
+    store.close()
+    assert ledger.entry(0) == Entry(0, 0)
+    ledger.check()
+
+
+@pytest.mark.parametrize("open_store", [copied, eager])
+def test_memory_that_llama_fills_at_once_is_not_counted_as_promised_as_well(
+    probe_model: Model, ledger: Ledger, open_store: Callable[[Model, Admission], KvStore]
+) -> None:
+    """The system no longer says it is free; promised, too, it would be missing twice for every other runner."""
+    store = open_store(probe_model, gate(ledger, 100 * MB))
+    fill(store, 1, 100)
+    outstanding_bytes = ledger.outstanding_bytes()
+    store.close()
+    assert outstanding_bytes == 0

@@ -1,6 +1,7 @@
 """The engine on the real model, without a process around it."""
 
 from collections.abc import Iterator
+from typing import cast
 
 import pytest
 from tests.counting import PROMPT, expected
@@ -15,7 +16,7 @@ from swell.llama.context import Context, ContextShape
 from swell.llama.model import Model
 from swell.protocol.messages import Cancel, FinishReason, Generate, SlotState, Step
 from swell.runner.engine import Engine
-from swell.runner.slots import Slot, choose_slot
+from swell.runner.slots import Generation, Place, Slot, choose_place
 from swell.sampling import Sampling
 
 SHAPE = ContextShape(cells=1024, slots=3, batch_tokens=64, threads=2)
@@ -189,12 +190,55 @@ def test_a_failed_batch_fails_those_in_it_and_the_engine_goes_on(
     assert harness.text(2).startswith("40 41 42")
 
 
-def test_the_slot_that_shares_most_is_chosen() -> None:
-    def slot(index: int, tokens: list[int], used: int) -> Slot:
-        return Slot(index, SlotCells(stored=len(tokens)), list(tokens), last_used_ns=used)
+def test_a_beginning_held_by_a_busy_slot_is_copied(harness: Harness) -> None:
+    shared = "The quick brown fox jumps over the lazy dog. " * 12
+    harness.submit(1, shared + PROMPT, limit=60)
+    harness.step(6)
+    (busy,) = [slot for slot in harness.engine.slots if slot.state is SlotState.GENERATE]
+    harness.submit(2, shared + PROMPT, limit=30)
+    harness.submit(3, shared + "Its name is", limit=5)
+    harness.run()
+    cached = {event.id: event.cached_tokens for step in harness.steps for event in step.prefilled}
+    assert busy.stored > 0
+    assert cached[1] == 0
+    assert cached[2] > 200
+    assert 100 < cached[3] < cached[2]
+    assert harness.text(1).startswith(harness.text(2))
 
+
+def test_a_longer_conversation_outlives_a_shorter_one_with_the_same_beginning(harness: Harness) -> None:
+    shared = "The quick brown fox jumps over the lazy dog. " * 12
+    harness.submit(1, shared + PROMPT * 2, limit=2)
+    harness.run()
+    harness.submit(2, shared + "Its name is", limit=2)
+    harness.run()
+    harness.submit(3, shared + PROMPT * 2, limit=2)
+    harness.run()
+    cached = {event.id: event.cached_tokens for step in harness.steps for event in step.prefilled}
+    assert cached[2] > 100
+    assert cached[3] > cached[2] + 100
+
+
+def slot(index: int, tokens: list[int], used: int, *, is_busy: bool = False) -> Slot:
+    made = Slot(index, SlotCells(stored=len(tokens)), list(tokens), last_used_ns=used)
+    if is_busy:
+        made.generation = cast(Generation, object())
+    return made
+
+
+def test_the_slot_that_shares_most_is_chosen() -> None:
     slots = [slot(0, [1, 2, 3], 5), slot(1, [1, 2, 3, 4, 5], 6), slot(2, [], 7)]
-    assert choose_slot(slots, [1, 2, 3, 4, 9]) is slots[1]
-    assert choose_slot(slots, [9, 9]) is slots[2]
-    assert choose_slot(slots, [1, 2, 3]) is slots[0]
-    assert choose_slot([], [1]) is None
+    for prompt, expected_slot in (([1, 2, 3, 4, 9], 1), ([9, 9], 2), ([1, 2, 3], 0)):
+        assert choose_place(slots, prompt, can_copy=True) == Place(slots[expected_slot], None)
+    assert choose_place([slot(0, [], 1, is_busy=True)], [1], can_copy=True) is None
+
+
+def test_copying_is_chosen_only_where_it_pays() -> None:
+    long = list(range(500))
+    busy, idle = slot(0, long, 1, is_busy=True), slot(1, [], 2)
+    assert choose_place([busy, idle], [*long[:300], -1], can_copy=True) == Place(idle, busy)
+    assert choose_place([busy, idle], [*long[:300], -1], can_copy=False) == Place(idle, None)
+    assert choose_place([busy, idle], [*long[:20], -1], can_copy=True) == Place(idle, None)
+    rested = slot(2, long, 3)
+    assert choose_place([rested, idle], [*long, -1], can_copy=True) == Place(rested, None)
+    assert choose_place([rested, idle], [*long[:300], -1], can_copy=True) == Place(idle, rested)

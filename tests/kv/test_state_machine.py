@@ -199,7 +199,8 @@ class StoreMachine(RuleBasedStateMachine):
             assert self.books() == before
             return None
         self.histories[slot].append(tokens)
-        if cells.granted > granted:  # what is promised must be there, and the headroom with it
+        if cells.granted > granted and self.store.kind is StoreKind.RESERVED:
+            # what is promised must be there, and the headroom with it; Copied promises what it has already
             assert self.ledger.outstanding_bytes() <= max(0, self.memory.bytes - HEADROOM_BYTES)
         return index
 

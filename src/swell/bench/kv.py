@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -150,6 +151,9 @@ def write(report: Report, path: Path) -> None:
 
 
 def _calibrate(options: Options) -> tuple[dict[str, ReadingCost], WasteResult | None, int]:
+    """What reading a token costs each subject, the smallest server, and the bytes of a cell."""
+    if math.isinf(options.budget_s):  # nothing has to be planned
+        return _uncalibrated(options)
     window = max(min(options.window_tokens, _CALIBRATION_TOKENS[-1]), _SMALLEST_TOKENS)
     tokens = [count for count in _CALIBRATION_TOKENS if count <= window]
     own = call("waste", _waste_request(options, StoreKind.EAGER.value, 1, window, tokens), WasteResult)
@@ -162,6 +166,15 @@ def _calibrate(options: Options) -> tuple[dict[str, ReadingCost], WasteResult | 
     # how much slower it gets with depth can't be seen in so small a window
     costs[PEER] = dataclasses.replace(costs[PEER], depth_s=costs[StoreKind.EAGER.value].depth_s)
     return costs, peer, own.cell_bytes
+
+
+def _uncalibrated(options: Options) -> tuple[dict[str, ReadingCost], WasteResult | None, int]:
+    eager = _waste_request(options, StoreKind.EAGER.value, 1, _SMALLEST_TOKENS, [])
+    own = call("waste", eager, WasteResult)
+    peer = None
+    if options.with_peer:
+        peer = call("peer", _peer_request(options, 1, _SMALLEST_TOKENS, []), WasteResult)
+    return dict.fromkeys(SUBJECTS, ReadingCost(token_s=0.0, depth_s=0.0)), peer, own.cell_bytes
 
 
 def _cost(result: WasteResult, tokens: Sequence[int]) -> ReadingCost:

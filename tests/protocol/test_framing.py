@@ -8,6 +8,8 @@ from swell.errors import ProtocolError
 from swell.protocol.framing import MAX_FRAME_BYTES, encode, read_reply, read_request
 from swell.protocol.messages import (
     Cancel,
+    Embed,
+    Embedded,
     Emitted,
     Failed,
     Finished,
@@ -28,6 +30,7 @@ REQUESTS: list[Request] = [
     Load(path="/m.gguf", log_level=20, threads=2, ledger_fd=5, ledger_entry=0, idle_shrink_s=math.inf),
     Generate(id=1, prompt=[1, 2, 3], window_tokens=8, limit_tokens=4, sampling=Sampling(seed=2**63 - 1)),
     Cancel(1),
+    Embed(4, [[1, 2], [3]]),
     Tokenize(id=2, text="a\0b", add_special=True, parse_special=False),
     GetStats(3),
 ]
@@ -39,6 +42,7 @@ REPLIES: list[Reply] = [
         failed=[Failed(2, "DecodeError", {"code": -3})],
     ),
     Tokenized(2, []),
+    Embedded(4, [b"\0\0\x80?"]),
 ]
 
 
@@ -53,7 +57,9 @@ def test_messages_arrive_as_they_were_sent() -> None:
     async def read() -> tuple[list[Request | None], list[Reply | None]]:
         requests = stream_of(b"".join(encode(request) for request in REQUESTS))
         replies = stream_of(b"".join(encode(reply) for reply in REPLIES))
-        return [await read_request(requests) for _ in range(6)], [await read_reply(replies) for _ in range(3)]
+        return [await read_request(requests) for _ in range(len(REQUESTS) + 1)], [
+            await read_reply(replies) for _ in range(len(REPLIES) + 1)
+        ]
 
     assert asyncio.run(read()) == ([*REQUESTS, None], [*REPLIES, None])
 

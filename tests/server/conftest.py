@@ -82,12 +82,27 @@ class ScriptedRunner:
         self.reason = FinishReason.STOP
         self.prompts: list[list[int]] = []
         self.windows: list[int] = []
+        self.embedded: list[list[int]] = []
+        self.vector: list[float] | None = [3.0, 4.0, 12.0]
         self.waiting = asyncio.Event()
         self.cancelled = asyncio.Event()
 
     async def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
         assert parse_special
         return [BOS_TOKEN] * (add_special and self.facts.add_bos) + [ord(letter) for letter in text]
+
+    async def embed(self, inputs: list[list[int]]) -> list[list[float]]:
+        """`vector` for each input; None hangs."""
+        self.embedded.extend(inputs)
+        try:
+            if self.vector is None:
+                self.waiting.set()
+                await asyncio.Event().wait()
+                raise AssertionError
+            return [self.vector] * len(inputs)
+        except asyncio.CancelledError:
+            self.cancelled.set()
+            raise
 
     async def generate(
         self,

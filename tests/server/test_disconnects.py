@@ -15,9 +15,12 @@ LIMIT_S = 10
 
 
 async def _with_connection(
-    server: Any, body: dict[str, object], use: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+    server: Any,
+    body: dict[str, object],
+    use: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+    path: str = "/api/generate",
 ) -> None:
-    """Post `body` to /api/generate of a real server and hand the connection over."""
+    """Post `body` to a real server and hand the connection over."""
     config = uvicorn.Config(server.app(), port=0, log_level="critical", lifespan="on")
     listener = config.bind_socket()
     listener.listen()
@@ -26,7 +29,7 @@ async def _with_connection(
     serving = asyncio.create_task(web.serve([listener]))
     try:
         data = json.dumps(body).encode()
-        head = f"POST /api/generate HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(data)}\r\n\r\n"
+        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(data)}\r\n\r\n"
         writer.write(head.encode() + data)
         async with asyncio.timeout(LIMIT_S):
             await use(reader, writer)
@@ -53,6 +56,20 @@ def test_a_client_that_leaves_cancels_its_generation(
 
     asyncio.run(_with_connection(server, {"model": "tiny", "prompt": "Hi", "stream": stream}, leave))
     assert server.scheduler.calls[-1] == ("close",)
+
+
+@pytest.mark.parametrize(("path", "text"), [("/api/embed", "input"), ("/api/embeddings", "prompt")])
+def test_a_client_that_leaves_cancels_its_embedding(server: Any, path: str, text: str) -> None:
+    server.runner.vector = None
+
+    async def leave(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await server.runner.waiting.wait()
+        writer.close()
+        await server.runner.cancelled.wait()
+        while server.scheduler.leases:
+            await asyncio.sleep(0.01)
+
+    asyncio.run(_with_connection(server, {"model": "embed", text: "Hi"}, leave, path))
 
 
 def test_lines_are_sent_as_they_come(server: Any, hang: object) -> None:

@@ -22,13 +22,18 @@ class EmbeddingContext(Handle):
     large, and so are the cells of the models that need some.
     """
 
-    def __init__(self, model: Model, capacity: int, threads: int) -> None:
-        """Raises ContextError, or NoEmbeddingsError for a model that doesn't give one vector per text."""
+    def __init__(self, model: Model, capacity: int, threads: int, *, fused: bool) -> None:
+        """`fused` attention takes memory in proportion to `capacity` instead of its square, but sums in 16 bits: what
+        else is in the batch then shows in the third digit of a vector (1e-7 otherwise).
+
+        Raises ContextError, or NoEmbeddingsError for a model that doesn't give one vector per text.
+        """
         parameters = api.llama_context_default_params()
         parameters.n_ctx = parameters.n_batch = parameters.n_ubatch = capacity
         parameters.n_seq_max = SEQUENCES_MAX
         parameters.kv_unified = True  # one text may take all cells
         parameters.embeddings = True
+        parameters.flash_attn_type = api.LLAMA_FLASH_ATTN_TYPE_AUTO if fused else api.LLAMA_FLASH_ATTN_TYPE_DISABLED
         parameters.n_threads = parameters.n_threads_batch = threads
         parameters.no_perf = True
         pointer = api.llama_init_from_model(model.pointer, parameters)
@@ -38,6 +43,7 @@ class EmbeddingContext(Handle):
         if api.llama_pooling_type(pointer) not in _POOLING:
             raise NoEmbeddingsError("the model")
         self.capacity = capacity
+        self._memory = api.llama_get_memory(pointer)  # encoders have none
         self._width: int = api.llama_model_n_embd_out(model.pointer)
         self._batch = Batch(capacity)
 
@@ -50,12 +56,13 @@ class EmbeddingContext(Handle):
         for index, tokens in enumerate(texts):
             for position, token in enumerate(tokens):
                 self._batch.add(token, position, index, wants_logits=True)
-        code = api.llama_decode(self.pointer, self._batch.struct)  # without a cache it encodes
+        compute = api.llama_decode if self._memory else api.llama_encode
+        code = compute(self.pointer, self._batch.struct)
         if code != 0:
             raise DecodeError(code, self._batch.size)
         vectors = [self._vector(index) for index in range(len(texts))]
-        if memory := api.llama_get_memory(self.pointer):  # encoders have none
-            api.llama_memory_clear(memory, False)
+        if self._memory:
+            api.llama_memory_clear(self._memory, False)
         return vectors
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from swell.errors import InvalidFormatError
 from swell.llama import library, logs
+from swell.llama.context import Context
 from swell.llama.handle import Handle
 from swell.llama.library import api
 from swell.llama.model import Vocabulary
@@ -53,6 +54,25 @@ class Grammar(Handle):
         """Go on with `token`, which must be allowed: llama.cpp ends the process otherwise."""
         api.llama_sampler_accept(self.pointer, token)
 
-    def clone(self) -> Any:
-        """A C sampler in the same place, to be owned by somebody else."""
-        return api.llama_sampler_clone(self.pointer)
+    def allowed(self, context: Context, batch_index: int, count: int) -> Any:
+        """Those of the likeliest `count` tokens that are allowed, as a `llama_token_data_array`; maybe none.
+
+        Costs 0.3 ms for 128 tokens, 7 ms and more for all 49,152 of a vocabulary.
+        """
+        import numpy as np  # 25 MB that a runner needs only where a model doesn't follow a grammar by itself
+
+        size = context.model.vocabulary.size
+        row = api.llama_get_logits_ith(context.pointer, batch_index)
+        logits = np.ctypeslib.as_array(ctypes.cast(row, ctypes.POINTER(ctypes.c_float)), (size,))
+        likeliest = np.arange(size) if count >= size else np.argpartition(logits, -count)[-count:]
+        tokens = np.zeros(len(likeliest), dtype=[("id", np.int32), ("logit", np.float32), ("p", np.float32)])
+        tokens["id"], tokens["logit"] = likeliest, logits[likeliest]
+        api.llama_sampler_apply(self.pointer, ctypes.byref(_array(tokens)))
+        self._allowed = tokens[tokens["logit"] != -np.inf]  # kept: C is given only a pointer
+        return _array(self._allowed)
+
+
+def _array(tokens: Any) -> Any:
+    """A numpy array of candidates as C sees it; valid for as long as the array."""
+    data = ctypes.cast(tokens.ctypes.data, ctypes.POINTER(api.llama_token_data))
+    return api.llama_token_data_array(data=data, size=len(tokens), selected=-1, sorted=False)

@@ -1,5 +1,6 @@
 """Choosing tokens from logits."""
 
+import ctypes
 from collections import deque
 
 from swell.llama.context import Context
@@ -11,6 +12,7 @@ from swell.sampling import Mirostat, Sampling
 
 _GOLDEN_GAMMA = 0x9E3779B97F4A7C15
 _MASK_64 = 2**64 - 1
+_LIKELY_CANDIDATES = 128
 _MIROSTAT_CANDIDATES = 100  # llama.cpp's own choice of m
 
 
@@ -73,18 +75,18 @@ class Sampler(Handle):
             self._grammar.close()
 
     def _in_grammar(self, grammar: Grammar, token: int, context: Context, batch_index: int) -> int:
-        """`token` if the grammar allows it, else one chosen among those that are allowed.
+        """`token` if the grammar allows it, else one chosen among those that it allows.
 
-        Looking at one token first is what makes grammars cheap: models mostly write what they are asked for, and
-        checking the whole vocabulary takes milliseconds.
+        Looking at few tokens first is what makes grammars cheap: models mostly write what they are asked for, and where
+        they don't, an allowed token is nearly always among the likeliest.
         """
         if not grammar.allows(token):
-            chain = api.llama_sampler_chain_init(api.llama_sampler_chain_default_params())
-            api.llama_sampler_chain_add(chain, grammar.clone())
             self._replay()  # the refused token was counted
-            api.llama_sampler_chain_add(chain, api.llama_sampler_clone(self.pointer))
-            token = int(api.llama_sampler_sample(chain, context.pointer, batch_index))
-            api.llama_sampler_free(chain)
+            allowed = grammar.allowed(context, batch_index, _LIKELY_CANDIDATES)
+            if not allowed.size:
+                allowed = grammar.allowed(context, batch_index, context.model.vocabulary.size)
+            api.llama_sampler_apply(self.pointer, ctypes.byref(allowed))
+            token = int(allowed.data[allowed.selected].id)
             api.llama_sampler_accept(self.pointer, token)
         grammar.accept(token)
         return token

@@ -15,8 +15,8 @@ _INT64_MAX = 2**63 - 1
 
 # fmt: off
 _RETIRED = frozenset((
-    "numa", "low_vram", "f16_kv", "logits_all", "vocab_only", "use_mlock", "embedding_only", "tfs_z", "mirostat",
-    "mirostat_tau", "mirostat_eta", "penalize_newline",
+    "numa", "low_vram", "f16_kv", "logits_all", "vocab_only", "use_mlock", "embedding_only", "tfs_z",
+    "penalize_newline",
 ))
 # fmt: on
 """Names that older clients still send; they stopped meaning anything, so they aren't worth a warning."""

@@ -23,13 +23,13 @@ from swell.protocol.messages import (
 from swell.runner.worker import Work
 
 BATCH_TOKENS = 512
-"""Short texts share a batch of this many tokens; a longer one gets a batch of its own, and a larger context for it."""
+"""Short texts share a batch of this many tokens; a longer one is computed alone, in a context made for it."""
 
 _NO_STORE = "a model for embeddings keeps no cache"
 
 
 class Embedder:
-    """Serves one request after the other. Its context is as large as the longest text so far needed."""
+    """Serves one request after the other; between them it keeps only the context for short texts."""
 
     def __init__(self, model: Model, threads: int, deliver: Callable[[Reply], None]) -> None:
         """`deliver` is called from any thread. Raises ContextError or NoEmbeddingsError."""
@@ -41,7 +41,8 @@ class Embedder:
         self._cancelled: set[int] = set()
         self._is_busy = False
         self._context_max = max(model.trained_tokens, 1)
-        self._context = EmbeddingContext(model, min(BATCH_TOKENS, self._context_max), threads)
+        self._shared = EmbeddingContext(model, min(BATCH_TOKENS, self._context_max), threads, fused=False)
+        self._long: EmbeddingContext | None = None
 
     def submit(self, work: Work) -> None:
         if isinstance(work, Generate):
@@ -60,6 +61,11 @@ class Embedder:
             self._is_busy = True
             self._serve(self._waiting.popleft())
             self._is_busy = False
+
+    def close(self) -> None:
+        """Free the context, before the model; nothing else may be called afterwards."""
+        self._free_long()
+        self._shared.close()
 
     def describe(self) -> Loaded:
         vocabulary = self._model.vocabulary
@@ -112,9 +118,8 @@ class Embedder:
         vectors: list[bytes] = []
         try:
             self._check(request.inputs)
-            for texts in batches(request.inputs, min(BATCH_TOKENS, self._context_max)):
-                self._fit(sum(map(len, texts)))
-                vectors += self._context.embed(texts)
+            for texts in batches(request.inputs, self._shared.capacity):
+                vectors += self._context_for(sum(map(len, texts))).embed(texts)
                 self._take_work(wait=False)
                 if request.id in self._cancelled:
                     return
@@ -122,6 +127,8 @@ class Embedder:
             self._deliver(Failed(request.id, *to_data(error)))
         else:
             self._deliver(Embedded(request.id, vectors))
+        finally:
+            self._free_long()
 
     def _check(self, inputs: Sequence[Sequence[int]]) -> None:
         """Refuses what would end the process: there are no positions beyond the trained length."""
@@ -130,13 +137,20 @@ class Embedder:
         if max(map(len, inputs), default=0) > self._context_max:
             raise InputTooLongError
 
-    def _fit(self, tokens: int) -> None:
-        """Have a context of at least `tokens`; raises ContextError, and the old one stays."""
-        if tokens <= self._context.capacity:
-            return
-        larger = EmbeddingContext(self._model, min(_power_of_two(tokens), self._context_max), self._threads)
-        self._context.close()
-        self._context = larger
+    def _context_for(self, tokens: int) -> EmbeddingContext:
+        """A context of at least `tokens`; raises ContextError."""
+        if tokens <= self._shared.capacity:
+            return self._shared
+        if self._long is None or self._long.capacity < tokens:
+            self._free_long()
+            capacity = min(_power_of_two(tokens), self._context_max)
+            self._long = EmbeddingContext(self._model, capacity, self._threads, fused=True)
+        return self._long
+
+    def _free_long(self) -> None:
+        if self._long is not None:
+            self._long.close()
+            self._long = None
 
 
 def batches(texts: Sequence[list[int]], tokens: int) -> Iterator[list[list[int]]]:

@@ -26,7 +26,7 @@ def load(order: Load, reserved_refusal: str | None, deliver: Callable[[Reply], N
     model = Model(Path(order.path))
     if model.metadata(f"{model.metadata('general.architecture')}.pooling_type") is not None:
         return model, Embedder(model, order.threads, deliver)
-    return model, Writer(model, _open_store(order, model, reserved_refusal), order.batch_tokens, deliver)
+    return model, Writer(model, _open_store(order, model, reserved_refusal), order, deliver)
 
 
 def _open_store(order: Load, model: Model, reserved_refusal: str | None) -> Chosen:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from swell.errors import NoEmbeddingsError, to_data
 from swell.kv.choose import Chosen
 from swell.llama.model import Model
-from swell.protocol.messages import Embed, Failed, Loaded, Reply, Stats
+from swell.protocol.messages import Embed, Failed, Load, Loaded, Reply, Stats
 from swell.runner.engine import Engine
 from swell.runner.stats import read_stats
 from swell.runner.worker import Work
@@ -14,12 +14,14 @@ from swell.runner.worker import Work
 class Writer:
     """Continues prompts; refuses to embed."""
 
-    def __init__(self, model: Model, chosen: Chosen, batch_tokens: int, deliver: Callable[[Reply], None]) -> None:
+    def __init__(self, model: Model, chosen: Chosen, order: Load, deliver: Callable[[Reply], None]) -> None:
         """`deliver` is called from any thread."""
         self._model = model
         self._chosen = chosen
         self._deliver = deliver
-        self._engine = Engine(chosen.store, model.vocabulary, batch_tokens, deliver)
+        self._engine = Engine(
+            chosen.store, model.vocabulary, order.batch_tokens, deliver, idle_shrink_s=order.idle_shrink_s
+        )
 
     def submit(self, work: Work) -> None:
         if isinstance(work, Embed):

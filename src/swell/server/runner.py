@@ -41,6 +41,8 @@ log = logging.getLogger(__name__)
 
 Event = Prefilled | Emitted | Likelihood | Finished
 
+EMBED_INPUTS = 256
+"""Texts per message: so no frame grows too large, and requests at the same time take turns."""
 _EXIT_WAIT_S = 5.0
 _ids = itertools.count(1)
 
@@ -112,14 +114,17 @@ class Runner:
 
         Cancelling this cancels the work. Raises what the runner reports, or RunnerLostError.
         """
-        request = Embed(next(_ids), inputs)
-        try:
-            answer = await self._ask(request, Embedded)
-        except asyncio.CancelledError:
-            if not self.lost.is_set():
-                self._send(Cancel(request.id))
-            raise
-        return [_numbers(vector) for vector in answer.vectors]
+        vectors: list[list[float]] = []
+        for start in range(0, len(inputs), EMBED_INPUTS):
+            request = Embed(next(_ids), inputs[start : start + EMBED_INPUTS])
+            try:
+                answer = await self._ask(request, Embedded)
+            except asyncio.CancelledError:
+                if not self.lost.is_set():
+                    self._send(Cancel(request.id))
+                raise
+            vectors += map(_numbers, answer.vectors)
+        return vectors
 
     async def generate(
         self,

@@ -78,9 +78,11 @@ def _texts(value: object) -> list[str]:
     """The field `input`; no texts mean that the model is only to be loaded. Raises InvalidRequestError."""
     if value is None or value == "":
         return []
-    texts = value if isinstance(value, list) else [value]
-    if not all(isinstance(text, str) for text in texts):
-        raise InvalidRequestError("invalid input type")
+    texts = []
+    for text in value if isinstance(value, list) else [value]:
+        if not isinstance(text, str):
+            raise InvalidRequestError("invalid input type")
+        texts.append(text)
     return texts
 
 

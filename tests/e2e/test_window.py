@@ -54,7 +54,7 @@ def test_num_ctx_is_a_ceiling_that_neither_reloads_nor_allocates(server: Server)
     server.generate("Hello", predict=1)
     process, allocated = server.runner().pid, server.loaded()["context_allocated"]
     for num_ctx in (512, 8192, 100_000, 64):
-        answer = server.generate("1 2 3 4 5 6", predict=200, options={"num_ctx": num_ctx})
+        answer = server.generate("1 2 3 4 5 6", predict=200, shift=False, options={"num_ctx": num_ctx})
         assert answer["prompt_eval_count"] + answer["eval_count"] <= num_ctx
     assert answer["done_reason"] == "length"
     assert server.runner().pid == process

@@ -119,12 +119,6 @@ class CopiedStore(KvStore):
             except ContextError as error:
                 log.warning("the KV cache stays as large as it is: %s", error)
 
-    def _grow(self, slot: int, cells: int) -> None:
-        """Grants are raised as a whole, see `_raise_grant`."""
-
-    def _give_back(self, slot: int) -> None:
-        """Grants are lowered as a whole, see `_lower_grant`."""
-
     def _backed_bytes(self) -> int:
         return self.booked_bytes
 

@@ -45,11 +45,5 @@ class EagerStore(KvStore):
     def compact(self, needed: object) -> None:
         """Nothing is ever given back."""
 
-    def _grow(self, slot: int, cells: int) -> None:
-        """Called only before the context is made, which then allocates all there is."""
-
-    def _give_back(self, slot: int) -> None:
-        """Never called."""
-
     def _backed_bytes(self) -> int:
         return self.booked_bytes

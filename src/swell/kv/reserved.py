@@ -71,15 +71,13 @@ class ReservedStore(KvStore):
             slots_resident=slots,
         )
 
-    def _grow(self, slot: int, cells: int) -> None:
-        """Nothing to do: the addresses are there, and the kernel backs them as cells are written."""
-
-    def _give_back(self, slot: int) -> None:
+    def _lower_grant(self, slot: int, cells: int) -> None:
         state = self.cells[slot]
         if state.written > state.stored:
             for plane in self._planes:
                 plane.give_back(slot, state.stored, state.written)
             state.written = state.stored
+        super()._lower_grant(slot, cells)
 
     def _scratch_bytes(self) -> int:
         """Compute buffers are reservations, too: backed by the first large batches."""

@@ -163,14 +163,6 @@ class KvStore(ABC):
         self._gate.note(0, 0)
         self._gate.release(booked)
 
-    @abstractmethod
-    def _grow(self, slot: int, cells: int) -> None:
-        """Make room for `cells` in `slot`, or raise KvGrowError and change nothing."""
-
-    @abstractmethod
-    def _give_back(self, slot: int) -> None:
-        """Return memory that `slot` has beyond its stored cells and its grant."""
-
     def _raise_grant(self, slot: int, cells: int) -> None:
         state = self.cells[slot]
         needed_bytes = self.bytes_of(cells) - self.bytes_of(state.granted)
@@ -184,19 +176,14 @@ class KvStore(ABC):
                 needed_bytes=needed_bytes,
                 free_bytes=free_bytes,
             )
-        try:
-            self._grow(slot, cells)
-        except BaseException:
-            self._gate.release(needed_bytes)
-            raise
         state.granted = cells
         self._note()
 
     def _lower_grant(self, slot: int, cells: int) -> None:
+        """Lower the grant of `slot` to `cells`; a store that can return memory does so here."""
         state = self.cells[slot]
         released_bytes = self.bytes_of(state.granted) - self.bytes_of(cells)
         state.granted = cells
-        self._give_back(slot)
         self._note()
         if released_bytes:
             self._gate.release(released_bytes)

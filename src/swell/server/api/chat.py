@@ -11,13 +11,12 @@ from starlette.responses import Response
 from swell.errors import InvalidRequestError, PromptTooLongError, UnsupportedError
 from swell.server.api import checks
 from swell.server.api.bodies import ChatBody, keep_alive, read_body, think
-from swell.server.api.completion import BuildPrompt, Job, complete, load, shifts, tokenize_rendered
+from swell.server.api.completion import BuildPrompt, Job, complete, job_of, load, tokenize_rendered
 from swell.server.api.disconnects import LineStream, while_connected
 from swell.server.api.responses import ChatReply, ReplyMessage, all_logprobs, created_at, json_response, logprob_list
 from swell.server.api.services import services
 from swell.server.generation import Piece
 from swell.server.models.model import Model
-from swell.server.options import merge
 from swell.server.prompts.fitting import drop_oldest, fits
 from swell.server.prompts.messages import Message, refuse_images
 from swell.server.prompts.template import render
@@ -37,16 +36,7 @@ async def chat(request: Request) -> Response:
         await services(request).scheduler.unload(model)
         return json_response(_without_text(body, "unload"))
     _check_abilities(body, model, thinking)
-    job = Job(
-        services(request),
-        model,
-        merge(body.options),
-        keep_alive_s,
-        started_ns,
-        shifts=shifts(model, body.shift),
-        schema=checks.schema_of(body.format),
-        top_logprobs=checks.top_logprobs(body),
-    )
+    job = job_of(request, body, model, keep_alive_s, started_ns)
     if not body.messages:
         await load(request, model, keep_alive_s)
         return json_response(_without_text(body, "load"))

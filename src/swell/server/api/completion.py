@@ -10,11 +10,13 @@ from starlette.requests import Request
 
 from swell.errors import InvalidRequestError
 from swell.protocol.messages import Loaded
+from swell.server.api import checks
+from swell.server.api.bodies import Common
 from swell.server.api.disconnects import while_connected
 from swell.server.api.services import Services, services
 from swell.server.generation import Done, Piece, Wish, generate, window_tokens
 from swell.server.models.model import Model
-from swell.server.options import Options
+from swell.server.options import Options, merge
 from swell.server.runner import Runner
 
 
@@ -47,6 +49,23 @@ class Job:
             schema=self.schema,
             top_logprobs=self.top_logprobs,
         )
+
+
+def job_of(request: Request, body: Common, model: Model, keep_alive_s: float | None, started_ns: int) -> Job:
+    """What `body` asks of `model`; raises InvalidOptionError or InvalidFormatError.
+
+    The window of DeepSeek 2 shifts only if that is asked for, as in Ollama.
+    """
+    return Job(
+        services(request),
+        model,
+        merge(body.options),
+        keep_alive_s,
+        started_ns,
+        shifts=model.architecture != "deepseek2" if body.shift is None else body.shift,
+        schema=checks.schema_of(body.format),
+        top_logprobs=checks.top_logprobs(body),
+    )
 
 
 class Finish(NamedTuple):
@@ -106,8 +125,3 @@ def _finish(done: Done, started_ns: int, load_ns: int) -> Finish:
         eval_count=done.generated_tokens,
         eval_duration=done.generate_ns,
     )
-
-
-def shifts(model: Model, asked: bool | None) -> bool:
-    """Whether the middle may be given up. If nobody said: not for DeepSeek 2, whose cache can't be shifted."""
-    return model.architecture != "deepseek2" if asked is None else asked

@@ -11,13 +11,12 @@ from starlette.responses import Response
 from swell.errors import InvalidRequestError, ModelNotFoundError, PromptTooLongError, UnsupportedError
 from swell.server.api import checks
 from swell.server.api.bodies import GenerateBody, keep_alive, read_body, think
-from swell.server.api.completion import Job, complete, load, shifts, tokenize_rendered
+from swell.server.api.completion import Job, complete, job_of, load, tokenize_rendered
 from swell.server.api.disconnects import LineStream, while_connected
 from swell.server.api.responses import GenerateReply, all_logprobs, created_at, json_response, logprob_list
 from swell.server.api.services import services
 from swell.server.generation import Piece
 from swell.server.models.model import Model
-from swell.server.options import merge
 from swell.server.prompts.fitting import fits, truncate_tokens
 from swell.server.prompts.messages import prompt_messages, refuse_images
 from swell.server.prompts.template import render
@@ -42,16 +41,7 @@ async def generate(request: Request) -> Response:
         await services(request).scheduler.unload(model)
         return json_response(_without_text(body, "unload"))
     _check_abilities(body, model, thinking)
-    job = Job(
-        services(request),
-        model,
-        merge(body.options),
-        keep_alive_s,
-        started_ns,
-        shifts=shifts(model, body.shift),
-        schema=checks.schema_of(body.format),
-        top_logprobs=checks.top_logprobs(body),
-    )
+    job = job_of(request, body, model, keep_alive_s, started_ns)
     if not body.prompt:
         await load(request, model, keep_alive_s)
         return json_response(_without_text(body, "load"))

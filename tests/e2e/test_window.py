@@ -61,13 +61,6 @@ def test_num_ctx_is_a_ceiling_that_neither_reloads_nor_allocates(server: Server)
     assert server.loaded()["context_allocated"] == allocated
 
 
-def test_the_next_turn_reads_only_what_is_new(server: Server) -> None:
-    first = server.generate(FOX * 100, predict=4)
-    second = server.generate(FOX * 100 + first["response"] + " And then", predict=4)
-    assert second["prompt_eval_count"] > first["prompt_eval_count"]
-    assert second["prompt_eval_duration"] < first["prompt_eval_duration"] / 2
-
-
 def _weights_bytes(server: Server) -> int:
     (model,) = server.http.get("/api/tags").json()["models"]
     return int(model["size"])

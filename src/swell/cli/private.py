@@ -60,7 +60,7 @@ class PrivateServer:
             self._process.wait(_EXIT_TIMEOUT_S)
         except (subprocess.TimeoutExpired, KeyboardInterrupt):
             with suppress(ProcessLookupError):  # it ended just now
-                os.killpg(self._process.pid, signal.SIGKILL)  # with its runners
+                os.killpg(self._process.pid, signal.SIGKILL)  # its runners end when it does
             self._process.wait()
         finally:
             self._log.close()

@@ -177,7 +177,6 @@ class KvStore(ABC):
                 free_bytes=free_bytes,
             )
         state.granted = cells
-        self._note()
 
     def _lower_grant(self, slot: int, cells: int) -> None:
         """Lower the grant of `slot` to `cells`; a store that can return memory does so here."""

@@ -103,7 +103,15 @@ class Vocabulary:
 
     def text(self, token: int) -> str:
         """A special token as it is written in a prompt; "" for -1, a token the vocabulary doesn't have."""
-        return "" if token < 0 else self._read_piece(token, special=True).decode("utf-8", "replace")
+        return "" if token < 0 else self.written(token).decode("utf-8", "replace")
+
+    def written(self, token: int) -> bytes:
+        """The bytes of `token` as it is written in a prompt: of control tokens too."""
+        return self._read_piece(token, special=True)
+
+    def is_control(self, token: int) -> bool:
+        """Whether `token` stands for no text of its own."""
+        return bool(api.llama_vocab_is_control(self.pointer, token))
 
     def is_end(self, token: int) -> bool:
         """Whether `token` ends a generation (end of text, of turn, of message…)."""

@@ -12,7 +12,6 @@ from swell.sampling import Mirostat, Sampling
 
 _GOLDEN_GAMMA = 0x9E3779B97F4A7C15
 _MASK_64 = 2**64 - 1
-_LIKELY_CANDIDATES = 128
 _MIROSTAT_CANDIDATES = 100  # llama.cpp's own choice of m
 
 
@@ -30,9 +29,8 @@ def draw_seed(seed: int, index: int) -> int:
 class Sampler(Handle):
     """A chain of llama.cpp samplers for one generation, in llama.cpp's usual order, and its grammar if it has one."""
 
-    def __init__(self, vocabulary: Vocabulary, sampling: Sampling, schema: str | None = None) -> None:
-        """`schema`: a JSON schema that the output must follow. Raises InvalidFormatError if it can't be read."""
-        self._grammar = None if schema is None else Grammar(vocabulary, schema)
+    def __init__(self, vocabulary: Vocabulary, sampling: Sampling, grammar: Grammar | None = None) -> None:
+        self._grammar = grammar
         super().__init__(api.llama_sampler_chain_init(api.llama_sampler_chain_default_params()), api.llama_sampler_free)
         self._seed = sampling.seed
         self._index = 0
@@ -69,22 +67,11 @@ class Sampler(Handle):
         self._recent.append(token)
         return token
 
-    def close(self) -> None:
-        super().close()
-        if self._grammar is not None:
-            self._grammar.close()
-
     def _in_grammar(self, grammar: Grammar, token: int, context: Context, batch_index: int) -> int:
-        """`token` if the grammar allows it, else one chosen among those that it allows.
-
-        Looking at few tokens first is what makes grammars cheap: models mostly write what they are asked for, and where
-        they don't, an allowed token is nearly always among the likeliest.
-        """
+        """`token` if the grammar allows it, which it mostly does, else one chosen among those that it allows."""
         if not grammar.allows(token):
             self._replay()  # the refused token was counted
-            allowed = grammar.allowed(context, batch_index, _LIKELY_CANDIDATES)
-            if not allowed.size:
-                allowed = grammar.allowed(context, batch_index, context.model.vocabulary.size)
+            allowed = grammar.allowed(context, batch_index)
             api.llama_sampler_apply(self.pointer, ctypes.byref(allowed))
             token = int(allowed.data[allowed.selected].id)
             api.llama_sampler_accept(self.pointer, token)

@@ -15,6 +15,7 @@ from queue import Empty, SimpleQueue
 from swell.errors import AbortedError, DecodeError, KvGrowError, SwellError, to_data
 from swell.kv.store import KvStore
 from swell.llama.batch import Batch
+from swell.llama.grammar import GrammarCompiler
 from swell.llama.logprobs import logprobs
 from swell.llama.model import Vocabulary
 from swell.llama.sampler import Sampler
@@ -62,6 +63,7 @@ class Engine:
         self.slots = [Slot(index, cells) for index, cells in enumerate(store.cells)]
         self._store = store
         self._vocabulary = vocabulary
+        self._grammars = GrammarCompiler(vocabulary)
         self._batch = Batch(batch_tokens)
         self._deliver = deliver
         # the state of a recurrent layer is that of the last token, a window's cells are those of the last tokens
@@ -120,10 +122,11 @@ class Engine:
 
     def _enqueue(self, work: Generate) -> None:
         try:
-            sampler = Sampler(self._vocabulary, work.sampling, work.schema)
+            grammar = None if work.schema is None else self._grammars.compile(work.schema)
         except SwellError as error:
             self._deliver(Step(failed=[Failed(work.id, *to_data(error))]))
             return
+        sampler = Sampler(self._vocabulary, work.sampling, grammar)
         self._waiting.append(
             Generation(
                 id=work.id,

@@ -1,0 +1,79 @@
+"""JSON schemas as grammars over the real vocabulary."""
+
+import json
+from typing import Any
+
+import pytest
+
+from swell.errors import InvalidFormatError
+from swell.llama.grammar import Grammar, GrammarCompiler
+from swell.llama.model import Model
+
+
+@pytest.fixture(scope="module")
+def compiler(model: Model) -> GrammarCompiler:
+    return GrammarCompiler(model.vocabulary)
+
+
+def takes(grammar: Grammar, model: Model, text: str) -> bool:
+    """Whether `text` as a whole is a document of the grammar."""
+    for token in model.vocabulary.tokenize(text, add_special=False, parse_special=False):
+        if not grammar.allows(token):
+            return False
+        grammar.accept(token)
+    return grammar.allows(model.vocabulary.eos)
+
+
+@pytest.mark.parametrize(
+    ("schema", "good", "bad"),
+    [
+        ({"type": "integer", "minimum": 3, "maximum": 120}, ["3", "77", "120"], ["2", "121", "3.5", "-4"]),
+        ({"type": "number", "exclusiveMinimum": 0}, ["0.5", "12"], ["0", "-1"]),
+        ({"type": "string", "pattern": "^[a-c]{2}$"}, ['"ab"'], ['"a"', '"ad"', "ab"]),
+        ({"type": "string", "format": "date"}, ['"2026-11-22"'], ['"tomorrow"', '"2026-13-01"']),
+        (
+            {"type": "array", "items": {"type": "boolean"}, "maxItems": 2},
+            ["[]", "[true,false]"],
+            ["[1]", "[true,true,true]"],
+        ),
+        ({"anyOf": [{"const": "x"}, {"type": "null"}]}, ['"x"', "null"], ['"y"']),
+        ({"type": "object"}, ["{}", '{"a": [1, {"b": null}]}', '{\n  "a": 1\n}'], ["[]", "1"]),
+        (
+            {"$defs": {"n": {"type": "integer"}}, "type": "array", "items": {"$ref": "#/$defs/n"}},
+            ["[1, 2]"],
+            ['["1"]'],
+        ),
+    ],
+)
+def test_a_schema_allows_its_documents_only(
+    compiler: GrammarCompiler, model: Model, schema: dict[str, Any], good: list[str], bad: list[str]
+) -> None:
+    for text in good:
+        assert takes(compiler.compile(json.dumps(schema)), model, text), text
+    for text in bad:
+        assert not takes(compiler.compile(json.dumps(schema)), model, text), text
+
+
+def test_nothing_but_an_end_follows_a_document(compiler: GrammarCompiler, model: Model) -> None:
+    grammar = compiler.compile('{"const": 1}')
+    assert not grammar.allows(model.vocabulary.eos)
+    assert takes(grammar, model, "1")
+    (one,) = model.vocabulary.tokenize("1", add_special=False, parse_special=False)
+    assert not grammar.allows(one)
+
+
+def test_whitespace_is_bounded(compiler: GrammarCompiler, model: Model) -> None:
+    assert not takes(compiler.compile('{"type": "object"}'), model, "{\n\n\n\n}")
+
+
+@pytest.mark.parametrize("schema", ['{"type": "bogus"}', "nonsense", '{"$ref": "#/nowhere"}', '{"pattern": "("}'])
+def test_what_is_no_schema_is_refused(compiler: GrammarCompiler, schema: str) -> None:
+    with pytest.raises(InvalidFormatError):
+        compiler.compile(schema)
+
+
+def test_what_a_schema_says_in_vain_is_logged(
+    compiler: GrammarCompiler, model: Model, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert takes(compiler.compile('{"type": "integer", "not": {"const": 1}}'), model, "1")
+    assert "not" in caplog.text

@@ -48,7 +48,7 @@ class Answer:
 async def load(url: str, dialect: Dialect, model: str, workload: Workload, seed: int, clients: int) -> list[Answer]:
     """Let `clients` talk at the same time; returns all their answers. Raises aiohttp.ClientError on refusals."""
     timeout = aiohttp.ClientTimeout(total=_PATIENCE_S)
-    connector = aiohttp.TCPConnector(limit=0)
+    connector = aiohttp.TCPConnector(limit=0, force_close=True)  # idle connections are closed at times of their own
     async with aiohttp.ClientSession(url, timeout=timeout, connector=connector, raise_for_status=True) as session:
         talks = (_talk(session, dialect, model, workload, seed, client) for client in range(clients))
         return [answer for answers in await asyncio.gather(*talks) for answer in answers]

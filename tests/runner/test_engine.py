@@ -239,3 +239,25 @@ def test_copying_is_chosen_only_where_it_pays() -> None:
     rested = slot(2, long, 3)
     assert choose_place([rested, idle], [*long, -1], can_copy=True) == Place(rested, None)
     assert choose_place([rested, idle], [*long[:300], -1], can_copy=True) == Place(idle, rested)
+
+
+def test_a_long_prompt_does_not_hold_up_a_running_stream(harness: Harness) -> None:
+    """Between two of its tokens there is one batch, which the prompt only fills up."""
+    harness.submit(1, limit=200)
+    harness.step(3)
+    prompt = harness.submit(2, " ".join(map(str, range(150))), limit=1)
+    first = len(harness.steps)
+    harness.step(20)
+    reading = [step for step in harness.steps[first:] if not step.finished]
+    assert len(prompt) > 4 * SHAPE.batch_tokens
+    assert [len([event for event in step.emitted if event.id == 1]) for step in reading] == [1] * len(reading)
+    assert 2 in harness.reasons()
+
+
+def test_what_is_cached_and_what_is_cut_is_counted(harness: Harness) -> None:
+    tokens = harness.submit(1, limit=4)
+    harness.run()
+    harness.submit(2, limit=4)
+    harness.run()
+    totals = harness.engine.totals
+    assert (totals.prompt, totals.cached, totals.generated, totals.cut) == (2 * len(tokens), len(tokens) - 1, 8, 0)

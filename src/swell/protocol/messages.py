@@ -58,7 +58,8 @@ class Generate(msgspec.Struct, frozen=True, tag=True, kw_only=True):
 
     When the window is full: with `keep_tokens`, half of what follows the first so many is forgotten and it goes on;
     with None it ends. `schema` is a JSON schema the output must follow. With `top_logprobs`, every token comes with how
-    likely it was, and with so many alternatives.
+    likely it was, and with so many alternatives. `cut_tokens` were left out of the prompt
+    already and are only counted.
     """
 
     id: int
@@ -69,6 +70,7 @@ class Generate(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     keep_tokens: int | None = None
     schema: str | None = None
     top_logprobs: int | None = None
+    cut_tokens: int = 0
 
 
 class Embed(msgspec.Struct, frozen=True, tag=True):
@@ -205,6 +207,16 @@ class SlotStats(msgspec.Struct, frozen=True, kw_only=True):
     resident_bytes: int
 
 
+class Totals(msgspec.Struct, kw_only=True):
+    """Tokens since the model was loaded: of prompts, those of them that were cached, generated ones, and those left out
+    of prompts or forgotten because a window was full."""
+
+    prompt: int = 0
+    cached: int = 0
+    generated: int = 0
+    cut: int = 0
+
+
 class Stats(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     """Memory and slots at this moment, in the words of the glossary in docs/architecture.md.
 
@@ -226,6 +238,7 @@ class Stats(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     resident_bytes: int
     store: StoreKind | None
     store_reason: str
+    totals: Totals
     slots_detail: list[SlotStats]
 
 

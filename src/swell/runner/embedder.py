@@ -19,6 +19,7 @@ from swell.protocol.messages import (
     SlotState,
     SlotStats,
     Stats,
+    Totals,
 )
 from swell.runner.worker import Work
 
@@ -40,6 +41,7 @@ class Embedder:
         self._waiting: deque[Embed] = deque()
         self._cancelled: set[int] = set()
         self._is_busy = False
+        self._totals = Totals()
         self._context_max = max(model.trained_tokens, 1)
         self._shared = EmbeddingContext(model, min(BATCH_TOKENS, self._context_max), threads, fused=False)
         self._long: EmbeddingContext | None = None
@@ -98,6 +100,7 @@ class Embedder:
             resident_bytes=process_resident_bytes(),
             store=None,
             store_reason=_NO_STORE,
+            totals=self._totals,
             slots_detail=[SlotStats(state=state, used=0, granted=0, resident_bytes=0)],
         )
 
@@ -120,6 +123,7 @@ class Embedder:
             self._check(request.inputs)
             for texts in batches(request.inputs, self._shared.capacity):
                 vectors += self._context_for(sum(map(len, texts))).embed(texts)
+                self._totals.prompt += sum(map(len, texts))
                 self._take_work(wait=False)
                 if request.id in self._cancelled:
                     return

@@ -30,6 +30,7 @@ from swell.protocol.messages import (
     Likelihood,
     Prefilled,
     Step,
+    Totals,
 )
 from swell.runner.slots import Generation, Place, Slot, choose_place
 
@@ -66,6 +67,7 @@ class Engine:
         self._grammars = GrammarCompiler(vocabulary)
         self._batch = Batch(batch_tokens)
         self._deliver = deliver
+        self.totals = Totals()
         # the state of a recurrent layer is that of the last token, a window's cells are those of the last tokens
         self._can_copy = not (store.context.model.is_recurrent or store.context.model.window_tokens)
         self._idle_shrink_s = None if idle_shrink_s == math.inf else idle_shrink_s
@@ -126,6 +128,7 @@ class Engine:
         except SwellError as error:
             self._deliver(Step(failed=[Failed(work.id, *to_data(error))]))
             return
+        self.totals.cut += work.cut_tokens
         sampler = Sampler(self._vocabulary, work.sampling, grammar)
         self._waiting.append(
             Generation(
@@ -241,6 +244,8 @@ class Engine:
         if not generation.prefilled_ns:
             generation.prefilled_ns = time.perf_counter_ns()
             prompt_ns = generation.prefilled_ns - generation.started_ns
+            self.totals.prompt += len(generation.prompt)
+            self.totals.cached += generation.cached_tokens
             self._step.prefilled.append(
                 Prefilled(generation.id, len(generation.prompt), generation.cached_tokens, prompt_ns)
             )
@@ -258,6 +263,7 @@ class Engine:
 
     def _emit(self, generation: Generation, token: int, logits_index: int) -> None:
         generation.generated_tokens += 1
+        self.totals.generated += 1
         self._step.emitted.append(Emitted(generation.id, token, self._vocabulary.piece(token)))
         if generation.top_logprobs is not None:
             logprob, top = logprobs(self._store.context, logits_index, token, generation.top_logprobs)
@@ -277,6 +283,7 @@ class Engine:
         discard = max((slot.stored - keep) // 2, 1)
         self._store.rewind(slot.index, keep)
         del slot.tokens[keep : keep + discard]
+        self.totals.cut += discard
         log.info("generation %d: forgot %d tokens after the first %d", generation.id, discard, keep)
         return True
 

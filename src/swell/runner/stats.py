@@ -33,5 +33,6 @@ def read_stats(request_id: int, model: Model, chosen: Chosen, engine: Engine) ->
         resident_bytes=process_resident_bytes(),
         store=store.kind,
         store_reason=chosen.reason,
+        totals=engine.totals,
         slots_detail=slots,
     )

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from swell.errors import InvalidRequestError, ModelNotFoundError
+from swell.memory.resident import process_resident_bytes
 from swell.server.api.bodies import ShowBody, read_body
 from swell.server.api.checks import find_model
 from swell.server.api.responses import json_response, local_time
@@ -50,9 +51,14 @@ async def ps(request: Request) -> Response:
 
 
 async def stats(request: Request) -> Response:
-    """Memory and slots of the loaded models, in full; null for one whose runner doesn't answer in time."""
+    """Memory and slots of the loaded models, in full; null for one whose runner doesn't answer in time.
+
+    Of the server itself, its memory, and its tasks: a busy request is two or three of them.
+    """
     loaded = await services(request).scheduler.loaded()
-    return json_response({"models": [{"name": row.model.name, "stats": _stats(row)} for row in loaded]})
+    models = [{"name": row.model.name, "stats": _stats(row)} for row in loaded]
+    server = {"resident_bytes": process_resident_bytes(), "tasks": len(asyncio.all_tasks())}
+    return json_response({"models": models, "server": server})
 
 
 async def show(request: Request) -> Response:

@@ -5,7 +5,7 @@ import struct
 import pytest
 
 from swell.errors import ProtocolError
-from swell.protocol.framing import MAX_FRAME_BYTES, encode, read_reply, read_request
+from swell.protocol.framing import MAX_FRAME_BYTES, encode, replies, requests
 from swell.protocol.messages import (
     Cancel,
     Embed,
@@ -46,39 +46,63 @@ REPLIES: list[Reply] = [
 ]
 
 
-def stream_of(data: bytes) -> asyncio.StreamReader:
+def stream_of(*pieces: bytes) -> asyncio.StreamReader:
     reader = asyncio.StreamReader()
-    reader.feed_data(data)
+    for piece in pieces:
+        reader.feed_data(piece)
     reader.feed_eof()
     return reader
 
 
-def test_messages_arrive_as_they_were_sent() -> None:
-    async def read() -> tuple[list[Request | None], list[Reply | None]]:
-        requests = stream_of(b"".join(encode(request) for request in REQUESTS))
-        replies = stream_of(b"".join(encode(reply) for reply in REPLIES))
-        return [await read_request(requests) for _ in range(len(REQUESTS) + 1)], [
-            await read_reply(replies) for _ in range(len(REPLIES) + 1)
-        ]
+def received_requests(data: bytes) -> list[Request]:
+    async def receive() -> list[Request]:
+        return [request async for request in requests(stream_of(data))]
 
-    assert asyncio.run(read()) == ([*REQUESTS, None], [*REPLIES, None])
+    return asyncio.run(receive())
+
+
+def received_replies(*pieces: bytes) -> list[Reply]:
+    """What comes of pieces that are read one by one."""
+
+    async def receive() -> list[Reply]:
+        reader = asyncio.StreamReader()
+        found: list[Reply] = []
+
+        async def read() -> None:
+            async for together in replies(reader):
+                found.extend(together)
+
+        task = asyncio.create_task(read())
+        for piece in pieces:
+            reader.feed_data(piece)
+            await asyncio.sleep(0)
+        reader.feed_eof()
+        await task
+        return found
+
+    return asyncio.run(receive())
+
+
+def test_messages_arrive_as_they_were_sent() -> None:
+    assert received_requests(b"".join(encode(request) for request in REQUESTS)) == REQUESTS
+    assert received_replies(b"".join(encode(reply) for reply in REPLIES)) == REPLIES
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 64])
+def test_where_a_stream_is_cut_makes_no_difference(size: int) -> None:
+    data = b"".join(encode(reply) for reply in REPLIES * 3)
+    assert received_replies(*(data[start : start + size] for start in range(0, len(data), size))) == REPLIES * 3
 
 
 def test_a_connection_that_ends_inside_a_frame_has_ended() -> None:
-    async def read(data: bytes) -> Request | None:
-        return await read_request(stream_of(data))
-
     whole = encode(REQUESTS[1])
     for length in range(len(whole)):
-        assert asyncio.run(read(whole[:length])) is None
+        assert received_requests(whole[:length]) == []
 
 
 @pytest.mark.parametrize(
     "data", [struct.pack("<I", MAX_FRAME_BYTES + 1), struct.pack("<I", 3) + b"\xc1\xc1\xc1", encode(REPLIES[1])]
 )
 def test_anything_else_breaks_the_protocol(data: bytes) -> None:
-    async def read() -> None:
-        await read_request(stream_of(data))
-
     with pytest.raises(ProtocolError):
-        asyncio.run(read())
+        received_requests(data)

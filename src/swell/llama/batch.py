@@ -17,23 +17,21 @@ class Batch(Handle):
         struct.n_tokens = 0
         for index in range(capacity):
             struct.n_seq_id[index] = 1
+        # looking an array up in the struct takes longer than writing into it
+        self._tokens, self._positions, self._logits = struct.token, struct.pos, struct.logits
         self._sequence_ids = [struct.seq_id[index] for index in range(capacity)]
-
-    @property
-    def size(self) -> int:
+        self.size = 0
         """Tokens in the batch."""
-        return int(self.struct.n_tokens)
 
     def clear(self) -> None:
-        self.struct.n_tokens = 0
+        self.size = self.struct.n_tokens = 0
 
     def add(self, token: int, position: int, slot: int, *, wants_logits: bool) -> int:
         """Append a token; returns its index, by which its logits are found after decoding."""
-        struct = self.struct
-        index: int = struct.n_tokens
-        struct.token[index] = token
-        struct.pos[index] = position
+        index = self.size
+        self._tokens[index] = token
+        self._positions[index] = position
         self._sequence_ids[index][0] = slot
-        struct.logits[index] = wants_logits
-        struct.n_tokens = index + 1
+        self._logits[index] = wants_logits
+        self.size = self.struct.n_tokens = index + 1
         return index

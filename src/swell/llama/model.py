@@ -71,6 +71,7 @@ class Vocabulary:
         self._model = model  # the vocabulary lives inside it
         self.pointer = api.llama_model_get_vocab(model.pointer)
         self._pieces: dict[int, bytes] = {}
+        self._is_end: dict[int, bool] = {}
         self.size: int = api.llama_vocab_n_tokens(self.pointer)
         self.bos: int = api.llama_vocab_bos(self.pointer)  # -1 where the vocabulary has none
         self.eos: int = api.llama_vocab_eos(self.pointer)
@@ -115,7 +116,10 @@ class Vocabulary:
 
     def is_end(self, token: int) -> bool:
         """Whether `token` ends a generation (end of text, of turn, of message…)."""
-        return bool(api.llama_vocab_is_eog(self.pointer, token))
+        is_end = self._is_end.get(token)
+        if is_end is None:
+            is_end = self._is_end[token] = bool(api.llama_vocab_is_eog(self.pointer, token))
+        return is_end
 
     def _read_piece(self, token: int, *, special: bool) -> bytes:
         capacity = 64

@@ -2,7 +2,8 @@
 
 import asyncio
 import struct
-from typing import TypeVar
+from collections.abc import AsyncIterator, Iterator
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -12,6 +13,7 @@ from swell.protocol.messages import Reply, Request
 T = TypeVar("T")
 
 _LENGTH = struct.Struct("<I")
+_READ_BYTES = 1 << 16
 MAX_FRAME_BYTES = 256 << 20
 """Far above any real message (a million-token prompt is 5 MB); a larger one means the stream is out of step."""
 
@@ -28,31 +30,54 @@ def encode(message: Request | Reply) -> bytes:
     return bytes(buffer)
 
 
-async def read_request(stream: asyncio.StreamReader) -> Request | None:
-    """The next request, or None when the server closed the connection."""
-    payload = await _read_payload(stream)
-    return None if payload is None else _decode(_request_decoder, payload)
+async def requests(stream: asyncio.StreamReader) -> AsyncIterator[Request]:
+    """Requests as they come, until the server is gone. Raises ProtocolError."""
+    frames = _Frames(_request_decoder)
+    async for data in _pieces(stream):
+        for request in frames.feed(data):
+            yield request
 
 
-async def read_reply(stream: asyncio.StreamReader) -> Reply | None:
-    """The next reply, or None when the runner is gone."""
-    payload = await _read_payload(stream)
-    return None if payload is None else _decode(_reply_decoder, payload)
+async def replies(stream: asyncio.StreamReader) -> AsyncIterator[Iterator[Reply]]:
+    """Replies, all at once that came together, until the runner is gone. Raises ProtocolError, the iterators too."""
+    frames = _Frames(_reply_decoder)
+    async for data in _pieces(stream):
+        yield frames.feed(data)
 
 
-async def _read_payload(stream: asyncio.StreamReader) -> bytes | None:
-    """The bytes of one frame, or None at the end of the stream, also when it ends inside a frame."""
+async def _pieces(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
     try:
-        (length,) = _LENGTH.unpack(await stream.readexactly(_LENGTH.size))
-        if length > MAX_FRAME_BYTES:
-            raise ProtocolError(f"a frame of {length} bytes")
-        return await stream.readexactly(length)
-    except (asyncio.IncompleteReadError, ConnectionError):
-        return None
+        while data := await stream.read(_READ_BYTES):
+            yield data
+    except ConnectionError:
+        return
 
 
-def _decode(decoder: msgspec.msgpack.Decoder[T], payload: bytes) -> T:
-    try:
-        return decoder.decode(payload)
-    except msgspec.MsgspecError as error:
-        raise ProtocolError(str(error)) from error
+class _Frames(Generic[T]):
+    """Takes a stream in pieces of any size; what is incomplete at its end is nobody's message."""
+
+    def __init__(self, decoder: msgspec.msgpack.Decoder[T]) -> None:
+        self._decoder = decoder
+        self._data = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[T]:
+        """The messages that `data` completes; the iterator must be used up before the next call."""
+        self._data += data
+        start, available = 0, len(self._data)
+        while available - start >= _LENGTH.size:
+            (length,) = _LENGTH.unpack_from(self._data, start)
+            if length > MAX_FRAME_BYTES:
+                raise ProtocolError(f"a frame of {length} bytes")
+            end = start + _LENGTH.size + length
+            if end > available:
+                break
+            yield self._decode(start + _LENGTH.size, end)
+            start = end
+        del self._data[:start]
+
+    def _decode(self, start: int, end: int) -> T:
+        try:
+            with memoryview(self._data)[start:end] as payload:
+                return self._decoder.decode(payload)
+        except msgspec.MsgspecError as error:
+            raise ProtocolError(str(error)) from error

@@ -7,8 +7,8 @@ import socket
 import threading
 from typing import NoReturn
 
-from swell.errors import ProtocolError, SwellError, to_data
-from swell.protocol.framing import encode, read_request
+from swell.errors import SwellError, to_data
+from swell.protocol.framing import requests
 from swell.protocol.messages import (
     Cancel,
     Embed,
@@ -23,6 +23,7 @@ from swell.protocol.messages import (
     Tokenized,
 )
 from swell.runner.loading import load
+from swell.runner.outbox import Outbox
 
 log = logging.getLogger(__name__)
 
@@ -38,26 +39,26 @@ class Service:
 
     async def run(self) -> NoReturn:
         """Load what the first message says, then answer requests until the server is gone."""
-        self._loop = asyncio.get_running_loop()
-        reader, self._writer = await asyncio.open_unix_connection(sock=self._connection)
-        order = await read_request(reader)
-        if isinstance(order, Load):
-            logging.getLogger().setLevel(order.log_level)
-            threading.Thread(target=self._work, args=(order,), name="engine", daemon=True).start()
-            while (request := await read_request(reader)) is not None:
-                self._answer(request)
+        reader, _writer = await asyncio.open_unix_connection(sock=self._connection)
+        self._outbox = Outbox(self._connection, asyncio.get_running_loop())
+        async for request in requests(reader):
+            self._answer(request)
         os._exit(0)  # the server is gone: whatever is being computed, nobody wants it
+
+    def _start(self, order: Load) -> None:
+        logging.getLogger().setLevel(order.log_level)
+        threading.Thread(target=self._work, args=(order,), name="engine", daemon=True).start()
 
     def _answer(self, request: Request) -> None:
         match request:
             case Generate() | Embed() | Cancel():
                 self._worker.submit(request)
             case Tokenize():
-                self._send(self._tokenize(request))
+                self._outbox.send(self._tokenize(request))
             case GetStats():
-                self._send(self._worker.stats(request.id))
+                self._outbox.send(self._worker.stats(request.id))
             case Load():
-                raise ProtocolError("a runner loads only once")
+                self._start(request)
 
     def _tokenize(self, request: Tokenize) -> Reply:
         try:
@@ -67,9 +68,6 @@ class Service:
         except SwellError as error:
             return Failed(request.id, *to_data(error))
         return Tokenized(request.id, tokens)
-
-    def _send(self, reply: Reply) -> None:
-        self._writer.write(encode(reply))
 
     # --- engine thread -----------------------------------------------------------------------------------------
 
@@ -84,12 +82,9 @@ class Service:
     def _load(self, order: Load) -> bool:
         """Load the model and say so; False when it couldn't be loaded, which the server was told."""
         try:
-            self._model, self._worker = load(order, self._reserved_refusal, self._send_from_engine)
+            self._model, self._worker = load(order, self._reserved_refusal, self._outbox.send)
         except SwellError as error:
-            self._send_from_engine(LoadFailed(*to_data(error)))
+            self._outbox.send(LoadFailed(*to_data(error)))
             return False
-        self._send_from_engine(self._worker.describe())
+        self._outbox.send(self._worker.describe())
         return True
-
-    def _send_from_engine(self, reply: Reply) -> None:
-        self._loop.call_soon_threadsafe(self._send, reply)

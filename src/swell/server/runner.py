@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator
 from typing import TypeVar
 
 from swell.errors import ProtocolError, RunnerError, RunnerLostError, RunnerStartError, SwellError, from_data
-from swell.protocol.framing import encode, read_reply
+from swell.protocol.framing import encode, replies
 from swell.protocol.messages import (
     Cancel,
     Embed,
@@ -175,8 +175,9 @@ class Runner:
         """Hand out replies until the connection ends, then tell everyone who waits."""
         error: RunnerError | None = None
         try:
-            while (reply := await read_reply(self._reader)) is not None:
-                self._dispatch(reply)
+            async for together in replies(self._reader):
+                for reply in together:
+                    self._dispatch(reply)
         except ProtocolError as protocol_error:
             error = protocol_error
             self._process.kill()
@@ -267,28 +268,30 @@ class _Stream:
     def __init__(self) -> None:
         self._events: list[Event] = []
         self._error: SwellError | None = None
-        self._ready = asyncio.Event()
+        self._reader: asyncio.Future[None] | None = None
         self.is_finished = False
         """Whether the reader has been given the last event, or the error."""
 
     def put(self, event: Event) -> None:
         self._events.append(event)
-        self._ready.set()
+        self._wake()
 
     def fail(self, error: SwellError) -> None:
         self._error = error
-        self._ready.set()
+        self._wake()
 
     async def take(self) -> list[Event]:
         """All events not yet taken, at least one; raises the error after the last event before it."""
-        await self._ready.wait()
-        self._ready.clear()
+        if not self._events and self._error is None:
+            self._reader = asyncio.get_running_loop().create_future()
+            await self._reader
         events, self._events = self._events, []
-        if self._error is not None:
-            if events:
-                self._ready.set()
-            else:
-                self.is_finished = True
-                raise self._error
-        self.is_finished = bool(events) and isinstance(events[-1], Finished)
+        if not events and self._error is not None:
+            self.is_finished = True
+            raise self._error
+        self.is_finished = isinstance(events[-1], Finished)
         return events
+
+    def _wake(self) -> None:
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)

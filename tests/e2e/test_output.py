@@ -1,10 +1,14 @@
 """What comes out: structured, with likelihoods, past the end of the window, and as the options say."""
 
+import asyncio
 import json
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import httpx
+import jsonschema
 import pytest
 from tests.e2e.server import MODEL, Server, running
 
@@ -12,10 +16,12 @@ PERSON = {
     "type": "object",
     "properties": {
         "name": {"type": "string", "maxLength": 12},
-        "age": {"type": "integer"},
+        "age": {"type": "integer", "minimum": 1, "maximum": 120},
+        "height": {"type": "number", "exclusiveMinimum": 0, "maximum": 2.5},
+        "code": {"type": "string", "pattern": "^[A-Z]{2}-[0-9]{3}$"},
         "sex": {"enum": ["f", "m", "x"]},
     },
-    "required": ["name", "age", "sex"],
+    "required": ["name", "age", "height", "code", "sex"],
     "additionalProperties": False,
 }
 COUNT = "".join(f"{number} " for number in range(1, 40))
@@ -36,19 +42,31 @@ def story(server: Server, **options: Any) -> str:
     return str(server.ask("/api/generate", prompt=STORY, raw=True, options=settings)["response"])
 
 
-def test_a_schema_is_followed_at_temperature_one(server: Server) -> None:
-    for seed in range(10):
-        answer = server.ask(
-            "/api/chat",
-            messages=[{"role": "user", "content": "Describe a person."}],
-            format=PERSON,
-            options={"temperature": 1, "seed": seed, "num_predict": 200},
-        )
-        person = json.loads(answer["message"]["content"])
-        assert set(person) == {"name", "age", "sex"}
-        assert len(person["name"]) <= 12
-        assert isinstance(person["age"], int)
-        assert person["sex"] in ("f", "m", "x")
+@pytest.mark.slow
+def test_a_schema_is_followed_in_a_hundred_of_a_hundred_runs(tmp_path: Path) -> None:
+    async def ask(client: httpx.AsyncClient, turns: asyncio.Semaphore, seed: int) -> Any:
+        body = {
+            "model": MODEL,
+            "messages": [{"role": "user", "content": "Describe a person."}],
+            "format": PERSON,
+            "stream": False,
+            "options": {"temperature": 1, "seed": seed, "num_predict": 200},
+        }
+        async with turns:
+            answer = await client.post("/api/chat", json=body)
+        return json.loads(answer.json()["message"]["content"])
+
+    async def ask_all(url: str) -> list[Any]:
+        turns = asyncio.Semaphore(8)
+        async with httpx.AsyncClient(base_url=url, timeout=240, trust_env=False) as client:
+            return await asyncio.gather(*(ask(client, turns, seed) for seed in range(100)))
+
+    with running(tmp_path / "log", {"OLLAMA_NUM_PARALLEL": "8"}) as server:
+        people = asyncio.run(ask_all(server.url))
+    assert len(people) == 100
+    for person in people:
+        jsonschema.validate(person, PERSON)
+    assert len({json.dumps(person) for person in people}) > 50
 
 
 def test_json_is_an_object(server: Server) -> None:

@@ -48,11 +48,16 @@ class Sampler(Handle):
         self._draws = self._add_choice(vocabulary, sampling)
         self._last_position = api.llama_sampler_chain_n(self.pointer) - 1
 
-    def observe(self, tokens: list[int]) -> None:
-        """Let the penalties know tokens that are already there: the end of the prompt."""
+    def observe(self, prompt: list[int], emitted: list[int]) -> None:
+        """Know what is there already: the penalties count it, and `emitted` tokens have had their draws and are part
+        of the document."""
         if self._recent.maxlen:
-            self._recent.extend(tokens[-self._recent.maxlen :])
+            self._recent.extend([*prompt, *emitted][-self._recent.maxlen :])
             self._replay()
+        self._index += len(emitted)
+        if self._grammar is not None:
+            for token in emitted:
+                self._grammar.accept(token)
 
     def sample(self, context: Context, batch_index: int) -> int:
         """The next token, from the logits of the token at `batch_index` of the batch decoded last."""

@@ -59,7 +59,8 @@ class Generate(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     When the window is full: with `keep_tokens`, half of what follows the first so many is forgotten and it goes on;
     with None it ends. `schema` is a JSON schema the output must follow. With `top_logprobs`, every token comes with how
     likely it was, and with so many alternatives. `cut_tokens` were left out of the prompt
-    already and are only counted.
+    already and are only counted. `emitted` are tokens that another runner generated before it was lost; they count,
+    but they are not delivered again.
     """
 
     id: int
@@ -71,6 +72,7 @@ class Generate(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     schema: str | None = None
     top_logprobs: int | None = None
     cut_tokens: int = 0
+    emitted: list[int] = []
 
 
 class Embed(msgspec.Struct, frozen=True, tag=True):

@@ -32,7 +32,7 @@ from swell.protocol.messages import (
     Step,
     Totals,
 )
-from swell.runner.slots import Generation, Place, Slot, choose_place
+from swell.runner.slots import Generation, Place, Slot, choose_place, forgotten, recall
 
 log = logging.getLogger(__name__)
 
@@ -130,17 +130,19 @@ class Engine:
             return
         self.totals.cut += work.cut_tokens
         sampler = Sampler(self._vocabulary, work.sampling, grammar)
-        self._waiting.append(
-            Generation(
-                id=work.id,
-                prompt=work.prompt,
-                window_tokens=work.window_tokens,
-                limit_tokens=work.limit_tokens,
-                sampler=sampler,
-                keep_tokens=work.keep_tokens,
-                top_logprobs=work.top_logprobs,
-            )
+        sampler.observe(work.prompt, work.emitted)
+        generation = Generation(
+            id=work.id,
+            known=list(work.prompt),
+            read_tokens=len(work.prompt),
+            window_tokens=work.window_tokens,
+            limit_tokens=work.limit_tokens,
+            sampler=sampler,
+            keep_tokens=work.keep_tokens,
+            top_logprobs=work.top_logprobs,
         )
+        recall(generation, work.emitted)
+        self._waiting.append(generation)
 
     def _cancel(self, generation_id: int) -> None:
         self._waiting = deque(waiting for waiting in self._waiting if waiting.id != generation_id)
@@ -157,7 +159,7 @@ class Engine:
     def _admit(self) -> None:
         """Give idle slots to generations that wait, in their order."""
         while self._waiting:
-            place = choose_place(self.slots, self._waiting[0].prompt, can_copy=self._can_copy)
+            place = choose_place(self.slots, self._waiting[0].known, can_copy=self._can_copy)
             if place is None:
                 return
             generation = self._waiting.popleft()
@@ -171,15 +173,14 @@ class Engine:
         slot.generation = generation
         generation.started_ns = time.perf_counter_ns()
         if place.source is not None:
-            self._copy_beginning(place.source, slot, generation.prompt)
+            self._copy_beginning(place.source, slot, generation.known)
         # the last token is computed again even when it is cached, for its logits
-        keep = min(slot.common_prefix(generation.prompt), len(generation.prompt) - 1)
+        keep = min(slot.common_prefix(generation.known), len(generation.known) - 1)
         if keep < slot.stored:
             self._store.rewind(slot.index, keep)
         generation.cached_tokens = slot.stored
-        slot.tokens = list(generation.prompt)
-        self._grant(slot, len(generation.prompt))
-        generation.sampler.observe(generation.prompt)
+        slot.tokens = generation.known
+        self._grant(slot, len(slot.tokens))
 
     def _copy_beginning(self, source: Slot, target: Slot, prompt: list[int]) -> None:
         """Take over what `source` has of `prompt`; if memory doesn't allow that, it is computed."""
@@ -202,7 +203,7 @@ class Engine:
                 self._fail(slot, error)
         shares = []
         for slot in sorted(self._busy(), key=lambda slot: slot.pending > 1):  # after granting, which may move cells
-            count = min(slot.pending, self._batch.capacity - self._batch.size)
+            count = slot.next_count(self._batch.capacity - self._batch.size)
             if count == 0:
                 break
             self._store.prepare(slot.index, count)
@@ -244,11 +245,9 @@ class Engine:
         if not generation.prefilled_ns:
             generation.prefilled_ns = time.perf_counter_ns()
             prompt_ns = generation.prefilled_ns - generation.started_ns
-            self.totals.prompt += len(generation.prompt)
+            self.totals.prompt += len(slot.tokens)
             self.totals.cached += generation.cached_tokens
-            self._step.prefilled.append(
-                Prefilled(generation.id, len(generation.prompt), generation.cached_tokens, prompt_ns)
-            )
+            self._step.prefilled.append(Prefilled(generation.id, len(slot.tokens), generation.cached_tokens, prompt_ns))
         if self._vocabulary.is_end(token):
             self._finish(slot, generation, FinishReason.STOP)
             return
@@ -279,12 +278,12 @@ class Engine:
         """
         if generation.keep_tokens is None:
             return False
-        keep = min(generation.keep_tokens, generation.window_tokens - 2)
-        discard = max((slot.stored - keep) // 2, 1)
-        self._store.rewind(slot.index, keep)
-        del slot.tokens[keep : keep + discard]
-        self.totals.cut += discard
-        log.info("generation %d: forgot %d tokens after the first %d", generation.id, discard, keep)
+        gap = forgotten(len(slot.tokens), generation.keep_tokens, generation.window_tokens)
+        self._store.rewind(slot.index, gap.start)
+        del slot.tokens[gap.start : gap.stop]
+        generation.read_tokens = len(slot.tokens)
+        self.totals.cut += len(gap)
+        log.info("generation %d: forgot %d tokens after the first %d", generation.id, len(gap), gap.start)
         return True
 
     def _busy(self) -> list[Slot]:

@@ -1,0 +1,136 @@
+"""A generation that another runner began goes on as if it had never been interrupted."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from swell.kv.gate import OpenGate
+from swell.kv.policy import GrowthPolicy
+from swell.kv.reserved import ReservedStore
+from swell.llama.context import ContextShape
+from swell.llama.model import Model
+from swell.protocol.messages import FinishReason, Generate, Step
+from swell.runner.engine import Engine
+from swell.runner.slots import RECALL_TOKENS_MAX, forgotten
+from swell.sampling import Sampling
+
+SCHEMA = '{"type": "object", "properties": {"name": {"type": "string"}, "age": {"type": "integer"}}}'
+GREEDY = Sampling(seed=0, temperature=0)
+WARM = Sampling(seed=7, temperature=1, repeat_penalty=1.2, repeat_last_n=64)
+STORIES = [f"{number}. Once upon a time there was a {who} who" for number, who in enumerate(["king", "dog", "cook"])]
+
+
+class Runner:
+    """Stands for a runner process: an engine whose cache knows nothing at first."""
+
+    def __init__(self, model: Model) -> None:
+        shape = ContextShape(cells=1024, slots=2, batch_tokens=64, threads=2)
+        policy = GrowthPolicy(initial_cells=64, block_cells=64, max_cells=1024)
+        self.store = ReservedStore(model, shape, policy, OpenGate())
+        self.steps: list[Step] = []
+        self.engine = Engine(self.store, model.vocabulary, shape.batch_tokens, self.steps.append)
+
+    def generate(self, wishes: list[Generate]) -> dict[int, list[int]]:
+        """The tokens of each; every slot is emptied first."""
+        self.steps.clear()
+        for slot in self.engine.slots:
+            self.store.rewind(slot.index, 0)
+            slot.tokens.clear()
+        for wish in wishes:
+            self.engine.submit(wish)
+        while sum(len(step.finished) for step in self.steps) < len(wishes):
+            self.engine._take_work()
+            self.engine.step()
+        return {
+            wish.id: [event.token for step in self.steps for event in step.emitted if event.id == wish.id]
+            for wish in wishes
+        }
+
+    def reasons(self) -> set[FinishReason]:
+        return {event.reason for step in self.steps for event in step.finished}
+
+
+@pytest.fixture(scope="module")
+def runner(model: Model) -> Iterator[Runner]:
+    made = Runner(model)
+    yield made
+    made.store.close()
+
+
+def wish(
+    model: Model,
+    text: str,
+    *,
+    request_id: int = 1,
+    sampling: Sampling = GREEDY,
+    limit: int = 60,
+    window: int = 1024,
+    keep: int | None = None,
+    schema: str | None = None,
+    emitted: list[int] | None = None,
+) -> Generate:
+    return Generate(
+        id=request_id,
+        prompt=model.vocabulary.tokenize(text, add_special=True, parse_special=False),
+        window_tokens=window,
+        limit_tokens=limit,
+        sampling=sampling,
+        keep_tokens=keep,
+        schema=schema,
+        emitted=emitted or [],
+    )
+
+
+@pytest.mark.parametrize("sampling", [GREEDY, WARM], ids=["greedy", "sampled"])
+@pytest.mark.parametrize("story", STORIES)
+def test_text_goes_on_the_same(runner: Runner, model: Model, story: str, sampling: Sampling) -> None:
+    whole = runner.generate([wish(model, story, sampling=sampling)])[1]
+    for cut in (1, 17, 42, len(whole) - 1):
+        rest = runner.generate([wish(model, story, sampling=sampling, emitted=whole[:cut])])[1]
+        assert whole[:cut] + rest == whole
+
+
+def test_a_document_goes_on_where_it_was(runner: Runner, model: Model) -> None:
+    whole = runner.generate([wish(model, "A person:", sampling=WARM, schema=SCHEMA, limit=30)])[1]
+    for cut in (1, 5, len(whole) - 1):
+        again = wish(model, "A person:", sampling=WARM, schema=SCHEMA, limit=30, emitted=whole[:cut])
+        assert whole[:cut] + runner.generate([again])[1] == whole
+
+
+def test_what_the_window_forgot_stays_forgotten(runner: Runner, model: Model) -> None:
+    whole = runner.generate([wish(model, STORIES[0], window=40, keep=4, limit=90)])[1]
+    assert runner.engine.totals.cut > 0
+    for cut in (10, 30, 60, 85):
+        again = wish(model, STORIES[0], window=40, keep=4, limit=90, emitted=whole[:cut])
+        assert whole[:cut] + runner.generate([again])[1] == whole
+
+
+def test_two_streams_go_on_side_by_side(runner: Runner, model: Model) -> None:
+    wishes = [wish(model, story, request_id=number) for number, story in enumerate(STORIES[:2])]
+    whole = runner.generate(wishes)
+    cuts = [23, 9]
+    again = [
+        wish(model, story, request_id=number, emitted=whole[number][: cuts[number]])
+        for number, story in enumerate(STORIES[:2])
+    ]
+    rest = runner.generate(again)
+    assert {number: whole[number][: cuts[number]] + rest[number] for number in rest} == whole
+
+
+def test_the_limit_counts_what_was_there(runner: Runner, model: Model) -> None:
+    whole = runner.generate([wish(model, STORIES[0], limit=12)])[1]
+    assert len(runner.generate([wish(model, STORIES[0], limit=12, emitted=whole[:11])])[1]) == 1
+    assert runner.reasons() == {FinishReason.LENGTH}
+
+
+def test_very_much_is_read_at_once(runner: Runner, model: Model) -> None:
+    emitted = model.vocabulary.tokenize(" ".join(map(str, range(400))), add_special=False, parse_special=False)
+    emitted = emitted[: RECALL_TOKENS_MAX + 50]
+    rest = runner.generate([wish(model, "Count:", limit=len(emitted) + 5, emitted=emitted)])[1]
+    assert len(rest) == 5
+    assert len(runner.steps) < 10
+
+
+def test_half_of_what_is_not_kept_is_forgotten() -> None:
+    assert forgotten(100, 10, 100) == range(10, 54)
+    assert forgotten(4, 90, 4) == range(2, 3)

@@ -24,6 +24,28 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
     function: ToolFunction = ToolFunction()
 
 
+class ToolSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A function that a model may call; `parameters` is a JSON schema of its arguments."""
+
+    name: str = ""
+    description: str = ""
+    parameters: dict[str, Any] = {}
+
+
+class Tool(msgspec.Struct, frozen=True, kw_only=True):
+    """A tool in a request."""
+
+    type: str = "function"
+    function: ToolSpec = ToolSpec()
+
+    def for_template(self) -> dict[str, object]:
+        """The tool under the names that chat templates use. They expect a schema to have its type and properties."""
+        function = self.function
+        parameters = {"type": "object", "properties": {}, **function.parameters}
+        fields = {"name": function.name, "description": function.description, "parameters": parameters}
+        return {"type": self.type, "function": fields}
+
+
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """One message. `images` are base64; `tool_name` and `tool_call_id` belong to the role "tool"."""
 

@@ -53,12 +53,23 @@ class Load(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     batch_tokens: int = 256  # as fast as 512 on a CPU (192 and 180 tok/s read), at half the compute memory
 
 
+class Preamble(msgspec.Struct, frozen=True, kw_only=True):
+    """What may stand before a document: it begins with `opening` and ends with one of `closings`.
+
+    With an empty `opening` it has begun already, in the prompt. Otherwise it may be missing.
+    """
+
+    opening: str
+    closings: list[str]
+
+
 class Generate(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     """Carry `prompt` on for at most `limit_tokens` tokens in a window of `window_tokens`, prompt included.
 
     When the window is full: with `keep_tokens`, half of what follows the first so many is forgotten and it goes on;
-    with None it ends. `schema` is a JSON schema the output must follow. With `top_logprobs`, every token comes with how
-    likely it was, and with so many alternatives.
+    with None it ends. `schema` is a JSON schema the output must follow, after a `preamble` if there is one. With
+    `top_logprobs`, every token comes with how likely it was, and with so many alternatives. `visible` are control
+    tokens whose text is wanted; others have none.
     """
 
     id: int
@@ -68,7 +79,9 @@ class Generate(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     sampling: Sampling
     keep_tokens: int | None = None
     schema: str | None = None
+    preamble: Preamble | None = None
     top_logprobs: int | None = None
+    visible: list[str] = []
 
 
 class Embed(msgspec.Struct, frozen=True, tag=True):

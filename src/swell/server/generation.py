@@ -11,6 +11,7 @@ from swell.protocol import messages
 from swell.protocol.messages import Emitted, Finished, FinishReason, Loaded, Prefilled
 from swell.sampling import Mirostat, Sampling
 from swell.server.options import Options
+from swell.server.parsing.parts import Alternative, Likelihood
 from swell.server.runner import Event, Runner
 from swell.server.text import TextStream
 from swell.settings import Settings
@@ -21,21 +22,6 @@ MIN_WINDOW_TOKENS = 4
 """A smaller `num_ctx` is raised to this, as Ollama does."""
 LIMIT_WINDOWS = 10
 """Without a smaller `num_predict`, a generation ends after this many windows, as in Ollama."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Alternative:
-    """A token that might have been chosen, and the natural logarithm of its probability."""
-
-    data: bytes
-    logprob: float
-
-
-@dataclasses.dataclass(frozen=True)
-class Likelihood(Alternative):
-    """A token that was chosen, and the likeliest ones in its place."""
-
-    top: tuple[Alternative, ...]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
-from swell.server.generation import Alternative, Likelihood
+from swell.server.parsing.parts import Alternative, Likelihood
 
 JSON_TYPE = "application/json; charset=utf-8"
 NDJSON_TYPE = "application/x-ndjson"

@@ -5,14 +5,27 @@ import string
 from dataclasses import dataclass, field
 from typing import Any
 
-from swell.server.generation import Likelihood
-
 _ID_LETTERS = string.ascii_lowercase + string.digits
 
 
 def new_call_id() -> str:
     """An id for a tool call, in the form that Ollama gives them."""
     return "call_" + "".join(secrets.choice(_ID_LETTERS) for _ in range(8))
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """A token that might have been chosen, and the natural logarithm of its probability."""
+
+    data: bytes
+    logprob: float
+
+
+@dataclass(frozen=True)
+class Likelihood(Alternative):
+    """A token that was chosen, and the likeliest ones in its place."""
+
+    top: tuple[Alternative, ...]
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ That the real scheduler and runner do what the scripted ones do is tested elsewh
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import gguf
 import httpx
@@ -18,7 +18,7 @@ import pytest
 
 from swell.cache import StoreKind
 from swell.protocol.messages import Emitted, Finished, FinishReason, Loaded, Prefilled
-from swell.sampling import Sampling
+from swell.sampling import Preamble, Sampling
 from swell.server.app import create_app
 from swell.server.models.catalog import Catalog, Model
 from swell.server.models.model import open_model
@@ -73,6 +73,14 @@ def write_gguf(path: Path, *, embeds: bool = False, template: str | None = TEMPL
     return path
 
 
+class Asked(NamedTuple):
+    """What a generation was to follow and to show."""
+
+    schema: str | None
+    preamble: Preamble | None
+    visible: tuple[str, ...]
+
+
 class ScriptedRunner:
     """Tokens are characters; BOS is token 1. `script` is what each generation answers, step by step."""
 
@@ -82,13 +90,13 @@ class ScriptedRunner:
         self.reason = FinishReason.STOP
         self.prompts: list[list[int]] = []
         self.windows: list[int] = []
+        self.asked: list[Asked] = []
         self.embedded: list[list[int]] = []
         self.vector: list[float] | None = [3.0, 4.0, 12.0]
         self.waiting = asyncio.Event()
         self.cancelled = asyncio.Event()
 
     async def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
-        assert parse_special
         return [BOS_TOKEN] * (add_special and self.facts.add_bos) + [ord(letter) for letter in text]
 
     async def embed(self, inputs: list[list[int]]) -> list[list[float]]:
@@ -113,9 +121,12 @@ class ScriptedRunner:
         sampling: Sampling,
         keep_tokens: int | None,
         schema: str | None,
+        preamble: Preamble | None,
         top_logprobs: int | None,
+        visible: Sequence[str],
     ) -> AsyncIterator[list[Event]]:
         self.prompts.append(prompt)
+        self.asked.append(Asked(schema, preamble, tuple(visible)))
         self.windows.append(window_tokens)
         prefilled = False
         try:

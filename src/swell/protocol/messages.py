@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from swell.cache import CacheType, FlashAttention, StoreKind
-from swell.sampling import Sampling
+from swell.sampling import Preamble, Sampling
 
 
 class FinishReason(Enum):
@@ -51,16 +51,6 @@ class Load(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     budget_bytes: int | None = None  # for all runners together
     headroom_bytes: int = 0
     batch_tokens: int = 256  # as fast as 512 on a CPU (192 and 180 tok/s read), at half the compute memory
-
-
-class Preamble(msgspec.Struct, frozen=True, kw_only=True):
-    """What may stand before a document: it begins with `opening` and ends with one of `closings`.
-
-    With an empty `opening` it has begun already, in the prompt. Otherwise it may be missing.
-    """
-
-    opening: str
-    closings: list[str]
 
 
 class Generate(msgspec.Struct, frozen=True, tag=True, kw_only=True):
@@ -118,6 +108,7 @@ Request = Load | Generate | Embed | Cancel | Tokenize | GetStats
 
 class Loaded(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     """The runner is ready. `store_reason` says why this store was chosen. Special tokens are text, "" if absent.
+    `middle_tokens` stand before a prefix, before a suffix and before what belongs between them; None if absent.
 
     `store` is None for a model that only embeds: nothing is kept between its requests.
     """
@@ -130,6 +121,7 @@ class Loaded(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     add_eos: bool
     bos_text: str
     eos_text: str
+    middle_tokens: tuple[int, int, int] | None = None
 
 
 class LoadFailed(msgspec.Struct, frozen=True, tag=True):

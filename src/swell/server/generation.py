@@ -4,12 +4,12 @@ import dataclasses
 import logging
 import random
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 
 from swell.errors import InvalidOptionError
 from swell.protocol import messages
 from swell.protocol.messages import Emitted, Finished, FinishReason, Loaded, Prefilled
-from swell.sampling import Mirostat, Sampling
+from swell.sampling import Mirostat, Preamble, Sampling
 from swell.server.options import Options
 from swell.server.parsing.parts import Alternative, Likelihood
 from swell.server.runner import Event, Runner
@@ -37,12 +37,15 @@ class Wish:
     """What a request wants beside its options.
 
     `keep_tokens`: when the window is full, forget half of what follows the first so many tokens; None: end there.
-    `schema`: a JSON schema that the output must follow. `top_logprobs`: None for no likelihoods.
+    `schema`: a JSON schema that the output must follow, after `preamble`. `top_logprobs`: None for no likelihoods.
+    `visible`: control tokens to show.
     """
 
     keep_tokens: int | None = None
     schema: str | None = None
+    preamble: Preamble | None = None
     top_logprobs: int | None = None
+    visible: Sequence[str] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +84,9 @@ async def generate(
         sampling=_sampling(options, window_tokens),
         keep_tokens=wish.keep_tokens,
         schema=wish.schema,
+        preamble=wish.preamble,
         top_logprobs=wish.top_logprobs,
+        visible=wish.visible,
     )
     try:
         async for batch in events:

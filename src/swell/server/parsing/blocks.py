@@ -75,7 +75,7 @@ class Json:
                 if rest[0] not in "{[":
                     return Found(start or len(text), [])
                 self._end = _JsonEnd(len(text) - len(rest))
-        end = self._end and self._end.find(text)
+        end = None if self._end is None else self._end.find(text)
         if end is None:
             return Found(len(text), []) if is_final else None
         return Found(end, self._read(text[start:end], self._tools))

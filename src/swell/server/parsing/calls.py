@@ -52,7 +52,7 @@ def _call(value: Any) -> ToolCall | None:
     if isinstance(inner := value.get("function"), dict):
         value = inner
     name = next((value[key] for key in ("name", "tool_name", "function") if key in value), None)
-    arguments = next((value[key] for key in ("arguments", "parameters") if key in value), {})
+    arguments: Any = next((value[key] for key in ("arguments", "parameters") if key in value), {})
     return call(name, parse_json(arguments) if isinstance(arguments, str) else arguments)
 
 

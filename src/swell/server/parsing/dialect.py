@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
-from swell.protocol.messages import Preamble
+from swell.sampling import Preamble
 from swell.server.parsing import harmony
 from swell.server.parsing.calls import Tools, read_json
 from swell.server.parsing.harmony import HarmonyParser

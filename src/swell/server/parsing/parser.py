@@ -1,9 +1,10 @@
 """What all parsers of model output have in common."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
-from swell.server.parsing.parts import Part, Text, Thought, ToolCall
+from swell.server.parsing.parts import Likelihood, Part, Text, Thought, ToolCall
 
 
 class Parser(Protocol):
@@ -46,6 +47,51 @@ class Chain:
         for part in parts:
             forwarded += self._second.feed(part.text) if isinstance(part, Text) else [part]
         return forwarded
+
+
+class WithoutThoughts:
+    """What `parser` gives, without the thoughts. The likelihoods of their tokens stay."""
+
+    def __init__(self, parser: Parser) -> None:
+        self._parser = parser
+
+    def feed(self, text: str) -> list[Part]:
+        return [part for part in self._parser.feed(text) if not isinstance(part, Thought)]
+
+    def finish(self) -> list[Part]:
+        return [part for part in self._parser.finish() if not isinstance(part, Thought)]
+
+
+class Recorder:
+    """What `parser` gives. Keeps the text it was fed with."""
+
+    def __init__(self, parser: Parser) -> None:
+        self._parser = parser
+        self._fed: list[str] = []
+
+    @property
+    def text(self) -> str:
+        return "".join(self._fed)
+
+    def feed(self, text: str) -> list[Part]:
+        self._fed.append(text)
+        return self._parser.feed(text)
+
+    def finish(self) -> list[Part]:
+        return self._parser.finish()
+
+
+def with_likelihoods(parts: Sequence[Part], likelihoods: tuple[Likelihood, ...]) -> Sequence[Part]:
+    """`parts` with the likelihoods of the tokens that led to them: in the first one that can hold them.
+
+    While text is held back there may be none; then an empty text holds them.
+    """
+    if not likelihoods:
+        return parts
+    for index, part in enumerate(parts):
+        if not isinstance(part, ToolCall):
+            return [*parts[:index], replace(part, likelihoods=likelihoods), *parts[index + 1 :]]
+    return [Text("", likelihoods), *parts]
 
 
 def merged(parts: Sequence[Part]) -> list[Part]:

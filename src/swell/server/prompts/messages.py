@@ -57,24 +57,6 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     tool_name: str = ""
     tool_call_id: str = ""
 
-    def for_template(self) -> dict[str, object]:
-        """The message under the names that chat templates use; what is empty is left out, except the content."""
-        fields: dict[str, object] = {"role": self.role.lower(), "content": self.content}
-        if self.tool_calls:
-            fields["tool_calls"] = [
-                {
-                    **({"id": call.id} if call.id else {}),
-                    "type": "function",
-                    "function": {"name": call.function.name, "arguments": call.function.arguments},
-                }
-                for call in self.tool_calls
-            ]
-        if self.tool_name:
-            fields["name"] = self.tool_name
-        if self.tool_call_id:
-            fields["tool_call_id"] = self.tool_call_id
-        return fields
-
     @property
     def is_system(self) -> bool:
         return self.role.lower() == "system"

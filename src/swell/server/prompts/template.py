@@ -10,7 +10,7 @@ import jinja2
 from jinja2.ext import loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from swell.errors import InvalidRequestError
+from swell.errors import InvalidRequestError, InvalidTemplateError
 
 
 def render(
@@ -19,27 +19,46 @@ def render(
     *,
     bos_token: str,
     eos_token: str,
-    enable_thinking: bool | None = None,
+    tools: Sequence[Mapping[str, object]] = (),
+    thinking: bool | str | None = None,
 ) -> str:
     """The prompt for the model's next turn. Without a template, the messages' contents, a blank line between them.
 
-    `enable_thinking` is only defined for the template when it is given. Raises InvalidRequestError if the template
-    fails, which some do on purpose, for example when roles don't alternate.
+    `thinking`, on or off or a level, has a name in each family of models; none is defined unless it is given. Raises
+    InvalidRequestError if the template fails, which some do on purpose, for example when roles don't alternate.
     """
     if template is None:
         return "\n\n".join(content for message in messages if (content := str(message.get("content") or "")))
-    extras = {} if enable_thinking is None else {"enable_thinking": enable_thinking}
     try:
         return _compile(template).render(
             messages=messages,
             add_generation_prompt=True,
             bos_token=bos_token,
             eos_token=eos_token,
-            tools=None,
-            **extras,
+            tools=list(tools) or None,
+            **_thinking_variables(thinking),
         )
     except Exception as error:  # a template is a foreign program: any error in it is one of this request
         raise InvalidRequestError(f"the model's chat template refused the request: {error}") from error
+
+
+def _thinking_variables(thinking: bool | str | None) -> dict[str, object]:
+    """Qwen and most others; Granite and DeepSeek; gpt-oss, which knows no level above high and can't be silenced."""
+    if thinking is None:
+        return {}
+    switches: dict[str, object] = {"enable_thinking": bool(thinking), "thinking": bool(thinking)}
+    if thinking is True:
+        return switches
+    effort = "low" if thinking is False else "high" if thinking == "max" else thinking
+    return {**switches, "reasoning_effort": effort}
+
+
+def check(template: str) -> None:
+    """Raises InvalidTemplateError if `template` isn't Jinja."""
+    try:
+        _compile(template)
+    except jinja2.TemplateError as error:
+        raise InvalidTemplateError(str(error)) from error
 
 
 class _TemplateRefusalError(jinja2.TemplateError):

@@ -48,8 +48,10 @@ FACTS = Loaded(
 )
 
 
-def write_gguf(path: Path, *, embeds: bool = False, template: str | None = TEMPLATE) -> Path:
-    """A GGUF with a header like a real model's and one tensor."""
+def write_gguf(
+    path: Path, *, embeds: bool = False, template: str | None = TEMPLATE, tokens: Sequence[str] = ()
+) -> Path:
+    """A GGUF with a header like a real model's and one tensor. Its vocabulary begins with `tokens`."""
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_name("Tiny")
     writer.add_context_length(2048)
@@ -58,7 +60,7 @@ def write_gguf(path: Path, *, embeds: bool = False, template: str | None = TEMPL
     writer.add_bool("test.bool", True)
     writer.add_float64("test.float", 0.5)
     writer.add_array("test.numbers", [1, -2, 3])
-    writer.add_token_list([f"token{number}" for number in range(VOCABULARY_TOKENS)])
+    writer.add_token_list([*tokens, *(f"token{number}" for number in range(len(tokens), VOCABULARY_TOKENS))])
     if embeds:
         writer.add_pooling_type(gguf.PoolingType.MEAN)
     if template is not None:
@@ -233,7 +235,10 @@ class Server:
         return response.status_code, response.json()["error"]
 
     def with_window(self, tokens: int) -> None:
-        self.runner.facts = replace_facts(context_max=tokens)
+        self.with_facts(context_max=tokens)
+
+    def with_facts(self, **changes: Any) -> None:
+        self.runner.facts = replace_facts(**changes)
 
 
 def replace_facts(**changes: Any) -> Loaded:

@@ -155,6 +155,12 @@ CALLS = [
     ),
     Recorded("Qwen 3 Coder without arguments", "<function=", "<function=now>\n</function>", [NOW]),
     Recorded(
+        "Seed",
+        "<seed:tool_call>",
+        "<seed:tool_call>\n<function=get_weather>\n<parameter=location>Paris</parameter>\n</function>\n</seed:tool_call>",
+        [_paris()],
+    ),
+    Recorded(
         "GLM",
         "<tool_call><arg_key>",
         "<tool_call>get_weather\n<arg_key>location</arg_key>\n<arg_value>Paris</arg_value>\n<arg_key>days</arg_key>"

@@ -23,8 +23,7 @@ from swell.server.parsing.parser import Plain, Recorder
 from swell.server.parsing.parts import Likelihood, Text, Thought
 from swell.server.prompts.fitting import fits, truncate_around, truncate_tokens
 from swell.server.prompts.messages import prompt_messages, refuse_images
-from swell.server.prompts.override import is_go, render_go
-from swell.server.prompts.template import check
+from swell.server.prompts.override import render_override
 from swell.server.runner import Runner
 
 _TOO_LONG_TO_SHIFT = (
@@ -62,10 +61,7 @@ def _check_abilities(body: GenerateBody, model: Model, thinking: bool | str | No
     if body.suffix and "insert" not in model.capabilities:
         raise UnsupportedError(model.full_name, "insert")
     refuse_images(model, body.images)
-    if is_go(body.template):
-        render_go(body.template, system=body.system, prompt=body.prompt)
-    else:
-        check(body.template)
+    render_override(body.template, system=body.system, prompt=body.prompt)  # for its errors
     checks.check_features(body)
     if any(not 0 <= token < model.vocabulary_tokens for token in body.context):
         raise InvalidRequestError("context holds a number that is no token of this model")
@@ -123,8 +119,7 @@ class _Builder:
     def __init__(self, job: Job, body: GenerateBody, thinking: bool | str | None) -> None:
         self._job = job
         self._body = body
-        template = None if is_go(body.template) else body.template
-        self._rendering = Rendering(job.model, thinking=thinking, template=template)
+        self._rendering = Rendering(job.model, thinking=thinking)
         self._runner: Runner | None = None
         self._text = ""
         self._output = Recorder(Plain())
@@ -163,8 +158,8 @@ class _Builder:
     async def _rendered(self, runner: Runner) -> list[int]:
         """The request's own `context` goes before the new turn, but after the BOS that the tokenizer adds."""
         body, facts = self._body, runner.facts
-        if is_go(body.template):
-            self._text = render_go(body.template, system=body.system, prompt=body.prompt)
+        if body.template:
+            self._text = render_override(body.template, system=body.system, prompt=body.prompt)
         else:
             self._text = self._rendering.text(prompt_messages(body.prompt, body.system), facts)
         tokens = await tokenize_rendered(runner, self._text)

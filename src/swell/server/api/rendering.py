@@ -17,7 +17,6 @@ class Rendering:
     """Puts messages into the words of a model's template.
 
     A model that can think does so unless `thinking` is False. `must_call`: the answer is a call of one of the tools.
-    `template` replaces the model's own, but the model still writes as it was trained to.
     """
 
     def __init__(
@@ -27,10 +26,9 @@ class Rendering:
         tools: Sequence[Tool] = (),
         thinking: bool | str | None = None,
         must_call: bool = False,
-        template: str | None = None,
     ) -> None:
         self._dialect = dialect_of(model.chat_template or "")
-        self._template = template or model.chat_template
+        self._template = model.chat_template
         self._tools = tools
         self._schemas = {tool.function.name: tool.function.parameters for tool in tools}
         self._thinking = True if thinking is None and self._dialect.thinks else thinking

@@ -63,10 +63,16 @@ _FORMATS = (
         calls.read_kimi,
         inside=("<|tool_call_begin|>", "<|tool_call_argument_begin|>", "<|tool_call_end|>"),
     ),
-    _tagged("<|tool_call_start|>", "<|tool_call_end|>", calls.read_python),  # LFM2
+    _tagged(
+        "<|tool_call_start|>",
+        "<|tool_call_end|>",
+        calls.read_python,
+        signs=("<|tool_call_start|>", "<|tool_list_start|>"),  # LFM2
+    ),
     _tagged("<|tool_call>", "<tool_call|>", calls.read_gemma, inside=('<|"|>',)),  # Gemma 4
     _tagged("<start_function_call>", "<end_function_call>", calls.read_gemma, inside=("<escape>",)),  # FunctionGemma
     _tagged("<|START_ACTION|>", "<|END_ACTION|>", calls.read_json),  # Cohere
+    _tagged("<seed:tool_call>", "</seed:tool_call>", calls.read_tool_call),
     _tagged("<TOOLCALL>", "</TOOLCALL>", calls.read_json),  # Nemotron
     _json("<|tool_call|>", calls.read_json),  # Granite 3, Phi 4
     _tagged("<tool_call>", "</tool_call>", calls.read_tool_call),  # Hermes, Qwen, GLM, Granite 4

@@ -1,5 +1,6 @@
 """A conversation under the names that chat templates use, with what single templates insist on."""
 
+import copy
 import hashlib
 import json
 import re
@@ -8,7 +9,8 @@ from typing import Any
 
 from swell.server.prompts.messages import Message, ToolCall
 
-_TESTS_FOR_NULL = re.compile(r"content['\"\]]*\s+is\s+(?:not\s+)?none")
+_CALLS_WITHOUT_CONTENT = re.compile(r"'assistant' and message\['content'\] is none")
+"""DeepSeek's templates look for calls only where the content is null; others fail if it is."""
 _WANTS_SHORT_IDS = re.compile(r"length\s*!=\s*9")
 _SHORT_ID_LETTERS = 9
 
@@ -40,8 +42,8 @@ def template_messages(template: str, messages: Sequence[Message]) -> list[dict[s
             fields["thinking"] = fields["reasoning_content"] = message.thinking
         if message.tool_calls:
             fields["tool_calls"] = [calls.add(call) for call in message.tool_calls]
-            if not message.content and _TESTS_FOR_NULL.search(template):
-                fields["content"] = None  # of some, the only sign of a call
+            if not message.content and _CALLS_WITHOUT_CONTENT.search(template):
+                fields["content"] = None
             elif message.content and "Cannot pass both content and thinking" in template:
                 fields.pop("thinking", None)
         if message.role.lower() == "tool":
@@ -62,7 +64,7 @@ class _Calls:
         call_id = self._id(call.id or f"call{len(self._names):05}")
         self._names[call_id] = call.function.name
         self._open.append(call_id)
-        function = {"name": call.function.name, "arguments": Arguments(call.function.arguments)}
+        function = {"name": call.function.name, "arguments": Arguments(copy.deepcopy(call.function.arguments))}
         return {"id": call_id, "type": "function", "function": function}
 
     def answer(self, message: Message) -> dict[str, object]:

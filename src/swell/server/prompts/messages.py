@@ -1,5 +1,6 @@
 """Chat messages as clients send them and as templates want them."""
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -41,7 +42,7 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     def for_template(self) -> dict[str, object]:
         """The tool under the names that chat templates use. They expect a schema to have its type and properties."""
         function = self.function
-        parameters = {"type": "object", "properties": {}, **function.parameters}
+        parameters = {"type": "object", "properties": {}, **copy.deepcopy(function.parameters)}
         fields = {"name": function.name, "description": function.description, "parameters": parameters}
         return {"type": self.type, "function": fields}
 

@@ -1,8 +1,9 @@
 """Templates that come with a request, in place of the model's own.
 
-They are Jinja like those of the models, or a small part of Go's template language, in which templates for Ollama are
-written: `.System`, `.Prompt` and `.Response`, alone or behind `if`, `else` and `end`. There is no engine for all of it
-in Python. What isn't understood is refused, because a prompt that is half right is wrong.
+They are in Go's template language, like all templates for Ollama. There is no engine for it in Python, so a small
+part is understood: `.System`, `.Prompt` and `.Response`, alone or behind `if`, `else` and `end`. The rest is refused,
+because a prompt that is half right is wrong. So is Jinja: a program that anybody may send could keep the server busy
+for ever.
 """
 
 import re
@@ -12,19 +13,14 @@ from dataclasses import dataclass
 from swell.errors import InvalidTemplateError
 
 _ACTION = re.compile(r"\{\{(-\s)?\s*(.*?)\s*(\s-)?\}\}", re.DOTALL)
-_IS_GO = re.compile(r"\{\{-?\s*(?:\.|\$|/\*|(?:if|else|end|range|with|define|block|template|not|and|or|eq)\b)")
 _RESPONSE = ".Response"
 
 
-def is_go(template: str) -> bool:
-    """Whether `template` is in Go's language rather than in Jinja."""
-    return _IS_GO.search(template) is not None
-
-
-def render_go(template: str, *, system: str, prompt: str) -> str:
+def render_override(template: str, *, system: str, prompt: str) -> str:
     """The prompt of one turn: all before the response. Raises InvalidTemplateError."""
-    values = {".System": system, ".Prompt": prompt, _RESPONSE: ""}
-    writer = _Writer(values)
+    if "{%" in template:
+        raise InvalidTemplateError("Jinja is not understood here")
+    writer = _Writer({".System": system, ".Prompt": prompt, _RESPONSE: ""})
     position, trims = 0, False
     for action in _ACTION.finditer(template):
         text = template[position : action.start()]

@@ -1,16 +1,18 @@
 """Chat templates: the Jinja text inside a GGUF, rendered in a sandbox."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, NoReturn
 
 import jinja2
-from jinja2.ext import loopcontrols
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.ext import Extension, loopcontrols
+from jinja2.nodes import Node
+from jinja2.parser import Parser
+from jinja2.sandbox import SandboxedEnvironment
 
-from swell.errors import InvalidRequestError, InvalidTemplateError
+from swell.errors import InvalidRequestError
 
 
 def render(
@@ -31,7 +33,7 @@ def render(
         return "\n\n".join(content for message in messages if (content := str(message.get("content") or "")))
     try:
         return _compile(template).render(
-            messages=messages,
+            messages=list(messages),
             add_generation_prompt=True,
             bos_token=bos_token,
             eos_token=eos_token,
@@ -53,16 +55,18 @@ def _thinking_variables(thinking: bool | str | None) -> dict[str, object]:
     return {**switches, "reasoning_effort": effort}
 
 
-def check(template: str) -> None:
-    """Raises InvalidTemplateError if `template` isn't Jinja."""
-    try:
-        _compile(template)
-    except jinja2.TemplateError as error:
-        raise InvalidTemplateError(str(error)) from error
-
-
 class _TemplateRefusalError(jinja2.TemplateError):
     """A template called `raise_exception`."""
+
+
+class _Generation(Extension):
+    """`{% generation %}` marks what a model is trained on; for a prompt it means nothing."""
+
+    tags = {"generation"}  # noqa: RUF012 - the base class declares it so
+
+    def parse(self, parser: Parser) -> list[Node]:
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
 
 @lru_cache(maxsize=64)
@@ -71,9 +75,12 @@ def _compile(template: str) -> jinja2.Template:
 
 
 @lru_cache(maxsize=1)
-def _environment() -> ImmutableSandboxedEnvironment:
-    """The environment chat templates are written for: that of the transformers library."""
-    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
+def _environment() -> SandboxedEnvironment:
+    """The environment chat templates are written for: that of the transformers library.
+
+    Unlike there, lists may be changed, because some templates do; all that they are given is made for them alone.
+    """
+    environment = SandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, _Generation])
     environment.filters["tojson"] = _to_json
     environment.globals["raise_exception"] = _refuse
     environment.globals["strftime_now"] = _now
@@ -88,6 +95,7 @@ def _to_json(
     sort_keys: bool = False,
 ) -> str:
     """Jinja's own filter escapes HTML and sorts keys; models were trained on plain JSON."""
+    value = list(value) if isinstance(value, Iterator) else value
     return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
 
 

@@ -22,6 +22,7 @@ SwellError
     ├── InvalidRequestError    the request makes no sense
     ├── InvalidOptionError     an option has the wrong type
     ├── InvalidFormatError     `format` is neither "json" nor a schema
+    ├── InvalidTemplateError   the `template` of a request can't be read
     ├── ModelNotFoundError     no such model
     │   └── ModelNotPulledError  the same, as the endpoints for embeddings word it
     ├── UnsupportedError       the model, or Swell, can't do what is asked
@@ -254,6 +255,14 @@ class InvalidFormatError(RequestError):
 
     def __str__(self) -> str:
         return f'invalid format: "{self.format}"; expected "json" or a valid JSON Schema object'
+
+
+@_error
+class InvalidTemplateError(RequestError):
+    reason: str
+
+    def __str__(self) -> str:
+        return f"template error: {self.reason}"
 
 
 @_error

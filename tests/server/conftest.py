@@ -6,11 +6,11 @@ That the real scheduler and runner do what the scripted ones do is tested elsewh
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import gguf
 import httpx
@@ -18,7 +18,7 @@ import pytest
 
 from swell.cache import StoreKind
 from swell.protocol.messages import Emitted, Finished, FinishReason, Loaded, Prefilled
-from swell.sampling import Sampling
+from swell.sampling import Preamble, Sampling
 from swell.server.app import create_app
 from swell.server.models.catalog import Catalog, Model
 from swell.server.models.model import open_model
@@ -48,8 +48,10 @@ FACTS = Loaded(
 )
 
 
-def write_gguf(path: Path, *, embeds: bool = False, template: str | None = TEMPLATE) -> Path:
-    """A GGUF with a header like a real model's and one tensor."""
+def write_gguf(
+    path: Path, *, embeds: bool = False, template: str | None = TEMPLATE, tokens: Sequence[str] = ()
+) -> Path:
+    """A GGUF with a header like a real model's and one tensor. Its vocabulary begins with `tokens`."""
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_name("Tiny")
     writer.add_context_length(2048)
@@ -58,7 +60,7 @@ def write_gguf(path: Path, *, embeds: bool = False, template: str | None = TEMPL
     writer.add_bool("test.bool", True)
     writer.add_float64("test.float", 0.5)
     writer.add_array("test.numbers", [1, -2, 3])
-    writer.add_token_list([f"token{number}" for number in range(VOCABULARY_TOKENS)])
+    writer.add_token_list([*tokens, *(f"token{number}" for number in range(len(tokens), VOCABULARY_TOKENS))])
     if embeds:
         writer.add_pooling_type(gguf.PoolingType.MEAN)
     if template is not None:
@@ -73,6 +75,14 @@ def write_gguf(path: Path, *, embeds: bool = False, template: str | None = TEMPL
     return path
 
 
+class Asked(NamedTuple):
+    """What a generation was to follow and to show."""
+
+    schema: str | None
+    preamble: Preamble | None
+    visible: tuple[str, ...]
+
+
 class ScriptedRunner:
     """Tokens are characters; BOS is token 1. `script` is what each generation answers, step by step."""
 
@@ -82,13 +92,13 @@ class ScriptedRunner:
         self.reason = FinishReason.STOP
         self.prompts: list[list[int]] = []
         self.windows: list[int] = []
+        self.asked: list[Asked] = []
         self.embedded: list[list[int]] = []
         self.vector: list[float] | None = [3.0, 4.0, 12.0]
         self.waiting = asyncio.Event()
         self.cancelled = asyncio.Event()
 
     async def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
-        assert parse_special
         return [BOS_TOKEN] * (add_special and self.facts.add_bos) + [ord(letter) for letter in text]
 
     async def embed(self, inputs: list[list[int]]) -> list[list[float]]:
@@ -113,9 +123,12 @@ class ScriptedRunner:
         sampling: Sampling,
         keep_tokens: int | None,
         schema: str | None,
+        preamble: Preamble | None,
         top_logprobs: int | None,
+        visible: Sequence[str],
     ) -> AsyncIterator[list[Event]]:
         self.prompts.append(prompt)
+        self.asked.append(Asked(schema, preamble, tuple(visible)))
         self.windows.append(window_tokens)
         prefilled = False
         try:
@@ -222,7 +235,10 @@ class Server:
         return response.status_code, response.json()["error"]
 
     def with_window(self, tokens: int) -> None:
-        self.runner.facts = replace_facts(context_max=tokens)
+        self.with_facts(context_max=tokens)
+
+    def with_facts(self, **changes: Any) -> None:
+        self.runner.facts = replace_facts(**changes)
 
 
 def replace_facts(**changes: Any) -> Loaded:

@@ -135,3 +135,94 @@ def test_a_template_that_refuses(server: Any, make_gguf: Any) -> None:
         400,
         "the model's chat template refused the request: Roles must alternate",
     )
+
+
+THINKING = "{{ enable_thinking }}{{ reasoning_effort }}<think></think>{{ messages[-1].content }}"
+CALLING = "{% for tool in tools or () %}{{ tool.function.name }}{% endfor %}<tool_call>{{ messages[-1].content }}"
+TOOLS = [{"type": "function", "function": {"name": "f", "parameters": {"properties": {"a": {"type": "integer"}}}}}]
+CALL = '<tool_call>{"name": "f", "arguments": {"a": 1}}</tool_call>'
+
+
+def test_thoughts(server: Any, make_gguf: Any) -> None:
+    path = str(make_gguf(template=THINKING))
+    server.runner.script = ["<think>H", "m</think>", "Yes"]
+    lines = server.lines(PATH, model=path, messages=[HI])
+    whole = server.post(PATH, model=path, messages=[HI], stream=False, think="low").json()
+
+    assert [line["message"] for line in lines] == [
+        {"role": "assistant", "content": "", "thinking": "H"},
+        {"role": "assistant", "content": "", "thinking": "m"},
+        {"role": "assistant", "content": "Yes"},
+        {"role": "assistant", "content": ""},
+    ]
+    assert whole["message"] == {"role": "assistant", "content": "Yes", "thinking": "Hm"}
+    assert [_text(prompt)[1:8] for prompt in server.runner.prompts] == ["True<th", "Truelow"]
+
+
+def test_what_is_thought_anyway_is_not_shown(server: Any, make_gguf: Any) -> None:
+    path = str(make_gguf(template="<think>\n{# </think> #}"))
+    server.runner.script = ["<think>Hm</think>", "Yes"]
+    whole = server.post(PATH, model=path, messages=[HI], stream=False, think=False, logprobs=True).json()
+
+    assert whole["message"] == {"role": "assistant", "content": "Yes"}
+    assert _text(server.runner.prompts[0]) == "^<think>\n\n</think>\n\n"
+
+
+def test_a_schema_binds_after_the_thoughts(server: Any, make_gguf: Any) -> None:
+    path = str(make_gguf(template=THINKING))
+    for think in (True, False):
+        server.post(PATH, model=path, messages=[HI], format="json", think=think)
+    thinking, silent = server.runner.asked
+
+    assert thinking.schema == silent.schema == '{"type": "object"}'
+    assert thinking.preamble.opening == "<think>"
+    assert thinking.preamble.closings == ["</think>"]
+    assert silent.preamble is None
+    assert thinking.visible == ("<think>", "</think>")
+
+
+def test_tool_calls(server: Any, make_gguf: Any) -> None:
+    path = str(make_gguf(template=CALLING))
+    server.runner.script = ["I look. <tool", CALL[5:], CALL]
+    lines = server.lines(PATH, model=path, messages=[HI], tools=TOOLS)
+    messages = [line["message"] for line in lines]
+    calls = [call for message in messages for call in message.get("tool_calls", ())]
+
+    assert messages[0] == {"role": "assistant", "content": "I look."}
+    assert messages[1]["content"] == ""
+    assert [call["function"] for call in calls] == [
+        {"index": index, "name": "f", "arguments": {"a": 1}} for index in (0, 1)
+    ]
+    assert len({call["id"] for call in calls}) == 2
+    assert (lines[-1]["done_reason"], "tool_calls" in messages[-1]) == ("stop", False)
+
+    whole = server.post(PATH, model=path, messages=[HI], tools=TOOLS, stream=False).json()["message"]
+    assert (list(whole), whole["content"]) == (["role", "content", "tool_calls"], "I look.")
+    assert [call["function"]["index"] for call in whole["tool_calls"]] == [0, 1]
+    assert _text(server.runner.prompts[0]).startswith("^f<tool_call>")
+
+
+def test_without_tools_there_are_no_calls(server: Any, make_gguf: Any) -> None:
+    path = str(make_gguf(template=CALLING))
+    server.runner.script = [CALL]
+    whole = server.post(PATH, model=path, messages=[HI], stream=False).json()
+
+    assert whole["message"] == {"role": "assistant", "content": CALL}
+    assert server.runner.asked[0].visible == ()
+
+
+def test_dropped_messages_are_said(server: Any) -> None:
+    server.with_window(50)
+    messages = [{"role": "user", "content": "x" * 40}, {"role": "assistant", "content": "y"}, HI]
+    for stream in (True, False):
+        assert server.post(PATH, model=MODEL, messages=messages, stream=stream).headers["swell-dropped-messages"] == "1"
+    assert "swell-dropped-messages" not in server.post(PATH, model=MODEL, messages=[HI]).headers
+
+
+def test_tools_that_make_no_sense(server: Any, make_gguf: Any) -> None:
+    path = str(make_gguf(template=CALLING))
+    nonsense: list[Any] = [[1], [{"function": "f"}], [{"function": {"parameters": []}}], {}]
+    for tools in nonsense:
+        assert server.refused(PATH, model=path, messages=[HI], tools=tools)[0] == 400
+    message = {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "{}"}}]}
+    assert server.refused(PATH, model=path, messages=[message])[0] == 400

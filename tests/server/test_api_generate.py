@@ -138,7 +138,8 @@ _NEXT_PROBLEM = {"raw": True, "system": "s", "think": True, "suffix": "s", "opti
         ({"model": "embed", "prompt": "x", "suffix": "x"}, 400, '"embed" does not support generate'),
         ({"suffix": "x", "template": "x"}, 400, "registry.ollama.ai/library/tiny:latest does not support insert"),
         ({"images": ["aGk="]}, 400, "registry.ollama.ai/library/tiny:latest does not support vision"),
-        ({"template": "x"}, 400, "Go templates in requests (template) are not supported in this version"),
+        ({"template": "{{ range .Messages }}{{ end }}"}, 500,
+         "template error: {{ range .Messages }} is not understood here"),
         ({"format": "xml"}, 500, 'invalid format: "xml"; expected "json" or a valid JSON Schema object'),
         ({"_debug_render_only": True}, 400, "swell does not support rendering only (_debug_render_only)"),
         ({"options": {"num_ctx": "x"}}, 500, 'option "num_ctx" must be of type integer'),
@@ -231,3 +232,54 @@ def test_files_are_for_clients_on_this_machine(server: Any, tiny_gguf: object) -
     for client in (("192.168.1.5", 5), ("testclient", 5)):
         server.client = client
         assert server.refused(PATH, model=path, prompt="Hi") == (404, f"model '{path}' not found")
+
+
+def test_a_template_in_the_request(server: Any) -> None:
+    go = "{{ if .System }}[{{ .System }}]{{ end }}Q: {{ .Prompt }}\nA: {{ .Response }}.\n"
+    server.post(PATH, model=MODEL, prompt="Hi", system="Be kind.", template=go)
+    server.post(PATH, model=MODEL, prompt="Hi", template=go)
+
+    assert [_text(prompt) for prompt in server.runner.prompts] == [
+        "^[Be kind.]Q: Hi\nA: ",
+        "^Q: Hi\nA: ",
+    ]
+
+
+def test_a_gap_is_filled(server: Any, make_gguf: Any) -> None:
+    path = str(make_gguf(tokens=["<|fim_middle|>"]))
+    server.with_facts(middle_tokens=(11, 12, 13))
+    reply = server.post(PATH, model=path, prompt="def f(", suffix="):", stream=False).json()
+
+    assert server.runner.prompts == [[1, 11, *map(ord, "def f("), 12, *map(ord, "):"), 13]]
+    assert reply["response"] == "Hello"
+    assert "context" not in reply
+
+
+def test_of_what_surrounds_a_gap_the_nearest_is_kept(server: Any, make_gguf: Any) -> None:
+    path = str(make_gguf(tokens=["<|fim_middle|>"]))
+    server.with_facts(middle_tokens=(11, 12, 13), context_max=32)
+    body = {"model": path, "prompt": "p" * 30 + "PPPPPPPPP", "suffix": "SSS" + "s" * 30}
+    response = server.post(PATH, **body)
+
+    assert server.runner.prompts == [[1, 11, *map(ord, "PPPPPPPPP"), 12, *map(ord, "SSS"), 13]]
+    assert response.headers["swell-dropped-tokens"] == "60"
+    assert server.refused(PATH, **body, truncate=False)[0] == 400
+
+
+def test_thoughts_are_told_from_the_response(server: Any, make_gguf: Any) -> None:
+    path = str(make_gguf(template="{{ enable_thinking }}<think></think>{{ messages[-1].content }}"))
+    server.runner.script = ["<thi", "nk>\nHm.</th", "ink>\n\nFo", "ur."]
+    lines = server.lines(PATH, model=path, prompt="2+2?")
+
+    assert [(line["response"], line.get("thinking")) for line in lines] == [
+        ("", "Hm."),
+        ("Fo", None),
+        ("ur.", None),
+        ("", None),
+    ]
+    assert list(lines[0]) == ["model", "created_at", "response", "thinking", "done"]
+    prompt = "True<think></think>2+2?"
+    assert lines[-1]["context"] == [ord(letter) for letter in prompt + "<think>\nHm.</think>\n\nFour."]
+
+    whole = server.post(PATH, model=path, prompt="2+2?", stream=False, think=False).json()
+    assert (whole["response"], "thinking" in whole) == ("Four.", False)

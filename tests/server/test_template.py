@@ -1,5 +1,7 @@
 """Chat templates."""
 
+from typing import Any
+
 import pytest
 
 from swell.errors import InvalidRequestError
@@ -8,7 +10,7 @@ from swell.server.prompts.template import render
 _HELLO: list[dict[str, object]] = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hi"}]
 
 
-def _render(template: str | None, **kwargs: bool) -> str:
+def _render(template: str | None, **kwargs: Any) -> str:
     return render(template, _HELLO, bos_token="<s>", eos_token="</s>", **kwargs)
 
 
@@ -44,7 +46,7 @@ def test_thinking_is_defined_only_when_it_is_said() -> None:
     template = "{{ enable_thinking is defined }}{{ enable_thinking }}"
 
     assert _render(template) == "False"
-    assert _render(template, enable_thinking=False) == "TrueFalse"
+    assert _render(template, thinking=False) == "TrueFalse"
 
 
 @pytest.mark.parametrize(
@@ -54,7 +56,6 @@ def test_thinking_is_defined_only_when_it_is_said() -> None:
         ("{% if %}", "Expected an expression"),
         ("{{ 'a' + 1 }}", "str"),
         ("{{ nothing.at.all }}", "undefined"),
-        ("{{ messages.append(1) }}", "unsafe"),
         ("{{ ''.__class__.__mro__ }}", "unsafe"),
         ("{{ range(10000000) }}", "too big"),
     ],
@@ -67,3 +68,30 @@ def test_failing_templates_are_the_requests_failure(template: str, reason: str) 
 def test_without_a_template_contents_are_joined() -> None:
     assert _render(None) == "Be kind.\n\nHi"
     assert render(None, [{"role": "user", "content": "Once"}], bos_token="", eos_token="") == "Once"
+
+
+@pytest.mark.parametrize(
+    ("thinking", "effort"), [(False, "low"), (True, ""), ("low", "low"), ("high", "high"), ("max", "high")]
+)
+def test_levels_of_thinking(thinking: bool | str, effort: str) -> None:
+    """True is what a model does by itself: for gpt-oss, medium."""
+    template = "{{ enable_thinking }} {{ thinking }} {{ reasoning_effort }}"
+
+    assert _render(template, thinking=thinking) == f"{bool(thinking)} {bool(thinking)} {effort}"
+
+
+def test_tools() -> None:
+    tools = [{"type": "function", "function": {"name": "f"}}]
+
+    assert _render("{% for tool in tools %}{{ tool | tojson }}{% endfor %}", tools=tools) == (
+        '{"type": "function", "function": {"name": "f"}}'
+    )
+
+
+def test_what_single_templates_need() -> None:
+    template = (
+        "{% set found = [] %}{% for m in messages %}{% set _ = found.append(m.role) %}{% endfor %}"
+        "{{ found | map('upper') | tojson }}{% generation %}{{ found[0] }}{% endgeneration %}"
+    )
+
+    assert _render(template) == '["SYSTEM", "USER"]system'

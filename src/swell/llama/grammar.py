@@ -48,6 +48,18 @@ class GrammarCompiler:
             log.warning("a JSON schema binds less than it says: %s", warning)
         return Grammar(matcher, self._ends)
 
+    def spell(self, text: bytes) -> list[int]:
+        """Tokens that stand for exactly `text`, a control token where it is one's name.
+
+        The tokenizer alone isn't enough: some put a blank before the first word.
+        """
+        vocabulary = self._vocabulary
+        tokens = vocabulary.tokenize(text.decode("utf-8", "replace"), add_special=False, parse_special=True)
+        if b"".join(map(vocabulary.written, tokens)) == text:
+            return tokens
+        spelled: list[int] = self._tokenizer.greedy_tokenize(text.decode("utf-8", "replace"))
+        return spelled
+
     @cached_property
     def _ends(self) -> frozenset[int]:
         return frozenset(filter(self._vocabulary.is_end, range(self._vocabulary.size)))

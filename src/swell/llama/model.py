@@ -78,6 +78,15 @@ class Vocabulary:
         self.add_bos: bool = api.llama_vocab_get_add_bos(self.pointer)
         self.add_eos: bool = api.llama_vocab_get_add_eos(self.pointer)
 
+    @property
+    def middle_tokens(self) -> tuple[int, int, int] | None:
+        """The tokens before a prefix, before a suffix and before what belongs between them; None if one is missing."""
+        prefix, suffix, middle = (
+            int(find(self.pointer))
+            for find in (api.llama_vocab_fim_pre, api.llama_vocab_fim_suf, api.llama_vocab_fim_mid)
+        )
+        return None if min(prefix, suffix, middle) < 0 else (prefix, suffix, middle)
+
     def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
         """Token ids of `text`.
 

@@ -4,6 +4,7 @@ import ctypes
 from collections import deque
 
 from swell.llama.context import Context
+from swell.llama.gate import Gate
 from swell.llama.grammar import Grammar
 from swell.llama.handle import Handle
 from swell.llama.library import api
@@ -29,8 +30,12 @@ def draw_seed(seed: int, index: int) -> int:
 class Sampler(Handle):
     """A chain of llama.cpp samplers for one generation, in llama.cpp's usual order, and its grammar if it has one."""
 
-    def __init__(self, vocabulary: Vocabulary, sampling: Sampling, grammar: Grammar | None = None) -> None:
+    def __init__(
+        self, vocabulary: Vocabulary, sampling: Sampling, grammar: Grammar | None = None, gate: Gate | None = None
+    ) -> None:
+        """With a `gate`, the grammar binds only what comes after it."""
         self._grammar = grammar
+        self._gate = gate
         super().__init__(api.llama_sampler_chain_init(api.llama_sampler_chain_default_params()), api.llama_sampler_free)
         self._seed = sampling.seed
         self._index = 0
@@ -55,8 +60,9 @@ class Sampler(Handle):
             self._recent.extend([*prompt, *emitted][-self._recent.maxlen :])
             self._replay()
         self._index += len(emitted)
-        if self._grammar is not None:
-            for token in emitted:
+        for token in emitted:
+            is_before = self._gate is not None and not self._gate.is_passed and self._gate.pass_on(token) is not None
+            if self._grammar is not None and not is_before:
                 self._grammar.accept(token)
 
     def sample(self, context: Context, batch_index: int) -> int:
@@ -67,10 +73,22 @@ class Sampler(Handle):
             self._add(api.llama_sampler_init_dist(draw_seed(self._seed, self._index)))
         self._index += 1
         token = int(api.llama_sampler_sample(self.pointer, context.pointer, batch_index))
-        if self._grammar is not None:
+        if self._gate is not None and not self._gate.is_passed:
+            token = self._before_grammar(self._gate, token, context, batch_index)
+        elif self._grammar is not None:
             token = self._in_grammar(self._grammar, token, context, batch_index)
         self._recent.append(token)
         return token
+
+    def _before_grammar(self, gate: Gate, token: int, context: Context, batch_index: int) -> int:
+        """`token`, or the one that the gate or, if the document begins here, the grammar puts in its place."""
+        taken = gate.pass_on(token)
+        if taken is None:
+            return token if self._grammar is None else self._in_grammar(self._grammar, token, context, batch_index)
+        if taken != token:
+            self._replay()  # the other was counted
+            api.llama_sampler_accept(self.pointer, taken)
+        return taken
 
     def _in_grammar(self, grammar: Grammar, token: int, context: Context, batch_index: int) -> int:
         """`token` if the grammar allows it, which it mostly does, else one chosen among those that it allows."""

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from swell.cache import CacheType, FlashAttention, StoreKind
-from swell.sampling import Sampling
+from swell.sampling import Preamble, Sampling
 
 
 class FinishReason(Enum):
@@ -57,10 +57,11 @@ class Generate(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     """Carry `prompt` on for at most `limit_tokens` tokens in a window of `window_tokens`, prompt included.
 
     When the window is full: with `keep_tokens`, half of what follows the first so many is forgotten and it goes on;
-    with None it ends. `schema` is a JSON schema the output must follow. With `top_logprobs`, every token comes with how
-    likely it was, and with so many alternatives. `cut_tokens` were left out of the prompt
-    already and are only counted. `emitted` are tokens that another runner generated before it was lost; they count,
-    but they are not delivered again.
+    with None it ends. `schema` is a JSON schema the output must follow, after a `preamble` if there is one. With
+    `top_logprobs`, every token comes with how likely it was, and with so many alternatives. `visible` are control
+    tokens whose text is wanted; others have none. `cut_tokens` were left out of the prompt already and are only
+    counted. `emitted` are tokens that another runner generated before it was lost; they count, but they are not
+    delivered again.
     """
 
     id: int
@@ -70,7 +71,9 @@ class Generate(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     sampling: Sampling
     keep_tokens: int | None = None
     schema: str | None = None
+    preamble: Preamble | None = None
     top_logprobs: int | None = None
+    visible: list[str] = []
     cut_tokens: int = 0
     emitted: list[int] = []
 
@@ -109,6 +112,7 @@ Request = Load | Generate | Embed | Cancel | Tokenize | GetStats
 
 class Loaded(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     """The runner is ready. `store_reason` says why this store was chosen. Special tokens are text, "" if absent.
+    `middle_tokens` stand before a prefix, before a suffix and before what belongs between them; None if absent.
 
     `store` is None for a model that only embeds: nothing is kept between its requests.
     """
@@ -121,6 +125,7 @@ class Loaded(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     add_eos: bool
     bos_text: str
     eos_text: str
+    middle_tokens: tuple[int, int, int] | None = None
 
 
 class LoadFailed(msgspec.Struct, frozen=True, tag=True):

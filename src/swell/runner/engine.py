@@ -15,6 +15,7 @@ from queue import Empty, SimpleQueue
 from swell.errors import AbortedError, DecodeError, KvGrowError, SwellError, to_data
 from swell.kv.store import KvStore
 from swell.llama.batch import Batch
+from swell.llama.gate import Gate
 from swell.llama.grammar import GrammarCompiler
 from swell.llama.logprobs import logprobs
 from swell.llama.model import Vocabulary
@@ -125,11 +126,13 @@ class Engine:
     def _enqueue(self, work: Generate) -> None:
         try:
             grammar = None if work.schema is None else self._grammars.compile(work.schema)
+            visible = self._visible(work.visible)
         except SwellError as error:
             self._deliver(Step(failed=[Failed(work.id, *to_data(error))]))
             return
         self.totals.cut += work.cut_tokens
-        sampler = Sampler(self._vocabulary, work.sampling, grammar)
+        gate = None if work.preamble is None else Gate(self._vocabulary, work.preamble, self._grammars.spell)
+        sampler = Sampler(self._vocabulary, work.sampling, grammar, gate)
         sampler.observe(work.prompt, work.emitted)
         generation = Generation(
             id=work.id,
@@ -140,9 +143,19 @@ class Engine:
             sampler=sampler,
             keep_tokens=work.keep_tokens,
             top_logprobs=work.top_logprobs,
+            visible=visible,
         )
         recall(generation, work.emitted)
         self._waiting.append(generation)
+
+    def _visible(self, texts: list[str]) -> dict[int, bytes]:
+        """Control tokens by the texts they are written as; other texts don't need to be made visible."""
+        visible = {}
+        for text in texts:
+            tokens = self._vocabulary.tokenize(text, add_special=False, parse_special=True)
+            if len(tokens) == 1 and self._vocabulary.is_control(tokens[0]):
+                visible[tokens[0]] = text.encode()
+        return visible
 
     def _cancel(self, generation_id: int) -> None:
         self._waiting = deque(waiting for waiting in self._waiting if waiting.id != generation_id)
@@ -263,7 +276,8 @@ class Engine:
     def _emit(self, generation: Generation, token: int, logits_index: int) -> None:
         generation.generated_tokens += 1
         self.totals.generated += 1
-        self._step.emitted.append(Emitted(generation.id, token, self._vocabulary.piece(token)))
+        piece = generation.visible.get(token) or self._vocabulary.piece(token)
+        self._step.emitted.append(Emitted(generation.id, token, piece))
         if generation.top_logprobs is not None:
             logprob, top = logprobs(self._store.context, logits_index, token, generation.top_logprobs)
             alternatives = [Alternative(one.logprob, self._vocabulary.piece(one.token)) for one in top]

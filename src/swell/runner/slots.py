@@ -30,6 +30,8 @@ class Generation:
     sampler: Sampler
     keep_tokens: int | None = None
     top_logprobs: int | None = None
+    visible: dict[int, bytes] = dataclasses.field(default_factory=dict)
+    """Control tokens that are shown, and how."""
     cached_tokens: int = 0
     generated_tokens: int = 0
     started_ns: int = 0

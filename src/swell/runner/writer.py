@@ -43,6 +43,7 @@ class Writer:
             add_eos=vocabulary.add_eos,
             bos_text=vocabulary.text(vocabulary.bos),
             eos_text=vocabulary.text(vocabulary.eos),
+            middle_tokens=vocabulary.middle_tokens,
         )
 
     def stats(self, request_id: int) -> Stats:

@@ -4,13 +4,14 @@ import dataclasses
 import logging
 import random
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 
 from swell.errors import InvalidOptionError
 from swell.protocol import messages
 from swell.protocol.messages import Emitted, Finished, FinishReason, Loaded, Prefilled
-from swell.sampling import Mirostat, Sampling
+from swell.sampling import Mirostat, Preamble, Sampling
 from swell.server.options import Options
+from swell.server.parsing.parts import Alternative, Likelihood
 from swell.server.runner import Event, Runner
 from swell.server.text import TextStream
 from swell.settings import Settings
@@ -21,21 +22,6 @@ MIN_WINDOW_TOKENS = 4
 """A smaller `num_ctx` is raised to this, as Ollama does."""
 LIMIT_WINDOWS = 10
 """Without a smaller `num_predict`, a generation ends after this many windows, as in Ollama."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Alternative:
-    """A token that might have been chosen, and the natural logarithm of its probability."""
-
-    data: bytes
-    logprob: float
-
-
-@dataclasses.dataclass(frozen=True)
-class Likelihood(Alternative):
-    """A token that was chosen, and the likeliest ones in its place."""
-
-    top: tuple[Alternative, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,12 +37,15 @@ class Wish:
     """What a request wants beside its options.
 
     `keep_tokens`: when the window is full, forget half of what follows the first so many tokens; None: end there.
-    `schema`: a JSON schema that the output must follow. `top_logprobs`: None for no likelihoods.
+    `schema`: a JSON schema that the output must follow, after `preamble`. `top_logprobs`: None for no likelihoods.
+    `visible`: control tokens to show.
     """
 
     keep_tokens: int | None = None
     schema: str | None = None
+    preamble: Preamble | None = None
     top_logprobs: int | None = None
+    visible: Sequence[str] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +84,9 @@ async def generate(
         sampling=_sampling(options, window_tokens),
         keep_tokens=wish.keep_tokens,
         schema=wish.schema,
+        preamble=wish.preamble,
         top_logprobs=wish.top_logprobs,
+        visible=wish.visible,
     )
     try:
         async for batch in events:

@@ -9,7 +9,7 @@ import os
 import socket
 import sys
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import TypeVar
 
 from swell.errors import ProtocolError, RunnerError, RunnerLostError, RunnerStartError, SwellError, from_data
@@ -35,7 +35,7 @@ from swell.protocol.messages import (
     Tokenize,
     Tokenized,
 )
-from swell.sampling import Sampling
+from swell.sampling import Preamble, Sampling
 
 log = logging.getLogger(__name__)
 
@@ -135,7 +135,9 @@ class Runner:
         sampling: Sampling,
         keep_tokens: int | None = None,
         schema: str | None = None,
+        preamble: Preamble | None = None,
         top_logprobs: int | None = None,
+        visible: Sequence[str] = (),
     ) -> AsyncGenerator[list[Event], None]:
         """Carry `prompt` on as `swell.protocol.messages.Generate` says; yields all events that have come since the last
         time, in order, ending with Finished. A Likelihood follows its token.
@@ -150,7 +152,9 @@ class Runner:
             sampling=sampling,
             keep_tokens=keep_tokens,
             schema=schema,
+            preamble=preamble,
             top_logprobs=top_logprobs,
+            visible=list(visible),
         )
         stream = self._streams[generation.id] = _Stream()
         try:

@@ -25,7 +25,7 @@ class TextStream:
         if found:
             self.stopped, self._held = True, ""
             return text[: min(found)]
-        held = _possible_stop_length(text, self._stops)
+        held = partial_length(text, self._stops)
         self._held = text[len(text) - held :]
         return text[: len(text) - held]
 
@@ -35,10 +35,10 @@ class TextStream:
         return "" if self.stopped else held
 
 
-def _possible_stop_length(text: str, stops: Sequence[str]) -> int:
-    """Length of the longest end of `text` that begins some stop string."""
-    longest = max(len(stop) for stop in stops) - 1
+def partial_length(text: str, markers: Sequence[str]) -> int:
+    """Length of the longest end of `text` that begins one of `markers` without completing it; there must be some."""
+    longest = max(len(marker) for marker in markers) - 1
     for length in range(min(longest, len(text)), 0, -1):
-        if any(stop.startswith(text[-length:]) for stop in stops):
+        if any(len(marker) > length and marker.startswith(text[-length:]) for marker in markers):
             return length
     return 0

@@ -9,7 +9,7 @@ from starlette.requests import Request
 
 from swell.durations import keep_alive_s
 from swell.errors import InvalidRequestError
-from swell.server.prompts.messages import Message
+from swell.server.prompts.messages import Message, Tool
 
 Body = TypeVar("Body", bound=msgspec.Struct)
 
@@ -48,7 +48,7 @@ class ChatBody(Common, kw_only=True):
     """POST /api/chat."""
 
     messages: list[Message] = []
-    tools: list[dict[str, Any]] = []
+    tools: list[Tool] = []
 
 
 class EmbedBody(msgspec.Struct, kw_only=True):

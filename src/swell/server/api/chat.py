@@ -1,26 +1,33 @@
 """POST /api/chat: conversation, load and unload."""
 
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from swell.errors import InvalidRequestError, PromptTooLongError, UnsupportedError
+from swell.errors import InvalidRequestError, UnsupportedError
 from swell.server.api import checks
 from swell.server.api.bodies import ChatBody, keep_alive, read_body, think
-from swell.server.api.completion import BuildPrompt, Job, complete, job_of, load, tokenize_rendered
-from swell.server.api.disconnects import LineStream, while_connected
-from swell.server.api.responses import ChatReply, ReplyMessage, all_logprobs, created_at, json_response, logprob_list
+from swell.server.api.completion import Finish, Job, Prompted, job_of, load
+from swell.server.api.conversation import Conversation, converse
+from swell.server.api.disconnects import Heading, LineStream, Replies, gather, while_connected
+from swell.server.api.responses import (
+    ChatReply,
+    ReplyCall,
+    ReplyFunction,
+    ReplyMessage,
+    all_logprobs,
+    created_at,
+    json_response,
+    logprob_list,
+)
 from swell.server.api.services import services
-from swell.server.generation import Piece
 from swell.server.models.model import Model
-from swell.server.prompts.fitting import drop_oldest, fits
-from swell.server.prompts.messages import Message, refuse_images
-from swell.server.prompts.template import render
-from swell.server.runner import Runner
+from swell.server.parsing.parts import Likelihood, Text, Thought, ToolCall
+from swell.server.prompts.messages import refuse_images
 
 
 async def chat(request: Request) -> Response:
@@ -40,10 +47,8 @@ async def chat(request: Request) -> Response:
     if not body.messages:
         await load(request, model, keep_alive_s)
         return json_response(_without_text(body, "load"))
-    replies = _replies(job, body, None if thinking is None else bool(thinking))
-    if body.stream:
-        return LineStream(replies)
-    return json_response(await while_connected(request.receive, _collect(replies)))
+    replies = _replies(job, body, thinking)
+    return LineStream(replies) if body.stream else await while_connected(request.receive, _whole(replies))
 
 
 def _check_abilities(body: ChatBody, model: Model, thinking: bool | str | None) -> None:
@@ -61,57 +66,42 @@ def _without_text(body: ChatBody, reason: str) -> ChatReply:
     return ChatReply(model=body.model, created_at=created_at(), message=message, done=True, done_reason=reason)
 
 
-async def _replies(job: Job, body: ChatBody, thinking: bool | None) -> AsyncGenerator[ChatReply, None]:
-    async with aclosing(complete(job, _prompt_builder(job, body, thinking))) as events:
+async def _replies(job: Job, body: ChatBody, thinking: bool | str | None) -> Replies[ChatReply]:
+    """The lines of the answer. Tool calls are numbered, and come whole, each in a line of its own."""
+    conversation = Conversation(messages=body.messages, tools=body.tools, thinking=thinking, truncate=body.truncate)
+    calls = 0
+    async with aclosing(converse(job, conversation)) as events:
         async for event in events:
-            if isinstance(event, Piece):
-                message = ReplyMessage(content=event.text)
-                yield ChatReply(
-                    model=body.model,
-                    created_at=created_at(),
-                    message=message,
-                    done=False,
-                    logprobs=logprob_list(event.likelihoods),
-                )
-            else:
-                message = ReplyMessage(content="")
-                yield ChatReply(
-                    model=body.model, created_at=created_at(), message=message, done=True, **event._asdict()
-                )
+            match event:
+                case Prompted():
+                    yield Heading(event.headers())
+                case Text():
+                    yield _line(body, ReplyMessage(content=event.text), event.likelihoods)
+                case Thought():
+                    yield _line(body, ReplyMessage(content="", thinking=event.text), event.likelihoods)
+                case ToolCall():
+                    function = ReplyFunction(index=calls, name=event.name, arguments=event.arguments)
+                    calls += 1
+                    yield _line(body, ReplyMessage(content="", tool_calls=[ReplyCall(id=event.id, function=function)]))
+                case Finish():
+                    last = _line(body, ReplyMessage(content=""))
+                    yield msgspec.structs.replace(last, done=True, **event._asdict())
 
 
-async def _collect(replies: AsyncGenerator[ChatReply, None]) -> ChatReply:
-    """The last reply with the text of all."""
-    async with aclosing(replies):
-        everything = [reply async for reply in replies]
-    message = ReplyMessage(content="".join(reply.message.content for reply in everything))
-    return msgspec.structs.replace(everything[-1], message=message, logprobs=all_logprobs(everything))
+def _line(body: ChatBody, message: ReplyMessage, likelihoods: Sequence[Likelihood] = ()) -> ChatReply:
+    return ChatReply(
+        model=body.model, created_at=created_at(), message=message, done=False, logprobs=logprob_list(likelihoods)
+    )
 
 
-def _prompt_builder(job: Job, body: ChatBody, thinking: bool | None) -> BuildPrompt:
-    """Renders the conversation; drops its oldest messages if it must and may. Raises PromptTooLongError."""
-
-    async def build(runner: Runner, window_tokens: int) -> list[int]:
-        tokens: list[int] = []
-        measured: Sequence[Message] = ()
-
-        async def count(messages: Sequence[Message]) -> int:
-            nonlocal tokens, measured
-            text = render(
-                job.model.chat_template,
-                [message.for_template() for message in messages],
-                bos_token=runner.facts.bos_text,
-                eos_token=runner.facts.eos_text,
-                enable_thinking=thinking,
-            )
-            tokens, measured = await tokenize_rendered(runner, text), messages
-            return len(tokens)
-
-        kept = await drop_oldest(body.messages, window_tokens, count) if body.truncate else body.messages
-        if kept is not measured:
-            await count(kept)
-        if not fits(len(tokens), window_tokens):
-            raise PromptTooLongError(len(tokens), window_tokens)
-        return tokens
-
-    return build
+async def _whole(replies: Replies[ChatReply]) -> Response:
+    """The last line with what all say."""
+    lines, headers = await gather(replies)
+    messages = [line.message for line in lines]
+    message = ReplyMessage(
+        content="".join(message.content for message in messages),
+        thinking="".join(message.thinking or "" for message in messages) or msgspec.UNSET,
+        tool_calls=[call for message in messages for call in message.tool_calls or ()] or msgspec.UNSET,
+    )
+    reply = msgspec.structs.replace(lines[-1], message=message, logprobs=all_logprobs(lines))
+    return json_response(reply, headers=headers)

@@ -1,15 +1,16 @@
-"""What generate and chat do alike: load, tokenise, generate, measure."""
+"""What generate and chat do alike: load, tokenise, generate, parse, measure."""
 
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from starlette.requests import Request
 
 from swell.errors import InvalidRequestError
 from swell.protocol.messages import Loaded
+from swell.sampling import Preamble
 from swell.server.api import checks
 from swell.server.api.bodies import Common
 from swell.server.api.disconnects import while_connected
@@ -17,6 +18,8 @@ from swell.server.api.services import Services, services
 from swell.server.generation import Done, Piece, Wish, generate, window_tokens
 from swell.server.models.model import Model
 from swell.server.options import Options, merge
+from swell.server.parsing.parser import Parser, Plain, with_likelihoods
+from swell.server.parsing.parts import Part
 from swell.server.runner import Runner
 
 
@@ -42,12 +45,14 @@ class Job:
         wanted = self.options.num_keep
         return wanted + facts.add_bos if wanted >= 0 else wanted
 
-    def wish(self, facts: Loaded, window_tokens: int) -> Wish:
+    def wish(self, facts: Loaded, window_tokens: int, prompt: "Prompt") -> Wish:
         keep = self.keep_tokens(facts)
         return Wish(
             keep_tokens=(window_tokens if keep < 0 else keep) if self.shifts else None,
             schema=self.schema,
+            preamble=prompt.preamble,
             top_logprobs=self.top_logprobs,
+            visible=prompt.visible,
         )
 
 
@@ -80,7 +85,36 @@ class Finish(NamedTuple):
     eval_duration: int
 
 
-BuildPrompt = Callable[[Runner, int], Awaitable[list[int]]]
+@dataclass(frozen=True, kw_only=True)
+class Prompt:
+    """What a model gets, and how to read what it writes then.
+
+    `preamble`: what may stand before output that must follow a schema. `visible`: control tokens that `parser` has to
+    see. The dropped messages and tokens are those that didn't fit.
+    """
+
+    tokens: list[int]
+    parser: Parser = field(default_factory=Plain)
+    preamble: Preamble | None = None
+    visible: Sequence[str] = ()
+    dropped_messages: int = 0
+    dropped_tokens: int = 0
+
+
+class Prompted(NamedTuple):
+    """The prompt was read. Its length counts what was cached; the dropped is what didn't fit."""
+
+    prompt_tokens: int
+    dropped_messages: int
+    dropped_tokens: int
+
+    def headers(self) -> dict[str, str]:
+        """Says in an answer what was dropped; Ollama's own fields have no place for it."""
+        dropped = {"swell-dropped-messages": self.dropped_messages, "swell-dropped-tokens": self.dropped_tokens}
+        return {name: str(count) for name, count in dropped.items() if count}
+
+
+BuildPrompt = Callable[[Runner, int], Awaitable[Prompt]]
 """Makes the prompt for a runner and a window of that many tokens; raises a RequestError if it can't be made to fit."""
 
 
@@ -94,18 +128,32 @@ async def load(request: Request, model: Model, keep_alive_s: float | None) -> No
     await while_connected(request.receive, lease_once())
 
 
-async def complete(job: Job, build_prompt: BuildPrompt) -> AsyncGenerator[Piece | Finish, None]:
-    """Pieces of text and one Finish at the end. The model stays leased until the generator is closed."""
+async def complete(job: Job, build_prompt: BuildPrompt) -> AsyncGenerator[Prompted | Part | Finish, None]:
+    """Prompted, the parts of the output as they come, and one Finish.
+
+    Nothing is given before the model has written its first token, so that what is wrong with a prompt is raised before.
+    The model stays leased until the generator is closed.
+    """
     async with job.services.scheduler.lease(job.model, job.keep_alive_s) as runner:
         load_ns = time.perf_counter_ns() - job.started_ns
         window = window_tokens(job.options, runner.facts, job.services.settings)
         prompt = await build_prompt(runner, window)
-        if not prompt:
+        if not prompt.tokens:
             raise InvalidRequestError("the prompt is empty")
-        wish = job.wish(runner.facts, window)
-        async with aclosing(generate(runner, prompt, job.options, wish, window_tokens=window)) as events:
+        wish = job.wish(runner.facts, window, prompt)
+        is_prompted = False
+        async with aclosing(generate(runner, prompt.tokens, job.options, wish, window_tokens=window)) as events:
             async for event in events:
-                yield event if isinstance(event, Piece) else _finish(event, job.started_ns, load_ns)
+                if not is_prompted:
+                    is_prompted = True
+                    yield Prompted(len(prompt.tokens), prompt.dropped_messages, prompt.dropped_tokens)
+                if isinstance(event, Piece):
+                    for part in with_likelihoods(prompt.parser.feed(event.text), event.likelihoods):
+                        yield part
+                    continue
+                for part in prompt.parser.finish():
+                    yield part
+                yield _finish(event, job.started_ns, load_ns)
 
 
 async def tokenize_rendered(runner: Runner, text: str) -> list[int]:

@@ -8,9 +8,9 @@ is one task beside a second one that waits for that message.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from contextlib import aclosing
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
@@ -22,6 +22,7 @@ from swell.server.api.responses import NDJSON_TYPE, ErrorReply, Reply, line
 log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
+R = TypeVar("R", bound=Reply)
 
 
 async def while_connected(receive: Receive, work: Coroutine[Any, Any, Result]) -> Result:
@@ -48,6 +49,29 @@ async def _disconnected(receive: Receive) -> None:
         pass
 
 
+class Heading(NamedTuple):
+    """Headers of an answer. Comes before its first line, if at all."""
+
+    headers: Mapping[str, str]
+
+
+Replies = AsyncGenerator[Heading | R, None]
+"""An answer in pieces, or lines."""
+
+
+async def gather(replies: Replies[R]) -> tuple[list[R], Mapping[str, str]]:
+    """All of an answer, and its headers."""
+    gathered: list[R] = []
+    headers: dict[str, str] = {}
+    async with aclosing(replies):
+        async for reply in replies:
+            if isinstance(reply, Heading):
+                headers.update(reply.headers)
+            else:
+                gathered.append(reply)
+    return gathered, headers
+
+
 class LineStream(Response):
     """An answer in lines of JSON, one per item of `replies`, sent as they come.
 
@@ -55,7 +79,7 @@ class LineStream(Response):
     one becomes the last line. `replies` is used and closed in one single task.
     """
 
-    def __init__(self, replies: AsyncGenerator[Reply, None]) -> None:
+    def __init__(self, replies: Replies[R]) -> None:
         super().__init__(media_type=NDJSON_TYPE)
         del self.headers["content-length"]
         self._replies = replies
@@ -73,6 +97,9 @@ class LineStream(Response):
         async with aclosing(self._replies):
             try:
                 async for reply in self._replies:
+                    if isinstance(reply, Heading):
+                        self.headers.update(reply.headers)
+                        continue
                     if not self._started:
                         self._started = True
                         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})

@@ -10,6 +10,7 @@ from starlette.types import ExceptionHandler
 from swell.errors import (
     InvalidFormatError,
     InvalidOptionError,
+    InvalidTemplateError,
     KvGrowError,
     LegacyInputTooLongError,
     ModelNotFoundError,
@@ -25,6 +26,7 @@ _STATUS: dict[type[Exception], int] = {
     ModelNotFoundError: 404,
     InvalidOptionError: 500,  # Ollama's choice, kept for its clients
     InvalidFormatError: 500,  # likewise
+    InvalidTemplateError: 500,  # likewise
     LegacyInputTooLongError: 500,  # likewise
     NoEmbeddingsError: 501,
     RequestError: 400,

@@ -1,7 +1,8 @@
 """POST /api/generate: completion, load and unload."""
 
+import dataclasses
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import Sequence
 from contextlib import aclosing
 
 import msgspec
@@ -9,17 +10,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from swell.errors import InvalidRequestError, ModelNotFoundError, PromptTooLongError, UnsupportedError
+from swell.protocol.messages import Loaded
 from swell.server.api import checks
 from swell.server.api.bodies import GenerateBody, keep_alive, read_body, think
-from swell.server.api.completion import Job, complete, job_of, load, tokenize_rendered
-from swell.server.api.disconnects import LineStream, while_connected
+from swell.server.api.completion import Finish, Job, Prompt, Prompted, complete, job_of, load, tokenize_rendered
+from swell.server.api.disconnects import Heading, LineStream, Replies, gather, while_connected
+from swell.server.api.rendering import Rendering
 from swell.server.api.responses import GenerateReply, all_logprobs, created_at, json_response, logprob_list
 from swell.server.api.services import services
-from swell.server.generation import Piece
 from swell.server.models.model import Model
-from swell.server.prompts.fitting import fits, truncate_tokens
+from swell.server.parsing.parser import Plain, Recorder
+from swell.server.parsing.parts import Likelihood, Text, Thought
+from swell.server.prompts.fitting import fits, truncate_around, truncate_tokens
 from swell.server.prompts.messages import prompt_messages, refuse_images
-from swell.server.prompts.template import render
+from swell.server.prompts.override import render_override
 from swell.server.runner import Runner
 
 _TOO_LONG_TO_SHIFT = (
@@ -45,10 +49,8 @@ async def generate(request: Request) -> Response:
     if not body.prompt:
         await load(request, model, keep_alive_s)
         return json_response(_without_text(body, "load"))
-    replies = _replies(job, body, None if thinking is None else bool(thinking))
-    if body.stream:
-        return LineStream(replies)
-    return json_response(await while_connected(request.receive, _collect(replies)))
+    replies = _replies(job, body, thinking)
+    return LineStream(replies) if body.stream else await while_connected(request.receive, _whole(replies))
 
 
 def _check_abilities(body: GenerateBody, model: Model, thinking: bool | str | None) -> None:
@@ -59,8 +61,7 @@ def _check_abilities(body: GenerateBody, model: Model, thinking: bool | str | No
     if body.suffix and "insert" not in model.capabilities:
         raise UnsupportedError(model.full_name, "insert")
     refuse_images(model, body.images)
-    if body.template:
-        raise InvalidRequestError("Go templates in requests (template) are not supported in this version")
+    render_override(body.template, system=body.system, prompt=body.prompt)  # for its errors
     checks.check_features(body)
     if any(not 0 <= token < model.vocabulary_tokens for token in body.context):
         raise InvalidRequestError("context holds a number that is no token of this model")
@@ -70,88 +71,115 @@ def _without_text(body: GenerateBody, reason: str) -> GenerateReply:
     return GenerateReply(model=body.model, created_at=created_at(), response="", done=True, done_reason=reason)
 
 
-async def _replies(job: Job, body: GenerateBody, thinking: bool | None) -> AsyncGenerator[GenerateReply, None]:
-    prompt = _Prompt(job, body, thinking)
-    text: list[str] = []
+async def _replies(job: Job, body: GenerateBody, thinking: bool | str | None) -> Replies[GenerateReply]:
+    prompt = _Builder(job, body, thinking)
     async with aclosing(complete(job, prompt.build)) as events:
         async for event in events:
-            if isinstance(event, Piece):
-                text.append(event.text)
-                yield GenerateReply(
-                    model=body.model,
-                    created_at=created_at(),
-                    response=event.text,
-                    done=False,
-                    logprobs=logprob_list(event.likelihoods),
-                )
-            else:
-                context = await prompt.context_with("".join(text))
-                yield GenerateReply(
-                    model=body.model,
-                    created_at=created_at(),
-                    response="",
-                    done=True,
-                    context=context,
-                    **event._asdict(),
-                )
+            match event:
+                case Prompted():
+                    yield Heading(event.headers())
+                case Text():
+                    yield _line(body, event.text, likelihoods=event.likelihoods)
+                case Thought():
+                    yield _line(body, "", event.text, event.likelihoods)
+                case Finish():
+                    context = await prompt.context()
+                    last = _line(body, "")
+                    yield msgspec.structs.replace(last, done=True, context=context, **event._asdict())
 
 
-async def _collect(replies: AsyncGenerator[GenerateReply, None]) -> GenerateReply:
-    """The last reply with the text of all."""
-    async with aclosing(replies):
-        everything = [reply async for reply in replies]
-    return msgspec.structs.replace(
-        everything[-1],
-        response="".join(reply.response for reply in everything),
-        logprobs=all_logprobs(everything),
+def _line(
+    body: GenerateBody, response: str, thinking: str = "", likelihoods: Sequence[Likelihood] = ()
+) -> GenerateReply:
+    return GenerateReply(
+        model=body.model,
+        created_at=created_at(),
+        response=response,
+        thinking=thinking,
+        done=False,
+        logprobs=logprob_list(likelihoods),
     )
 
 
-class _Prompt:
-    """A request's prompt, made once the runner is known, which tokenises it."""
+async def _whole(replies: Replies[GenerateReply]) -> Response:
+    """The last line with what all say."""
+    lines, headers = await gather(replies)
+    reply = msgspec.structs.replace(
+        lines[-1],
+        response="".join(line.response for line in lines),
+        thinking="".join(line.thinking for line in lines),
+        logprobs=all_logprobs(lines),
+    )
+    return json_response(reply, headers=headers)
 
-    def __init__(self, job: Job, body: GenerateBody, thinking: bool | None) -> None:
+
+class _Builder:
+    """Makes a request's prompt once the runner is known, which tokenises it."""
+
+    def __init__(self, job: Job, body: GenerateBody, thinking: bool | str | None) -> None:
         self._job = job
         self._body = body
-        self._thinking = thinking
+        self._rendering = Rendering(job.model, thinking=thinking)
         self._runner: Runner | None = None
         self._text = ""
+        self._output = Recorder(Plain())
 
-    async def build(self, runner: Runner, window_tokens: int) -> list[int]:
-        """The prompt's tokens, cut to fit if the request allows it."""
+    async def build(self, runner: Runner, window_tokens: int) -> Prompt:
+        """The prompt, cut to fit if the request allows it."""
         self._runner = runner
-        tokens = await (self._raw(runner) if self._body.raw else self._rendered(runner))
+        if self._body.suffix and runner.facts.middle_tokens is not None:
+            return await self._around(runner, runner.facts.middle_tokens, window_tokens)
+        if self._body.raw:
+            tokens = await runner.tokenize(self._body.prompt, add_special=True, parse_special=True)
+            kept = self._fitted(tokens, runner.facts, window_tokens)
+            return Prompt(tokens=kept, dropped_tokens=len(tokens) - len(kept))
+        tokens = await self._rendered(runner)
+        kept = self._fitted(tokens, runner.facts, window_tokens)
+        prompt = self._rendering.prompt(self._text, kept, dropped_tokens=len(tokens) - len(kept))
+        self._output = Recorder(prompt.parser)
+        return dataclasses.replace(prompt, parser=self._output)
+
+    async def context(self) -> list[int] | None:
+        """The field `context` of the last reply: the conversation up to here. None for raw prompts and gaps."""
+        if self._body.raw or self._body.suffix or self._runner is None:
+            return None
+        text = self._text + self._output.text
+        return self._body.context + await self._runner.tokenize(text, add_special=False, parse_special=True)
+
+    def _fitted(self, tokens: list[int], facts: Loaded, window_tokens: int) -> list[int]:
         if fits(len(tokens), window_tokens):
             return tokens
         if not self._body.truncate:
             raise PromptTooLongError(len(tokens), window_tokens)
         if not self._job.shifts:
             raise InvalidRequestError(_TOO_LONG_TO_SHIFT)
-        return truncate_tokens(tokens, window_tokens, self._job.keep_tokens(runner.facts))
-
-    async def context_with(self, generated: str) -> list[int] | None:
-        """The field `context` of the last reply; None for raw prompts."""
-        if self._body.raw or self._runner is None:
-            return None
-        text = self._text + generated
-        return self._body.context + await self._runner.tokenize(text, add_special=False, parse_special=True)
-
-    async def _raw(self, runner: Runner) -> list[int]:
-        return await runner.tokenize(self._body.prompt, add_special=True, parse_special=True)
+        return truncate_tokens(tokens, window_tokens, self._job.keep_tokens(facts))
 
     async def _rendered(self, runner: Runner) -> list[int]:
         """The request's own `context` goes before the new turn, but after the BOS that the tokenizer adds."""
-        facts = runner.facts
-        self._text = render(
-            self._job.model.chat_template,
-            [message.for_template() for message in prompt_messages(self._body.prompt, self._body.system)],
-            bos_token=facts.bos_text,
-            eos_token=facts.eos_text,
-            enable_thinking=self._thinking,
-        )
+        body, facts = self._body, runner.facts
+        if body.template:
+            self._text = render_override(body.template, system=body.system, prompt=body.prompt)
+        else:
+            self._text = self._rendering.text(prompt_messages(body.prompt, body.system), facts)
         tokens = await tokenize_rendered(runner, self._text)
-        context = self._body.context
-        if not (context and facts.add_bos):
-            return context + tokens
+        if not (body.context and facts.add_bos):
+            return body.context + tokens
         bos, rest = tokens[:1], tokens[1:]
-        return context + rest if context[:1] == bos else bos + context + rest
+        return body.context + rest if body.context[:1] == bos else bos + body.context + rest
+
+    async def _around(self, runner: Runner, marks: tuple[int, int, int], window_tokens: int) -> Prompt:
+        """The prompt for what belongs between `prompt` and `suffix`; of text that is too long, the nearest stays."""
+        before, after, middle = marks
+        bos = (await runner.tokenize("", add_special=True, parse_special=False))[: runner.facts.add_bos]
+        prefix = await runner.tokenize(self._body.prompt, add_special=False, parse_special=False)
+        suffix = await runner.tokenize(self._body.suffix, add_special=False, parse_special=False)
+        all_tokens = len(bos) + len(prefix) + len(suffix) + len(marks)
+        if not fits(all_tokens, window_tokens):
+            if not self._body.truncate:
+                raise PromptTooLongError(all_tokens, window_tokens)
+            prefix, suffix = truncate_around(prefix, suffix, max(window_tokens // 2 - len(bos) - len(marks), 0))
+        tokens = [*bos, before, *prefix, after, *suffix, middle]
+        if not fits(len(tokens), window_tokens):
+            raise PromptTooLongError(len(tokens), window_tokens)
+        return Prompt(tokens=tokens, dropped_tokens=all_tokens - len(tokens))

@@ -2,14 +2,14 @@
 
 import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
 from starlette.responses import Response
 
-from swell.server.generation import Alternative, Likelihood
+from swell.server.parsing.parts import Alternative, Likelihood
 
 JSON_TYPE = "application/json; charset=utf-8"
 NDJSON_TYPE = "application/x-ndjson"
@@ -56,6 +56,7 @@ class GenerateReply(Reply, kw_only=True, omit_defaults=True):
     """A line, or the whole answer, of /api/generate. Durations are nanoseconds."""
 
     response: str
+    thinking: str = ""
     done: bool
     done_reason: str = ""
     context: list[int] | None = None
@@ -68,11 +69,28 @@ class GenerateReply(Reply, kw_only=True, omit_defaults=True):
     logprobs: list[Logprob] | None = None
 
 
+class ReplyFunction(msgspec.Struct, kw_only=True):
+    """What is called. `index` counts the calls of a turn."""
+
+    index: int
+    name: str
+    arguments: dict[str, Any]
+
+
+class ReplyCall(msgspec.Struct, kw_only=True):
+    """A tool call of the assistant's."""
+
+    id: str
+    function: ReplyFunction
+
+
 class ReplyMessage(msgspec.Struct, kw_only=True):
     """The assistant's message, or a piece of it."""
 
     role: str = "assistant"
     content: str
+    thinking: str | msgspec.UnsetType = msgspec.UNSET
+    tool_calls: list[ReplyCall] | msgspec.UnsetType = msgspec.UNSET
 
 
 class ChatReply(Reply, kw_only=True, omit_defaults=True):
@@ -118,9 +136,9 @@ class ErrorReply(msgspec.Struct):
     error: str
 
 
-def json_response(content: Any, status_code: int = 200) -> Response:
+def json_response(content: Any, status_code: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """`content`, anything msgspec can encode, as a JSON body."""
-    return Response(encode(content), status_code, headers={"content-type": JSON_TYPE})
+    return Response(encode(content), status_code, headers={"content-type": JSON_TYPE, **(headers or {})})
 
 
 def line(content: Any) -> bytes:

@@ -30,6 +30,15 @@ _ENTRIES_MAX = 1 << 16  # the largest models have a few thousand tensors
 _DIMENSIONS_MAX = 4
 _INT64_MAX = 2**63 - 1
 
+_MIDDLE_KEYS = ("tokenizer.ggml.fim_mid_token_id", "tokenizer.ggml.middle_token_id")
+_MIDDLE_TOKENS = tuple(
+    name.encode()
+    for name in (
+        *("<|fim_middle|>", "<fim-middle>", "<fim_middle>", "<MID>", "▁<MID>", "<|code_middle|>"),
+        "<｜fim▁end｜>",
+    )
+)
+
 _STRING, _ARRAY, _BOOL = 8, 9, 7
 _SCALARS = {
     code: struct.Struct("<" + letter)
@@ -79,6 +88,8 @@ class GgufHeader:
     parameter_count: int
     header_bytes: int
     header_sha256: str
+    fills_middle: bool
+    """Whether the vocabulary has tokens to mark what stands before and after a gap."""
 
 
 class _IncompleteError(Exception):
@@ -221,8 +232,25 @@ def _parse(data: bytes, size_bytes: int) -> GgufHeader:
         raise _MalformedError("the GGUF header holds tensors of impossible size")
     header = data[: cursor.position]
     return GgufHeader(
-        version, metadata, tuple(tensors), parameter_count, len(header), hashlib.sha256(header).hexdigest()
+        version,
+        metadata,
+        tuple(tensors),
+        parameter_count,
+        len(header),
+        hashlib.sha256(header).hexdigest(),
+        _fills_middle(header, metadata),
     )
+
+
+def _fills_middle(header: bytes, metadata: dict[str, Scalar | GgufArray]) -> bool:
+    """By the names of tokens, as llama.cpp does it, because few files name the tokens by their keys."""
+    if any(key in metadata for key in _MIDDLE_KEYS):
+        return True
+    tokens = metadata.get("tokenizer.ggml.tokens")
+    if not isinstance(tokens, GgufArray) or tokens.item_type != _STRING:
+        return False
+    end = tokens.offset_bytes + tokens.size_bytes
+    return any(header.find(_U64.pack(len(name)) + name, tokens.offset_bytes, end) >= 0 for name in _MIDDLE_TOKENS)
 
 
 def _version(cursor: _Cursor) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from swell.errors import ModelLoadError
 from swell.server.models.gguf import GgufArray, GgufHeader, read_header
 from swell.server.models.types import FILE_TYPES
+from swell.server.parsing.dialect import dialect_of
 
 _headers: dict[tuple[str, int, int], GgufHeader] = {}
 
@@ -70,7 +71,11 @@ class Model:
     @property
     def capabilities(self) -> tuple[str, ...]:
         """What Swell can do with the model now, which may be less than what the model is made for."""
-        return ("embedding",) if f"{self.architecture}.pooling_type" in self.header.metadata else ("completion",)
+        if f"{self.architecture}.pooling_type" in self.header.metadata:
+            return ("embedding",)
+        dialect = dialect_of(self.chat_template or "")
+        abilities = {"tools": dialect.calls_tools, "insert": self.header.fills_middle, "thinking": dialect.thinks}
+        return ("completion", *(ability for ability, has in abilities.items() if has))
 
     def _text(self, key: str) -> str:
         value = self.header.metadata.get(key)

@@ -73,6 +73,13 @@ def truncate_tokens(prompt: list[int], window_tokens: int, keep_tokens: int) -> 
     return prompt[:keep] + prompt[len(prompt) - (total - keep) :]
 
 
+def truncate_around(prefix: list[int], suffix: list[int], most_tokens: int) -> tuple[list[int], list[int]]:
+    """The end of `prefix` and the beginning of `suffix`, together at most so many tokens, three quarters before."""
+    before = max(3 * most_tokens // 4, most_tokens - len(suffix))
+    prefix = prefix[max(len(prefix) - before, 0) :]
+    return prefix, suffix[: max(most_tokens - len(prefix), 0)]
+
+
 def _from(messages: Sequence[Message], start: int) -> list[Message]:
     return [message for index, message in enumerate(messages) if index >= start or message.is_system]
 

@@ -1,5 +1,6 @@
 """Chat messages as clients send them and as templates want them."""
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +25,28 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
     function: ToolFunction = ToolFunction()
 
 
+class ToolSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A function that a model may call; `parameters` is a JSON schema of its arguments."""
+
+    name: str = ""
+    description: str = ""
+    parameters: dict[str, Any] = {}
+
+
+class Tool(msgspec.Struct, frozen=True, kw_only=True):
+    """A tool in a request."""
+
+    type: str = "function"
+    function: ToolSpec = ToolSpec()
+
+    def for_template(self) -> dict[str, object]:
+        """The tool under the names that chat templates use. They expect a schema to have its type and properties."""
+        function = self.function
+        parameters = {"type": "object", "properties": {}, **copy.deepcopy(function.parameters)}
+        fields = {"name": function.name, "description": function.description, "parameters": parameters}
+        return {"type": self.type, "function": fields}
+
+
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """One message. `images` are base64; `tool_name` and `tool_call_id` belong to the role "tool"."""
 
@@ -34,24 +57,6 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     tool_calls: list[ToolCall] = []
     tool_name: str = ""
     tool_call_id: str = ""
-
-    def for_template(self) -> dict[str, object]:
-        """The message under the names that chat templates use; what is empty is left out, except the content."""
-        fields: dict[str, object] = {"role": self.role.lower(), "content": self.content}
-        if self.tool_calls:
-            fields["tool_calls"] = [
-                {
-                    **({"id": call.id} if call.id else {}),
-                    "type": "function",
-                    "function": {"name": call.function.name, "arguments": call.function.arguments},
-                }
-                for call in self.tool_calls
-            ]
-        if self.tool_name:
-            fields["name"] = self.tool_name
-        if self.tool_call_id:
-            fields["tool_call_id"] = self.tool_call_id
-        return fields
 
     @property
     def is_system(self) -> bool:

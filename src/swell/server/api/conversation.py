@@ -1,0 +1,76 @@
+"""A conversation carried on by a model: what native chat, OpenAI's and Anthropic's endpoints have in common."""
+
+import dataclasses
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from swell.errors import PromptTooLongError
+from swell.server.api.completion import Finish, Job, Prompt, Prompted, complete, tokenize_rendered
+from swell.server.api.rendering import Rendering
+from swell.server.parsing.parts import Part
+from swell.server.prompts.calls import call_schema
+from swell.server.prompts.fitting import drop_oldest, fits
+from swell.server.prompts.messages import Message, Tool
+from swell.server.runner import Runner
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conversation:
+    """What to carry on, and how.
+
+    `thinking`: whether to think, or how hard ("low" to "max"); None is what the model does by itself. `truncate`: the
+    oldest messages may be dropped if all don't fit. `must_call` names tools of which exactly one has to be called, and
+    nothing else be answered; empty: the model is free.
+    """
+
+    messages: Sequence[Message]
+    tools: Sequence[Tool] = ()
+    thinking: bool | str | None = None
+    truncate: bool = True
+    must_call: Sequence[str] = ()
+
+
+async def converse(job: Job, conversation: Conversation) -> AsyncGenerator[Prompted | Part | Finish, None]:
+    """Prompted, the parts of the model's turn as they come, and one Finish.
+
+    Nothing is given before the model has written its first token, so what is wrong with a prompt is raised before.
+    Raises RequestError, RunnerError, DecodeError or KvGrowError.
+    """
+    if conversation.must_call:
+        job = dataclasses.replace(job, schema=call_schema(conversation.tools, conversation.must_call))
+    async with aclosing(complete(job, _Builder(job, conversation).build)) as events:
+        async for event in events:
+            yield event
+
+
+class _Builder:
+    """Makes a conversation's prompt once the runner is known, which tokenises it."""
+
+    def __init__(self, job: Job, conversation: Conversation) -> None:
+        self._conversation = conversation
+        self._rendering = Rendering(
+            job.model,
+            tools=conversation.tools,
+            thinking=conversation.thinking,
+            must_call=bool(conversation.must_call),
+        )
+        self._text = ""
+        self._tokens: list[int] = []
+        self._measured: Sequence[Message] = ()
+
+    async def build(self, runner: Runner, window_tokens: int) -> Prompt:
+        """The prompt, without the oldest messages if need be. Raises PromptTooLongError."""
+
+        async def count(messages: Sequence[Message]) -> int:
+            self._text, self._measured = self._rendering.text(messages, runner.facts), messages
+            self._tokens = await tokenize_rendered(runner, self._text)
+            return len(self._tokens)
+
+        messages = self._conversation.messages
+        kept = await drop_oldest(messages, window_tokens, count) if self._conversation.truncate else messages
+        if kept is not self._measured:
+            await count(kept)
+        if not fits(len(self._tokens), window_tokens):
+            raise PromptTooLongError(len(self._tokens), window_tokens)
+        return self._rendering.prompt(self._text, self._tokens, dropped_messages=len(messages) - len(kept))

@@ -1,0 +1,69 @@
+"""A request in its model's own words, and how the answer to it is read."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from swell.protocol.messages import Loaded
+from swell.server.api.completion import Prompt
+from swell.server.models.model import Model
+from swell.server.parsing.dialect import ForcedCall, dialect_of
+from swell.server.parsing.parser import Chain, Parser, WithoutThoughts
+from swell.server.prompts.history import template_messages
+from swell.server.prompts.messages import Message, Tool
+from swell.server.prompts.template import render
+
+
+class Rendering:
+    """Puts messages into the words of a model's template.
+
+    A model that can think does so unless `thinking` is False. `must_call`: the answer is a call of one of the tools.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        tools: Sequence[Tool] = (),
+        thinking: bool | str | None = None,
+        must_call: bool = False,
+    ) -> None:
+        self._dialect = dialect_of(model.chat_template or "")
+        self._template = model.chat_template
+        self._tools = tools
+        self._schemas = {tool.function.name: tool.function.parameters for tool in tools}
+        self._thinking = True if thinking is None and self._dialect.thinks else thinking
+        self._must_call = must_call
+
+    def text(self, messages: Sequence[Message], facts: Loaded) -> str:
+        """The prompt; raises InvalidRequestError if the template refuses the messages."""
+        text = render(
+            self._template,
+            template_messages(self._template or "", messages),
+            bos_token=facts.bos_text,
+            eos_token=facts.eos_text,
+            tools=[tool.for_template() for tool in self._tools],
+            thinking=self._thinking,
+        )
+        return text if self._thinking else self._dialect.without_thinking(text)
+
+    def prompt(self, text: str, tokens: list[int], *, dropped_messages: int = 0, dropped_tokens: int = 0) -> Prompt:
+        """`text`, made by this, with all that goes with it. `tokens` are its tokens, or what was left of them."""
+        return Prompt(
+            tokens=tokens,
+            parser=self._parser(text),
+            preamble=self._dialect.preamble(text, thinking=bool(self._thinking)),
+            visible=self._dialect.controls(self._called_freely),
+            dropped_messages=dropped_messages,
+            dropped_tokens=dropped_tokens,
+        )
+
+    @property
+    def _called_freely(self) -> Mapping[str, Mapping[str, Any]]:
+        """The tools that the model may call in its own way."""
+        return {} if self._must_call else self._schemas
+
+    def _parser(self, text: str) -> Parser:
+        parser = self._dialect.parser(text, self._called_freely)
+        if not self._thinking:
+            parser = WithoutThoughts(parser)
+        return Chain(parser, ForcedCall(self._schemas)) if self._must_call else parser

@@ -1,0 +1,98 @@
+"""How a model writes thoughts and calls, told from its chat template."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from swell.sampling import Preamble
+from swell.server.parsing import harmony
+from swell.server.parsing.calls import Tools, read_json
+from swell.server.parsing.harmony import HarmonyParser
+from swell.server.parsing.parser import Chain, Parser, Plain
+from swell.server.parsing.parts import Part, Text
+from swell.server.parsing.thinking import TagParser, ThinkingTags, thinking_tags
+from swell.server.parsing.tools import ToolFormat, ToolParser, tool_formats
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """A model that thinks between tags, or not at all."""
+
+    tags: ThinkingTags | None = None
+    formats: tuple[ToolFormat, ...] = ()
+
+    @property
+    def thinks(self) -> bool:
+        return self.tags is not None
+
+    @property
+    def calls_tools(self) -> bool:
+        return bool(self.formats)
+
+    def controls(self, tools: Tools) -> list[str]:
+        """The control tokens that a parser has to see, if these tools may be called."""
+        thinking = () if self.tags is None else (self.tags.opening, self.tags.closing)
+        calling = (control for one in self.formats for control in one.controls) if tools else ()
+        return [*thinking, *calling]
+
+    def without_thinking(self, prompt: str) -> str:
+        """`prompt` for a model that must not think, although its template may have begun it."""
+        if self.tags is None or not self.tags.are_open_in(prompt):
+            return prompt
+        return f"{prompt.rstrip()}\n\n{self.tags.closing}\n\n"
+
+    def preamble(self, prompt: str, *, thinking: bool) -> Preamble | None:
+        """What may stand before a document that must follow a grammar."""
+        if self.tags is None or not thinking:
+            return None
+        opening = "" if self.tags.are_open_in(prompt) else self.tags.opening
+        return Preamble(opening=opening, closings=[self.tags.closing])
+
+    def parser(self, prompt: str, tools: Tools) -> Parser:
+        """For what follows `prompt`."""
+        calls: Parser = ToolParser(self.formats, tools) if tools and self.formats else Plain()
+        return calls if self.tags is None else Chain(TagParser(self.tags, is_open=self.tags.are_open_in(prompt)), calls)
+
+
+class Harmony(Dialect):
+    """gpt-oss. Even a short answer has a head, so thinking can be hidden but not prevented."""
+
+    @property
+    def thinks(self) -> bool:
+        return True
+
+    @property
+    def calls_tools(self) -> bool:
+        return True
+
+    def controls(self, tools: Tools) -> list[str]:
+        return list(harmony.CONTROLS)
+
+    def preamble(self, prompt: str, *, thinking: bool) -> Preamble | None:
+        return Preamble(opening="", closings=list(harmony.ANSWER_HEADS))
+
+    def parser(self, prompt: str, tools: Tools) -> Parser:
+        return HarmonyParser()
+
+
+@lru_cache(maxsize=64)
+def dialect_of(template: str) -> Dialect:
+    """That of a model with this chat template; "" for one that has none."""
+    if harmony.START in template and harmony.CHANNEL in template:
+        return Harmony()
+    return Dialect(thinking_tags(template), tool_formats(template))
+
+
+class ForcedCall:
+    """The answer is one document, the call that was demanded; if it isn't complete, it comes back as text."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self._held = ""
+
+    def feed(self, text: str) -> list[Part]:
+        self._held += text
+        return []
+
+    def finish(self) -> list[Part]:
+        calls = read_json(self._held, self._tools)
+        return [*calls] or ([Text(self._held)] if self._held else [])

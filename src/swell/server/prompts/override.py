@@ -1,0 +1,95 @@
+"""Templates that come with a request, in place of the model's own.
+
+They are in Go's template language, like all templates for Ollama. There is no engine for it in Python, so a small
+part is understood: `.System`, `.Prompt` and `.Response`, alone or behind `if`, `else` and `end`. The rest is refused,
+because a prompt that is half right is wrong. So is Jinja: a program that anybody may send could keep the server busy
+for ever.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from swell.errors import InvalidTemplateError
+
+_ACTION = re.compile(r"\{\{(-\s)?\s*(.*?)\s*(\s-)?\}\}", re.DOTALL)
+_RESPONSE = ".Response"
+
+
+def render_override(template: str, *, system: str, prompt: str) -> str:
+    """The prompt of one turn: all before the response. Raises InvalidTemplateError."""
+    if "{%" in template:
+        raise InvalidTemplateError("Jinja is not understood here")
+    writer = _Writer({".System": system, ".Prompt": prompt, _RESPONSE: ""})
+    position, trims = 0, False
+    for action in _ACTION.finditer(template):
+        text = template[position : action.start()]
+        text = text.lstrip() if trims else text
+        writer.write(text.rstrip() if action[1] else text)
+        position, trims = action.end(), bool(action[3])
+        if action[2] == _RESPONSE and writer.is_shown:
+            return "".join(writer.written)
+        writer.act(action[2])
+    writer.write(template[position:].lstrip() if trims else template[position:])
+    writer.finish()
+    return "".join(writer.written)
+
+
+@dataclass
+class _Branch:
+    """An `if` that isn't ended: whether this part of it is shown, and whether one of its parts was."""
+
+    is_shown: bool
+    was_shown: bool
+    has_else: bool = False
+
+
+class _Writer:
+    """Carries out actions, one after the other."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self.written: list[str] = []
+        self._values = values
+        self._branches: list[_Branch] = []
+
+    @property
+    def is_shown(self) -> bool:
+        return all(branch.is_shown for branch in self._branches)
+
+    def write(self, text: str) -> None:
+        if self.is_shown:
+            self.written.append(text)
+
+    def act(self, action: str) -> None:
+        words = action.split()
+        if len(words) == 1 and words[0] in self._values:
+            self.write(self._values[words[0]])
+        elif words[:1] == ["if"]:
+            holds = self._holds(words[1:], action)
+            self._branches.append(_Branch(holds, holds))
+        elif words[:1] == ["else"] and self._branches and not self._branches[-1].has_else:
+            self._otherwise(words[1:], action)
+        elif words == ["end"] and self._branches:
+            self._branches.pop()
+        elif not action.startswith("/*"):
+            raise InvalidTemplateError(f"{{{{ {action} }}}} is not understood here")
+
+    def finish(self) -> None:
+        if self._branches:
+            raise InvalidTemplateError("an if without its end")
+
+    def _otherwise(self, words: Sequence[str], action: str) -> None:
+        branch = self._branches[-1]
+        holds = self._holds(words[1:], action) if words[:1] == ["if"] else True
+        if words and words[0] != "if":
+            raise InvalidTemplateError(f"{{{{ {action} }}}} is not understood here")
+        branch.has_else = not words
+        branch.is_shown = holds and not branch.was_shown
+        branch.was_shown = branch.was_shown or holds
+
+    def _holds(self, words: Sequence[str], action: str) -> bool:
+        is_negated = words[:1] == ["not"]
+        names = words[1:] if is_negated else words
+        if len(names) != 1 or names[0] not in self._values:
+            raise InvalidTemplateError(f"{{{{ {action} }}}} is not understood here")
+        return bool(self._values[names[0]]) != is_negated

@@ -1,0 +1,39 @@
+"""Templates in Go's language."""
+
+import pytest
+
+from swell.errors import InvalidTemplateError
+from swell.server.prompts.override import render_override
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ("plain", "plain"),
+        ("", ""),
+        ("{{ .Prompt }}", "Hi"),
+        ("{{.System}} {{- .Prompt -}} \n.", "SHi."),
+        ("a {{- /* a comment */ -}} b", "ab"),
+        ("{{ if .System }}s{{ else }}none{{ end }}", "s"),
+        ("{{ if not .System }}none{{ else if .Prompt }}p{{ else }}x{{ end }}", "p"),
+        ("{{ if .Response }}r{{ end }}{{ if .Prompt }}<{{ .Prompt }}>{{ end }}A: {{ .Response }}</s>\n", "<Hi>A: "),
+        ("{{ if not .Prompt }}{{ .Response }}{{ end }}x", "x"),
+        ("{{ if .Prompt }}{{ if not .System }}a{{ end }}b{{ end }}", "b"),
+    ],
+)
+def test_rendered(template: str, expected: str) -> None:
+    assert render_override(template, system="S", prompt="Hi") == expected
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        *("{{ .Messages }}", "{{ range .Messages }}{{ end }}", "{{ end }}", "{{ else }}", "{{ if .Prompt }}", "{{}}"),
+        *("{{ if and .System .Prompt }}x{{ end }}", "{{ if .Prompt }}{{ else }}{{ else }}{{ end }}", "{{ $x := 1 }}"),
+        *("{{ if .Prompt }}{{ else with .System }}{{ end }}", "{{ if }}{{ end }}", "{{ .Prompt | len }}"),
+        "{% if messages %}{{ messages }}{% endif %}",
+    ],
+)
+def test_refused(template: str) -> None:
+    with pytest.raises(InvalidTemplateError):
+        render_override(template, system="S", prompt="Hi")

@@ -29,6 +29,13 @@ class SlotState(Enum):
     GENERATE = "generate"
 
 
+class ShrinkLevel(Enum):
+    """How much a runner gives back that no running generation needs."""
+
+    UNSTORED = "unstored"  # what goes beyond stored tokens; nobody misses it
+    PREFIXES = "prefixes"  # the cached prefixes of idle slots, too
+
+
 # --- to the runner ---------------------------------------------------------------------------------------------
 
 
@@ -46,6 +53,7 @@ class Load(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     initial_tokens: int = 2048
     grow_tokens: int = 1024
     idle_shrink_s: float = math.inf
+    memory_wait_s: float = 0  # how long a generation may wait for memory from other models
     ledger_fd: int  # inherited; the books of all runners
     ledger_entry: int
     budget_bytes: int | None = None  # for all runners together
@@ -97,7 +105,20 @@ class GetStats(msgspec.Struct, frozen=True, tag=True):
     id: int
 
 
-Request = Load | Generate | Embed | Cancel | Tokenize | GetStats
+class Shrink(msgspec.Struct, frozen=True, tag=True):
+    """Give memory back. Answered by Shrunk, between two batches."""
+
+    id: int
+    level: ShrinkLevel
+
+
+class MemoryOffered(msgspec.Struct, frozen=True, tag=True):
+    """The answer to NeedMemory of generation `id`: what others could give back, they have. Try again."""
+
+    id: int
+
+
+Request = Load | Generate | Embed | Cancel | Tokenize | GetStats | Shrink | MemoryOffered
 
 
 # --- from the runner -------------------------------------------------------------------------------------------
@@ -229,4 +250,18 @@ class Stats(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     slots_detail: list[SlotStats]
 
 
-Reply = Loaded | LoadFailed | Tokenized | Embedded | Step | Failed | Stats
+class NeedMemory(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+    """Generation `id` was refused `needed_bytes` where `free_bytes` could be had, and waits for MemoryOffered."""
+
+    id: int
+    needed_bytes: int
+    free_bytes: int
+
+
+class Shrunk(msgspec.Struct, frozen=True, tag=True):
+    """The runner did as Shrink `id` says."""
+
+    id: int
+
+
+Reply = Loaded | LoadFailed | Tokenized | Embedded | Step | Failed | Stats | NeedMemory | Shrunk

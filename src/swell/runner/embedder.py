@@ -16,6 +16,8 @@ from swell.protocol.messages import (
     Generate,
     Loaded,
     Reply,
+    Shrink,
+    Shrunk,
     SlotState,
     SlotStats,
     Stats,
@@ -45,10 +47,13 @@ class Embedder:
         self._long: EmbeddingContext | None = None
 
     def submit(self, work: Work) -> None:
-        if isinstance(work, Generate):
-            self._deliver(Failed(work.id, *to_data(UnsupportedError("the model", "generate"))))
-        else:
-            self._inbox.put(work)
+        match work:
+            case Generate():
+                self._deliver(Failed(work.id, *to_data(UnsupportedError("the model", "generate"))))
+            case Shrink():
+                self._deliver(Shrunk(work.id))  # it never has more than it needs
+            case Embed() | Cancel():
+                self._inbox.put(work)
 
     def run(self) -> None:
         while True:

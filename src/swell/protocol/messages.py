@@ -58,6 +58,7 @@ class Load(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     ledger_entry: int
     budget_bytes: int | None = None  # for all runners together
     headroom_bytes: int = 0
+    maps_weights: bool = True
     batch_tokens: int = 256  # as fast as 512 on a CPU (192 and 180 tok/s read), at half the compute memory
 
 
@@ -229,7 +230,8 @@ class SlotStats(msgspec.Struct, frozen=True, kw_only=True):
 class Stats(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     """Memory and slots at this moment, in the words of the glossary in docs/architecture.md.
 
-    `weights_bytes` are the model's tensors; `resident_bytes` is the whole process as the kernel counts it.
+    `resident_bytes` is the whole process as the kernel counts it. It is made of the weights that are in memory (of
+    `weights_bytes` that the tensors have in all), the cache, and `other_bytes`: computing, bookkeeping, the program.
     """
 
     id: int
@@ -244,6 +246,8 @@ class Stats(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     kv_resident_bytes: int
     kv_reserved_bytes: int
     weights_bytes: int
+    weights_resident_bytes: int
+    other_bytes: int
     resident_bytes: int
     store: StoreKind | None
     store_reason: str

@@ -7,7 +7,6 @@ from queue import SimpleQueue
 from swell.errors import InputTooLongError, InvalidRequestError, SwellError, UnsupportedError, to_data
 from swell.llama.embedding import SEQUENCES_MAX, EmbeddingContext
 from swell.llama.model import Model
-from swell.memory.resident import process_resident_bytes
 from swell.protocol.messages import (
     Cancel,
     Embed,
@@ -22,6 +21,7 @@ from swell.protocol.messages import (
     SlotStats,
     Stats,
 )
+from swell.runner.stats import process_memory
 from swell.runner.worker import Work
 
 BATCH_TOKENS = 512
@@ -87,6 +87,7 @@ class Embedder:
 
     def stats(self, request_id: int) -> Stats:
         state = SlotState.PREFILL if self._is_busy else SlotState.IDLE
+        parts = process_memory(self._model, kv_bytes=0)
         return Stats(
             id=request_id,
             context_max=self._context_max,
@@ -100,7 +101,9 @@ class Embedder:
             kv_resident_bytes=0,
             kv_reserved_bytes=0,
             weights_bytes=self._model.weights_bytes,
-            resident_bytes=process_resident_bytes(),
+            weights_resident_bytes=parts.weights_bytes,
+            other_bytes=parts.other_bytes,
+            resident_bytes=parts.resident_bytes,
             store=None,
             store_reason=_NO_STORE,
             slots_detail=[SlotStats(state=state, used=0, granted=0, resident_bytes=0)],

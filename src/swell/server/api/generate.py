@@ -43,7 +43,7 @@ async def generate(request: Request) -> Response:
     _check_abilities(body, model, thinking)
     job = job_of(request, body, model, keep_alive_s, started_ns)
     if not body.prompt:
-        await load(request, model, keep_alive_s)
+        await load(request, model, keep_alive_s, job.options)
         return json_response(_without_text(body, "load"))
     replies = _replies(job, body, None if thinking is None else bool(thinking))
     if body.stream:

@@ -118,6 +118,14 @@ def _row(loaded: LoadedModel) -> dict[str, Any]:
             "context_active": stats.context_active,
             "context_allocated": stats.context_allocated,
             "ram_used": stats.resident_bytes,
+            "weights_used": stats.weights_resident_bytes,
+            "kv_used": stats.kv_resident_bytes,
+            "kv_granted": stats.kv_granted_bytes,
+            "other_used": stats.other_bytes,
+            # nothing is placed on a device
+            "vram_used": 0,
+            "vram_free": 0,
+            "vram_total": 0,
         }
     return row
 

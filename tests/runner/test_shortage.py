@@ -112,6 +112,21 @@ def test_it_fails_when_nobody_answers(model: Model, gate: LimitedGate) -> None:
     harness.store.close()
 
 
+def test_one_that_waits_can_give_up_its_cells_and_computes_them_again(harness: Harness, gate: LimitedGate) -> None:
+    harness.submit(1, limit=250)
+    harness.step(4)
+    fill(harness, gate)
+    step_until(harness, lambda: harness.needs)
+    harness.engine.submit(Shrink(5, ShrinkLevel.WAITING))
+    harness.engine._take_work()
+    assert (harness.shrunk, gate.granted_bytes) == ([5], 0)
+    gate.limit_bytes *= 100
+    harness.engine.submit(MemoryOffered(1))
+    harness.run()
+    assert harness.text(1) == expected(40, len(harness.text(1)))
+    assert harness.reasons() == {1: FinishReason.LENGTH}
+
+
 def test_a_cancel_ends_the_wait(harness: Harness, gate: LimitedGate) -> None:
     fill(harness, gate)
     harness.submit(1, limit=250)

@@ -30,10 +30,11 @@ class SlotState(Enum):
 
 
 class ShrinkLevel(Enum):
-    """How much a runner gives back that no running generation needs."""
+    """How much a runner gives back that no running generation needs; each level includes those before it."""
 
     UNSTORED = "unstored"  # what goes beyond stored tokens; nobody misses it
-    PREFIXES = "prefixes"  # the cached prefixes of idle slots, too
+    PREFIXES = "prefixes"  # the cached prefixes of idle slots
+    WAITING = "waiting"  # the cells of generations that wait for memory themselves: computed again when there is some
 
 
 # --- to the runner ---------------------------------------------------------------------------------------------

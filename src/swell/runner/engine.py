@@ -352,8 +352,11 @@ class Engine:
                 slot.generation.shortage = Shortage(slot.generation.shortage.cells, until_s=0)
 
     def _shrink(self, order: Shrink) -> None:
-        reclaims = self._reclaims()
-        for reclaimed in reclaims if order.level is ShrinkLevel.PREFIXES else itertools.islice(reclaims, 1):
+        if order.level is ShrinkLevel.WAITING:
+            for slot in self._busy():
+                if slot.shortage:
+                    self._store.rewind(slot.index, 0)
+        for reclaimed in itertools.islice(self._reclaims(), 1 if order.level is ShrinkLevel.UNSTORED else None):
             log.debug("gave back %s", reclaimed)
         self._deliver(Shrunk(order.id))
 
@@ -370,8 +373,8 @@ class Engine:
             yield f"the {tokens} cached tokens of slot {slot.index}"
 
     def _compact(self) -> None:
-        """Give back all memory beyond what is stored, or known and still to be computed."""
-        self._store.compact([len(slot.tokens) for slot in self.slots])
+        """Give back all memory beyond what is stored, or known and still to be computed, if it can be computed now."""
+        self._store.compact([0 if slot.shortage else len(slot.tokens) for slot in self.slots])
 
     def _finish(self, slot: Slot, generation: Generation, reason: FinishReason) -> None:
         generate_ns = time.perf_counter_ns() - generation.prefilled_ns

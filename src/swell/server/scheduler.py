@@ -212,6 +212,7 @@ class Scheduler:
     def _load(self, model: Model, wish: Fit) -> Residency:
         fit = complete_fit(wish)
         expected = self._experience.correct(model.path, footprint(model, fit, self._settings))
+        log.info("loading %s, which may take %d MB", model.name, expected.total_bytes // 1_000_000)
         residency = self._residencies[model.path] = Residency(
             Stay(model=model, fit=fit, share=self._accounts.open(), footprint=expected),
             self._start,

@@ -51,10 +51,18 @@ class FakeRunner:
         self.shrunk: list[ShrinkLevel] = []
         self.offered: list[int] = []
         self._need = need
+        self._least_level = ShrinkLevel.UNSTORED
 
     def grant(self, granted_bytes: int, used_bytes: int = 0) -> None:
         assert self.ledger.claim(self.order.ledger_entry, granted_bytes, None)
         self.ledger.note_used(self.order.ledger_entry, used_bytes)
+
+    def gives_up_waiting_only(self) -> None:
+        """All it has belongs to a generation."""
+        self._least_level = ShrinkLevel.WAITING
+
+    def is_idle_now(self) -> None:
+        self._least_level = ShrinkLevel.UNSTORED
 
     def need(self, generation_id: int, needed_bytes: int) -> None:
         """As a runner does when a growth was refused with nothing free."""
@@ -63,8 +71,10 @@ class FakeRunner:
     async def shrink(self, level: ShrinkLevel) -> None:
         self._check()
         self.shrunk.append(level)
+        if self._least_level is ShrinkLevel.WAITING and level is not ShrinkLevel.WAITING:
+            return
         granted, used = self.ledger.entry(self.order.ledger_entry)
-        if level is ShrinkLevel.PREFIXES:
+        if level is not ShrinkLevel.UNSTORED:
             self.ledger.note_used(self.order.ledger_entry, 0)
             used = 0
         self.ledger.release(self.order.ledger_entry, granted - used)

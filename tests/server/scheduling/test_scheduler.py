@@ -336,7 +336,28 @@ async def _refuse(level: ShrinkLevel) -> None:
 
 
 @scenario(kv_budget=parse_budget("1000MB"))
-async def test_two_that_wait_for_each_other_are_told_so(world: World) -> None:
+async def test_of_two_that_wait_for_each_other_one_goes_on_first(world: World) -> None:
+    async with request(world, A), request(world, B) as second:
+        first_runner, second_runner = world.launcher.of("/a"), world.launcher.of("/b")
+        for runner in (first_runner, second_runner):
+            runner.grant(500 * MB, 500 * MB)
+            runner.gives_up_waiting_only()
+        first_runner.need(1, 500 * MB)
+        await settle()
+        assert first_runner.offered == []
+        second_runner.need(2, 500 * MB)
+        await settle()
+        assert (first_runner.offered, second_runner.offered) == ([], [2])
+        assert first_runner.shrunk[-1] is ShrinkLevel.WAITING
+        second_runner.grant(500 * MB, 500 * MB)
+        second_runner.is_idle_now()
+        await second.end()
+        assert first_runner.offered == [1]  # now that there is what it lost, too
+        first_runner.grant(1000 * MB)
+
+
+@scenario(kv_budget=parse_budget("1000MB"))
+async def test_two_that_wait_for_each_other_and_have_nothing_to_give_are_told_so(world: World) -> None:
     async with request(world, A), request(world, B):
         for path in ("/a", "/b"):
             runner = world.launcher.of(path)

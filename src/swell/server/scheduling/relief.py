@@ -1,6 +1,7 @@
 """Force-evict-idle: what a busy model can't get is taken from those that don't need it."""
 
 import asyncio
+import dataclasses
 import logging
 from collections.abc import Callable, Collection
 
@@ -9,6 +10,15 @@ from swell.server.residency import Residency, State
 from swell.server.scheduling.accounts import Accounts
 
 log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(eq=False)
+class _Plea:
+    """A generation of `needy` lacks `missing_bytes`: it can go on when `target_bytes` are spare."""
+
+    needy: Residency
+    missing_bytes: int
+    target_bytes: int
 
 
 class Relief:
@@ -26,6 +36,7 @@ class Relief:
         self._accounts = accounts
         self._residencies = residencies
         self._change = change
+        self._pleas: list[_Plea] = []
         self._one_at_a_time = asyncio.Lock()
 
     async def make_room(self, needy: Residency, need: NeedMemory) -> None:
@@ -33,46 +44,67 @@ class Relief:
 
         Models that are busy are waited for, unless they wait for memory themselves. The caller limits the time.
         """
+        missing_bytes = need.needed_bytes - need.free_bytes
+        plea = _Plea(needy, missing_bytes, self._accounts.spare_bytes() + missing_bytes)
         needy.starving += 1
+        self._pleas.append(plea)
         try:
-            missing_bytes = need.needed_bytes - need.free_bytes
-            target_bytes = self._accounts.spare_bytes() + missing_bytes
             while True:
                 change = self._change()
                 async with self._one_at_a_time:
-                    if await self._take(needy, target_bytes, missing_bytes):
+                    if await self._take(plea):
                         return
-                if not any(_may_finish(other) for other in self._others(needy)):
-                    log.info("nobody has the %d bytes that %s lacks", missing_bytes, needy.model.name)
+                if not any(_may_finish(other) for other in self._others(plea)):
+                    log.info("nobody has the %d bytes that %s lacks", plea.missing_bytes, needy.model.name)
                     return
                 await change.wait()
         finally:
             needy.starving -= 1
+            self._pleas.remove(plea)
 
-    async def _take(self, needy: Residency, target_bytes: int, missing_bytes: int) -> bool:
+    async def _take(self, plea: _Plea) -> bool:
         """Take what there is, the dearest last; whether it is enough."""
-        for level in ShrinkLevel:
-            await self._shrink([other for other in self._others(needy) if other.is_idle], level)
-            if self._accounts.spare_bytes() >= target_bytes:
+        for level in (ShrinkLevel.UNSTORED, ShrinkLevel.PREFIXES):
+            await self._shrink([other for other in self._others(plea) if other.is_idle], level)
+            if self._is_met(plea):
                 return True
-        await self._shrink(self._others(needy), ShrinkLevel.PREFIXES)  # idle slots of busy models
-        if self._accounts.spare_bytes() >= target_bytes:
-            return True
-        if not self._accounts.budget_allows(missing_bytes):
-            return False  # unloading gives back what the caches of idle models had, and that is nothing by now
-        for other in sorted(self._others(needy), key=lambda other: other.last_use):
+        await self._shrink(self._others(plea), ShrinkLevel.PREFIXES)  # idle slots of busy models
+        return self._is_met(plea) or await self._unload_idle(plea) or await self._take_from_waiting(plea)
+
+    async def _unload_idle(self, plea: _Plea) -> bool:
+        if not self._accounts.budget_allows(plea.missing_bytes):
+            return False  # the caches of idle models have nothing any more, and only those are in the budget
+        for other in sorted(self._others(plea), key=lambda other: other.last_use):
             if other.is_idle:
-                log.info("unloading %s: %s needs its memory", other.model.name, needy.model.name)
+                log.info("unloading %s: %s needs its memory", other.model.name, plea.needy.model.name)
                 await asyncio.shield(other.stop())
-                if self._accounts.spare_bytes() >= target_bytes:
+                if self._is_met(plea):
                     return True
         return False
+
+    async def _take_from_waiting(self, plea: _Plea) -> bool:
+        """Of models that wait for each other's memory one must go on; the others need theirs back afterwards."""
+        for other in self._others(plea):
+            if other.starving:
+                before_bytes = self._accounts.spare_bytes()
+                await other.shrink(ShrinkLevel.WAITING)
+                taken_bytes = max(0, self._accounts.spare_bytes() - before_bytes)
+                for its in self._pleas:
+                    if its.needy is other:
+                        its.missing_bytes += taken_bytes
+                        its.target_bytes += taken_bytes
+                if self._is_met(plea):
+                    return True
+        return False
+
+    def _is_met(self, plea: _Plea) -> bool:
+        return self._accounts.spare_bytes() >= plea.target_bytes
 
     async def _shrink(self, residencies: Collection[Residency], level: ShrinkLevel) -> None:
         await asyncio.gather(*(residency.shrink(level) for residency in residencies))
 
-    def _others(self, needy: Residency) -> list[Residency]:
-        return [other for other in self._residencies() if other is not needy]
+    def _others(self, plea: _Plea) -> list[Residency]:
+        return [other for other in self._residencies() if other is not plea.needy]
 
 
 def _may_finish(residency: Residency) -> bool:

@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,9 +26,10 @@ class Group:
     def add(self, process_id: int) -> None:
         (self.directory / "cgroup.procs").write_text(str(process_id))
 
-    def add_self(self) -> None:
-        """For `preexec_fn`: so that a program finds itself in the group from the start."""
-        self.add(os.getpid())
+    def enter_with(self, limit_bytes: int) -> Callable[[], None]:
+        """For `preexec_fn`: a program finds itself in the group, and the group limited, from the start."""
+        self.limit_path.write_text(str(limit_bytes))
+        return lambda: self.add(os.getpid())
 
     def leave_bytes(self, room_bytes: int) -> None:
         """Set the limit to what is used now and `room_bytes` more."""

@@ -18,6 +18,11 @@ class CacheType(Enum):
     Q8_0 = "q8_0"
     Q4_0 = "q4_0"
 
+    @property
+    def element_bytes(self) -> float:
+        """Bytes per number; quantised ones share a scale in blocks of 32."""
+        return {CacheType.F16: 2.0, CacheType.Q8_0: 34 / 32, CacheType.Q4_0: 18 / 32}[self]
+
 
 class FlashAttention(Enum):
     """Whether attention is fused. Without it V is stored transposed, so that memory follows the cells less closely."""

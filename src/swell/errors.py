@@ -16,6 +16,8 @@ SwellError
 │   └── KvGrowError            a growth was refused; carries all the numbers
 ├── RunnerError                the process that holds a model
 │   ├── RunnerStartError       it did not become ready
+│   │   ├── LoadTimeoutError   it took too long
+│   │   └── LoadDiedError      it ended, perhaps for want of memory
 │   ├── RunnerLostError        it died, or its connection did
 │   └── ProtocolError          it said something that can't be understood
 └── RequestError               the client must change something
@@ -23,6 +25,7 @@ SwellError
     ├── InvalidOptionError     an option has the wrong type
     ├── InvalidFormatError     `format` is neither "json" nor a schema
     ├── InvalidTemplateError   the `template` of a request can't be read
+    ├── ServerBusyError        too many requests wait already
     ├── ModelNotFoundError     no such model
     │   └── ModelNotPulledError  the same, as the endpoints for embeddings word it
     ├── UnsupportedError       the model, or Swell, can't do what is asked
@@ -205,6 +208,24 @@ class RunnerStartError(RunnerError):
 
 
 @_error
+class LoadTimeoutError(RunnerStartError):
+    """`reason` is what it was waited for."""
+
+    def __str__(self) -> str:
+        return f"timed out waiting for llama-server to start - {self.reason}"
+
+
+@_error
+class LoadDiedError(RunnerStartError):
+    """`exit_code` as in `subprocess`."""
+
+    exit_code: int | None = None
+
+    def __str__(self) -> str:
+        return f"llama-server process has terminated: {self.reason}"
+
+
+@_error
 class RunnerLostError(RunnerError):
     """`exit_code` as in `subprocess`: negative is the signal that ended it, None when it is not known."""
 
@@ -263,6 +284,12 @@ class InvalidTemplateError(RequestError):
 
     def __str__(self) -> str:
         return f"template error: {self.reason}"
+
+
+@_error
+class ServerBusyError(RequestError):
+    def __str__(self) -> str:
+        return "server busy, please try again.  maximum pending requests exceeded"
 
 
 @_error

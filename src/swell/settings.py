@@ -78,6 +78,11 @@ def parse_timeout(text: str) -> float:
     return seconds if seconds > 0 else FOREVER_S
 
 
+def parse_wait(text: str) -> float:
+    """A Go duration or a whole number of seconds; zero or less is not to wait."""
+    return max(0.0, float(text) if text.lstrip("+-").isdigit() else parse_duration_s(text))
+
+
 def parse_log_level(text: str) -> int:
     """Python's log level for `OLLAMA_DEBUG`: 2 is trace, 1 or true debug, anything false info."""
     if text == "2":
@@ -136,6 +141,19 @@ class Settings:
     load_timeout_s: float = _setting(
         "OLLAMA_LOAD_TIMEOUT", parse_timeout, "5m", "How long a model may take to load; `0` is no limit."
     )
+    max_loaded_models: int = _setting(
+        "OLLAMA_MAX_LOADED_MODELS",
+        parse_count,
+        "0",
+        "How many models may be loaded at a time; `0` is 3, or 3 per device beside the CPU. Memory may allow fewer.",
+    )
+    max_queue: int = _setting(
+        "OLLAMA_MAX_QUEUE",
+        parse_count,
+        "512",
+        "How many requests may wait for a model to be loaded; more are refused with status 503. Requests to a model "
+        "that is loaded aren't counted.",
+    )
     context_length: int = _setting(
         "OLLAMA_CONTEXT_LENGTH",
         parse_count,
@@ -177,6 +195,13 @@ class Settings:
         parse_budget,
         "2%",
         "Memory that no cache may take: bytes or a part of all there is.",
+    )
+    kv_wait_s: float = _setting(
+        "SWELL_KV_WAIT",
+        parse_wait,
+        "30s",
+        "How long an answer that needs memory waits for models that have some and are busy, before it fails. Idle ones "
+        "give theirs up at once. `0` fails at once.",
     )
     kv_cache_type: CacheType = _setting(
         "OLLAMA_KV_CACHE_TYPE",

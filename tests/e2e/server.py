@@ -63,8 +63,10 @@ class Server:
 
 
 @contextlib.contextmanager
-def running(log: Path, environment: Mapping[str, str] | None = None) -> Iterator[Server]:
-    """A server on a free port of loopback, with settings from `environment` only."""
+def running(
+    log: Path, environment: Mapping[str, str] | None = None, *, before: Callable[[], None] | None = None
+) -> Iterator[Server]:
+    """A server on a free port of loopback, with settings from `environment` only. Its process first calls `before`."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("OLLAMA_", "SWELL_"))}
     with socket.create_server(("127.0.0.1", 0)) as listener, log.open("wb") as output:
         port = listener.getsockname()[1]
@@ -75,6 +77,7 @@ def running(log: Path, environment: Mapping[str, str] | None = None) -> Iterator
             stdout=output,
             stderr=subprocess.STDOUT,
             pass_fds=(listener.fileno(),),
+            preexec_fn=before,
         )
     server = Server(process, f"http://127.0.0.1:{port}", log)
     try:

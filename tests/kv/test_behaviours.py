@@ -21,7 +21,7 @@ from swell.kv.store import KvStore
 from swell.llama import logs
 from swell.llama.context import Context, ContextShape
 from swell.llama.model import Model
-from swell.memory.resident import process_resident_bytes
+from swell.memory.resident import process_resident
 
 SHAPE = ContextShape(cells=1024, slots=3, batch_tokens=256, threads=1)
 POLICY = GrowthPolicy(initial_cells=8, block_cells=8, max_cells=1024)
@@ -227,9 +227,9 @@ def test_eight_slots_at_the_full_window_cost_little_more_than_one(model: Model) 
     policy = GrowthPolicy(initial_cells=2048, block_cells=1024, max_cells=8192)
 
     def created(slots: int) -> tuple[KvStore, int]:
-        before = process_resident_bytes()
+        before = process_resident().total_bytes
         shape = ContextShape(cells=8192, slots=slots, batch_tokens=256, threads=2)
-        return ReservedStore(model, shape, policy, OpenGate()), process_resident_bytes() - before
+        return ReservedStore(model, shape, policy, OpenGate()), process_resident().total_bytes - before
 
     one, one_bytes = created(1)
     one.close()

@@ -5,16 +5,12 @@ import json
 import random
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from tests.control_group import new_group
 from tests.models.layers import EPSILON, HEAD, WIDTH, add_attention, add_ends, add_feed_forward, add_norms
 from tests.models.weights import ModelFile
-
-from swell.memory.cgroup import own_groups
 
 RUNS = 50
 LAYERS, HEADS = 16, 32
@@ -23,8 +19,6 @@ CELL_BYTES = LAYERS * 2 * HEADS * HEAD * 2  # 64 KiB, so that few tokens take mu
 HEADROOM_BYTES = 8 << 20
 ROOM_BYTES = (10 << 20, 24 << 20)
 KILLED = -9
-LIMIT_FILES = ("memory.max", "memory.limit_in_bytes")
-USED_FILES = ("memory.current", "memory.usage_in_bytes")
 # grows slots until it is refused, then writes all that was promised before; it ends with its parent
 PROGRAM = f"""
 import json, random, sys
@@ -66,54 +60,6 @@ for slot, cells in enumerate(store.cells):
 written = sum(cells.stored for cells in store.cells)
 print(json.dumps([to_data(refusal).fields, written, store.measure().resident]), flush=True)
 """
-
-
-@dataclasses.dataclass(frozen=True)
-class Group:
-    """A real control group."""
-
-    directory: Path
-    limit_path: Path
-    used_path: Path
-
-    def add(self, process_id: int) -> None:
-        (self.directory / "cgroup.procs").write_text(str(process_id))
-
-    def leave_bytes(self, room_bytes: int) -> None:
-        """Set the limit to what is used now and `room_bytes` more."""
-        self.limit_path.write_text(str(int(self.used_path.read_text()) + room_bytes))
-
-
-@contextmanager
-def new_group() -> Iterator[Group]:
-    """A group below the one the tests run in, so that whatever limits those still holds."""
-    own = own_groups()
-    parent = Path(own[0].stat_path).parent if own else Path("/sys/fs/cgroup")
-    directory = parent / f"swell-test-{time.monotonic_ns()}"
-    try:
-        directory.mkdir()
-    except OSError as error:
-        pytest.skip(f"control groups can't be made here: {error}")
-    try:
-        files = [next(filter(Path.exists, map(directory.joinpath, names)), None) for names in (LIMIT_FILES, USED_FILES)]
-        limit_path, used_path = files
-        if limit_path is None or used_path is None:
-            pytest.skip("the memory controller isn't delegated to groups made here")
-        yield Group(directory, limit_path, used_path)
-    finally:
-        _remove(directory)
-
-
-def _remove(directory: Path) -> None:
-    """The kernel may hold a group for a moment after its last process has ended."""
-    for _ in range(100):
-        try:
-            directory.rmdir()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    directory.rmdir()
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from swell.kv.reserved import ReservedStore
 from swell.llama import layout
 from swell.llama.context import ContextShape
 from swell.llama.model import Model
-from swell.memory.resident import process_resident_bytes
+from swell.memory.resident import process_resident
 
 CELL_BYTES = 23_040
 SHAPE = ContextShape(cells=2048, slots=4, batch_tokens=256, threads=2)
@@ -38,14 +38,14 @@ def store(model: Model) -> Iterator[ReservedStore]:
 
 
 def test_reserves_everything_and_holds_next_to_nothing(model: Model) -> None:
-    before = process_resident_bytes()
+    before = process_resident().total_bytes
     store = ReservedStore(model, SHAPE, POLICY, OpenGate())
     kv = store.measure()
     store.close()
     assert kv.reserved == CELL_BYTES * SHAPE.cells * SHAPE.slots
     assert kv.granted == CELL_BYTES * 256 * SHAPE.slots
     assert kv.resident == 0
-    assert process_resident_bytes() - before < 15 << 20
+    assert process_resident().total_bytes - before < 15 << 20
 
 
 def test_memory_follows_the_cells_that_are_written(store: ReservedStore) -> None:
@@ -82,19 +82,19 @@ def test_an_idle_model_keeps_its_prefixes_and_nothing_else(store: ReservedStore,
 
 def test_memory_given_back_reaches_the_system(store: ReservedStore) -> None:
     fill(store, slot=0, cells=2000)
-    before = process_resident_bytes()
+    before = process_resident().total_bytes
     store.rewind(0, 0)
     store.compact([0] * 4)
-    assert before - process_resident_bytes() == pytest.approx(2000 * CELL_BYTES, rel=0.04)
+    assert before - process_resident().total_bytes == pytest.approx(2000 * CELL_BYTES, rel=0.04)
 
 
 def test_closing_gives_all_memory_back(model: Model) -> None:
-    before = process_resident_bytes()
+    before = process_resident().total_bytes
     for _ in range(5):
         store = ReservedStore(model, SHAPE, POLICY, OpenGate())
         fill(store, slot=0, cells=512)
         store.close()
-    assert process_resident_bytes() - before < 15 << 20
+    assert process_resident().total_bytes - before < 15 << 20
 
 
 def test_greedy_tokens_equal_eager_over_growths(model: Model, store: ReservedStore) -> None:

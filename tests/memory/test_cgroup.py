@@ -32,12 +32,15 @@ class Tree:
         for name, content in files.items():
             (path / name).write_text(f"{content}\n")
 
-    def v1(self, directory: str, limit: object, used: int = 0, inactive: int = 0) -> None:
-        stat = f"cache 7\ninactive_file 1\nactive_file 5\ntotal_cache 9\ntotal_inactive_file {inactive}\ntotal_rss 4"
+    def v1(self, directory: str, limit: object, used: int = 0, inactive: int = 0, active: int = 0) -> None:
+        own = "cache 7\ninactive_file 1\nactive_file 5"
+        stat = f"{own}\ntotal_cache 9\ntotal_inactive_file {inactive}\ntotal_active_file {active}\ntotal_rss 4"
         self.write(directory, {"memory.limit_in_bytes": limit, "memory.usage_in_bytes": used, "memory.stat": stat})
 
-    def v2(self, directory: str, limit: object, used: int = 0, inactive: int = 0, high: object = "max") -> None:
-        stat = f"anon 7\nfile 8\nworkingset_inactive_file 3\ninactive_file {inactive}\nactive_file 5"
+    def v2(
+        self, directory: str, limit: object, used: int = 0, inactive: int = 0, high: object = "max", active: int = 0
+    ) -> None:
+        stat = f"anon 7\nfile 8\nworkingset_inactive_file 3\ninactive_file {inactive}\nactive_file {active}"
         self.write(directory, {"memory.max": limit, "memory.high": high, "memory.current": used, "memory.stat": stat})
 
     def read(self) -> list[GroupMemory]:
@@ -187,3 +190,13 @@ def test_the_real_ones_can_be_read() -> None:
     for group in own_groups():
         memory = group.read()
         assert memory is None or memory.limit_bytes > 0
+
+
+def test_cache_in_use_is_vacant_but_not_free(tree: Tree) -> None:
+    tree.process("4:memory:/\n0::/\n", v1_mount(), v2_mount(point="/sys/fs/cgroup/unified"))
+    tree.v1("/sys/fs/cgroup/memory", 500 * MB, 400 * MB, 20 * MB, active=100 * MB)
+    tree.v2("/sys/fs/cgroup/unified", 600 * MB, 400 * MB, 10 * MB, active=50 * MB)
+    assert [(memory.free_bytes, memory.vacant_bytes) for memory in tree.read()] == [
+        (120 * MB, 220 * MB),
+        (210 * MB, 260 * MB),
+    ]

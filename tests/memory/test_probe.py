@@ -37,7 +37,7 @@ def group(directory: Path, limit: object, used_bytes: int) -> Group:
     directory.mkdir()
     (directory / "max").write_text(f"{limit}\n")
     (directory / "current").write_text(f"{used_bytes}\n")
-    (directory / "stat").write_text("inactive_file 0\n")
+    (directory / "stat").write_text("inactive_file 0\nactive_file 1000000\n")
     paths = [str(directory / name) for name in ("max", "current", "stat")]
     return Group((paths[0],), paths[1], paths[2], b"inactive_file")
 
@@ -55,6 +55,7 @@ def test_the_least_of_all_holds(tmp_path: Path) -> None:
     ]
     probe = MemoryProbe(groups, machine)
     assert (probe.free_bytes(), probe.total_bytes()) == (100 * MB, 500 * MB)
+    assert probe.vacant_bytes() == 101 * MB
 
 
 def test_a_limit_above_the_machine_limits_nothing(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ import mmap
 import pytest
 from tests.mappings import address_of
 
-from swell.memory.resident import process_resident_bytes, resident_bytes
+from swell.memory.resident import process_resident, resident_bytes
 
 PAGES = 1000
 
@@ -20,10 +20,10 @@ def test_counts_just_the_pages_that_were_written(written: int) -> None:
 
 
 def test_the_process_holds_what_it_wrote() -> None:
-    before = process_resident_bytes()
+    before = process_resident().total_bytes
     block = bytearray(64 << 20)
     block[:: mmap.PAGESIZE] = b"x" * (len(block) // mmap.PAGESIZE)
-    assert process_resident_bytes() - before > 60 << 20
+    assert process_resident().total_bytes - before > 60 << 20
 
 
 def test_pages_that_were_only_read_cost_nothing() -> None:

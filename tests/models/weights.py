@@ -17,6 +17,16 @@ def no_vocabulary(writer: gguf.GGUFWriter) -> None:
     writer.add_tokenizer_model("none")
 
 
+def add_bytes(writer: gguf.GGUFWriter) -> None:
+    """Every token is a byte, and none ends a text."""
+    writer.add_tokenizer_model("llama")
+    writer.add_token_list([f"<0x{byte:02X}>" for byte in range(256)])
+    writer.add_token_scores([0.0] * 256)
+    writer.add_token_types([gguf.TokenType.BYTE] * 256)
+    writer.add_add_bos_token(False)
+    writer.add_add_space_prefix(False)
+
+
 class ModelFile:
     """Metadata under the architecture's own prefix and tensors, in the order they were added."""
 

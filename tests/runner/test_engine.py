@@ -5,65 +5,15 @@ from typing import cast
 
 import pytest
 from tests.counting import PROMPT, expected
+from tests.runner.harness import Harness
 
 from swell.errors import DecodeError, KvGrowError, from_data
-from swell.kv.gate import OpenGate
-from swell.kv.policy import GrowthPolicy
-from swell.kv.reserved import ReservedStore
 from swell.kv.store import SlotCells
 from swell.llama.batch import Batch
-from swell.llama.context import Context, ContextShape
+from swell.llama.context import Context
 from swell.llama.model import Model
-from swell.protocol.messages import Cancel, FinishReason, Generate, SlotState, Step
-from swell.runner.engine import Engine
+from swell.protocol.messages import Cancel, FinishReason, SlotState
 from swell.runner.slots import Generation, Place, Slot, choose_place
-from swell.sampling import Sampling
-
-SHAPE = ContextShape(cells=1024, slots=3, batch_tokens=64, threads=2)
-POLICY = GrowthPolicy(initial_cells=64, block_cells=32, max_cells=1024)
-GREEDY = Sampling(seed=0, temperature=0)
-
-
-class Harness:
-    """An engine, stepped by hand, and what it delivered."""
-
-    def __init__(self, model: Model) -> None:
-        self.model = model
-        self.store = ReservedStore(model, SHAPE, POLICY, OpenGate())
-        self.steps: list[Step] = []
-        self.engine = Engine(self.store, model.vocabulary, SHAPE.batch_tokens, self.steps.append)
-
-    def submit(self, request_id: int, prompt: str = PROMPT, *, limit: int = 40, window: int = 1024) -> list[int]:
-        tokens = self.model.vocabulary.tokenize(prompt, add_special=True, parse_special=False)
-        self.engine.submit(
-            Generate(id=request_id, prompt=tokens, window_tokens=window, limit_tokens=limit, sampling=GREEDY)
-        )
-        return tokens
-
-    def step(self, count: int = 1) -> None:
-        for _ in range(count):
-            if self.is_busy or not self.engine._inbox.empty():
-                self.engine._take_work()
-            self.engine.step()
-
-    def run(self) -> None:
-        self.step()
-        for _ in range(2000):
-            if not self.is_busy:
-                return
-            self.step()
-        raise AssertionError("the engine does not come to an end")
-
-    @property
-    def is_busy(self) -> bool:
-        return bool(self.engine._waiting) or any(slot.generation for slot in self.engine.slots)
-
-    def text(self, request_id: int) -> str:
-        pieces = [event.piece for step in self.steps for event in step.emitted if event.id == request_id]
-        return b"".join(pieces).decode()
-
-    def reasons(self) -> dict[int, FinishReason]:
-        return {event.id: event.reason for step in self.steps for event in step.finished}
 
 
 @pytest.fixture
@@ -249,7 +199,7 @@ def test_a_long_prompt_does_not_hold_up_a_running_stream(harness: Harness) -> No
     first = len(harness.steps)
     harness.step(20)
     reading = [step for step in harness.steps[first:] if not step.finished]
-    assert len(prompt) > 4 * SHAPE.batch_tokens
+    assert len(prompt) > 4 * harness.engine._batch.capacity
     assert [len([event for event in step.emitted if event.id == 1]) for step in reading] == [1] * len(reading)
     assert 2 in harness.reasons()
 

@@ -23,6 +23,7 @@ from swell.server.app import create_app
 from swell.server.models.catalog import Catalog, Model
 from swell.server.models.model import open_model
 from swell.server.models.names import ModelName, parse_name
+from swell.server.options import Options
 from swell.server.runner import Event
 from swell.server.scheduler import LoadedModel, Scheduler
 from swell.settings import Settings
@@ -158,7 +159,9 @@ class ScriptedScheduler:
         self.leases = 0
 
     @contextlib.asynccontextmanager
-    async def lease(self, model: Model, keep_alive_s: float | None = None) -> AsyncIterator[ScriptedRunner]:
+    async def lease(
+        self, model: Model, keep_alive_s: float | None = None, options: Options | None = None
+    ) -> AsyncIterator[ScriptedRunner]:
         self.calls.append(("lease", model.name, keep_alive_s))
         if self.error is not None:
             raise self.error

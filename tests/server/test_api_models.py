@@ -61,6 +61,10 @@ def test_ps(server: Any, moment: datetime) -> None:
     assert (full["size_vram"], full["context_length"], full["details"]) == (0, 1000, DETAILS)
     assert (full["context_used"], full["context_active"]) == (stats.context_used, stats.context_active)
     assert (full["context_allocated"], full["ram_used"]) == (stats.context_allocated, stats.resident_bytes)
+    assert full["weights_used"] == stats.weights_resident_bytes
+    assert (full["kv_used"], full["kv_granted"]) == (stats.kv_resident_bytes, stats.kv_granted_bytes)
+    assert full["other_used"] == stats.other_bytes
+    assert (full["vram_used"], full["vram_free"], full["vram_total"]) == (0, 0, 0)
     assert list(bare) == ["name", "model", "size", "digest", "details", "expires_at", "size_vram", "context_length"]
     assert bare["size"] == model.size_bytes
 

@@ -36,10 +36,10 @@ def stored_table(models: Sequence[StoredModel], now: datetime) -> str:
 
 
 def running_table(models: Sequence[RunningModel], now: datetime, *, verbose: bool) -> str:
-    """Columns NAME ID SIZE PROCESSOR CONTEXT UNTIL; `verbose` adds ACTIVE, VRAM and RAM."""
+    """Columns NAME ID SIZE PROCESSOR CONTEXT UNTIL; `verbose` adds ACTIVE, VRAM, RAM and what RAM is used for."""
     header = ["NAME", "ID", "SIZE", "PROCESSOR", "CONTEXT", "UNTIL"]
     if verbose:
-        header[5:] = ["ACTIVE", "UNTIL", "VRAM", "RAM"]
+        header[5:] = ["ACTIVE", "UNTIL", "VRAM", "RAM", "WEIGHTS", "KV", "OTHER"]
     return table(header, [_running_row(model, now, verbose=verbose) for model in models])
 
 
@@ -57,14 +57,22 @@ def _running_row(model: RunningModel, now: datetime, *, verbose: bool) -> list[s
     ]
     if verbose:
         active = _ABSENT if model.context_active is None else str(model.context_active)
-        row[5:] = [active, row[5], _vram(model), _size(model.ram_used)]
+        memory = [_size(model.ram_used), _size(model.weights_used), _kv(model), _size(model.other_used)]
+        row[5:] = [active, row[5], _vram(model), *memory]
     return row
 
 
 def _vram(model: RunningModel) -> str:
-    if model.vram_used is None or model.vram_total is None:
+    if model.vram_used is None or not model.vram_total:
         return _ABSENT
     return f"{human_bytes(model.vram_used)}/{human_bytes(model.vram_total)}"
+
+
+def _kv(model: RunningModel) -> str:
+    """What the cache takes, of what it may take."""
+    if model.kv_used is None or model.kv_granted is None:
+        return _ABSENT
+    return f"{human_bytes(model.kv_used)}/{human_bytes(model.kv_granted)}"
 
 
 def _size(size_bytes: int | None) -> str:

@@ -44,6 +44,10 @@ class RunningModel(msgspec.Struct, frozen=True, kw_only=True):
     context_active: int | None = None
     context_allocated: int | None = None
     ram_used: int | None = None
+    weights_used: int | None = None
+    kv_used: int | None = None
+    kv_granted: int | None = None
+    other_used: int | None = None
     vram_used: int | None = None
     vram_total: int | None = None
 

@@ -9,19 +9,18 @@ from swell.llama import library, logs
 from swell.llama.handle import Handle
 from swell.llama.library import api
 
-_ELEMENT_BYTES = {CacheType.F16: 2.0, CacheType.Q8_0: 34 / 32, CacheType.Q4_0: 18 / 32}
-
 
 class Model(Handle):
-    """The weights of a GGUF file, mapped into memory."""
+    """The weights of a GGUF file, in memory."""
 
-    def __init__(self, path: Path, *, gpu_layers: int = 0) -> None:
-        """Load `path`; raises ModelLoadError with llama.cpp's reason."""
+    def __init__(self, path: Path, *, gpu_layers: int = 0, maps_weights: bool = True) -> None:
+        """Load `path`; raises ModelLoadError with llama.cpp's reason. Weights not mapped are read into memory."""
         library.start()
         if not path.is_file():
             raise ModelLoadError(str(path), "no such file")
         parameters = api.llama_model_default_params()
         parameters.n_gpu_layers = gpu_layers
+        parameters.use_mmap = maps_weights
         pointer = api.llama_model_load_from_file(str(path).encode(), parameters)
         if not pointer:
             raise ModelLoadError(str(path), logs.take_errors())
@@ -31,6 +30,7 @@ class Model(Handle):
         self.is_recurrent = bool(api.llama_model_is_recurrent(pointer) or api.llama_model_is_hybrid(pointer))
         self.weights_bytes: int = api.llama_model_size(pointer)
         self.layers: int = api.llama_model_n_layer(pointer)
+        self.maps_weights = maps_weights
         self.vocabulary = Vocabulary(self)
 
     def kv_cell_bytes(self, cache_type: CacheType) -> int:
@@ -46,7 +46,7 @@ class Model(Handle):
         row = kv_heads * (key_length + value_length)
         if self.metadata(prefix + "key_length_mla"):
             row = key_length
-        return round(self.layers * row * _ELEMENT_BYTES[cache_type])
+        return round(self.layers * row * cache_type.element_bytes)
 
     @property
     def _head_length(self) -> int:

@@ -19,27 +19,36 @@ _READ_BYTES = 1 << 14  # a whole memory.stat, 2 to 4 KB
 
 @dataclass(frozen=True)
 class GroupMemory:
-    """What one limiting group has; `reclaimable_bytes` of the used ones are page cache that the kernel drops first."""
+    """What one limiting group has; `reclaimable_bytes` of the used ones are page cache that the kernel drops first, and
+    `active_bytes` page cache that it drops when that isn't enough.
+    """
 
     limit_bytes: int
     used_bytes: int
     reclaimable_bytes: int
+    active_bytes: int = 0
 
     @property
     def free_bytes(self) -> int:
         """What the group can still take before its limit is felt."""
         return max(0, self.limit_bytes - self.used_bytes + self.reclaimable_bytes)
 
+    @property
+    def vacant_bytes(self) -> int:
+        """What the group could take if it had no page cache at all."""
+        return max(0, self.limit_bytes - self.used_bytes + self.reclaimable_bytes + self.active_bytes)
+
 
 class _Version(NamedTuple):
     limit_names: tuple[str, ...]
     used_name: str
     reclaimable_field: bytes
+    active_field: bytes
 
 
 # above memory.high the kernel slows the group down until it is no use, so that is a limit as well
-_V1 = _Version(("memory.limit_in_bytes",), "memory.usage_in_bytes", b"total_inactive_file")
-_V2 = _Version(("memory.max", "memory.high"), "memory.current", b"inactive_file")
+_V1 = _Version(("memory.limit_in_bytes",), "memory.usage_in_bytes", b"total_inactive_file", b"total_active_file")
+_V2 = _Version(("memory.max", "memory.high"), "memory.current", b"inactive_file", b"active_file")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +59,7 @@ class Group:
     used_path: str
     stat_path: str
     reclaimable_field: bytes
+    active_field: bytes = b"active_file"
 
     def read(self) -> GroupMemory | None:
         """The numbers now; None if nothing limits the group, or nothing tells. Costs 40 µs, 11 µs without a limit.
@@ -60,8 +70,9 @@ class Group:
         limit_bytes = min(limits, default=_NO_LIMIT_BYTES)
         if limit_bytes >= _NO_LIMIT_BYTES:
             return None
-        reclaimable = _field(_content(self.stat_path), self.reclaimable_field)
-        return GroupMemory(limit_bytes, _number(self.used_path) or 0, reclaimable)
+        stat = _content(self.stat_path)
+        reclaimable, active = _field(stat, self.reclaimable_field), _field(stat, self.active_field)
+        return GroupMemory(limit_bytes, _number(self.used_path) or 0, reclaimable, active)
 
 
 def own_groups() -> tuple[Group, ...]:
@@ -142,6 +153,7 @@ def _group(directory: Path, version: _Version) -> Group:
         str(directory / version.used_name),
         str(directory / "memory.stat"),
         version.reclaimable_field,
+        version.active_field,
     )
 
 

@@ -34,6 +34,11 @@ class MemoryProbe:
         limiting = [memory.free_bytes for group in self._groups if (memory := group.read())]
         return min([self._machine().available_bytes, *limiting])
 
+    def vacant_bytes(self) -> int:
+        """Bytes that could be taken if nothing of any file were kept in memory, not even what is mapped and in use."""
+        limiting = [memory.vacant_bytes for group in self._groups if (memory := group.read())]
+        return min([self._machine().available_bytes, *limiting])
+
     def total_bytes(self) -> int:
         limiting = [memory.limit_bytes for group in self._groups if (memory := group.read())]
         return min([self._machine().total_bytes, *limiting])

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 _STATM = Path("/proc/self/statm")
 _PAGEMAP = Path("/proc/self/pagemap")
@@ -15,9 +15,17 @@ _PRESENT, _EXCLUSIVE = 0x80, 0x01  # in the highest byte of an entry
 _IS_OWN = bytes(value & _PRESENT != 0 and value & _EXCLUSIVE != 0 for value in range(256))
 
 
-def process_resident_bytes() -> int:
-    """Bytes of this whole process that are backed by physical pages, mapped files included."""
-    return int(_STATM.read_text().split()[1]) * PAGE_BYTES
+class Resident(NamedTuple):
+    """Bytes that are backed by physical pages; `mapped_bytes` of them belong to files."""
+
+    total_bytes: int
+    mapped_bytes: int
+
+
+def process_resident() -> Resident:
+    """Of this whole process. Source: proc_pid_statm(5)."""
+    fields = _STATM.read_text().split()
+    return Resident(int(fields[1]) * PAGE_BYTES, int(fields[2]) * PAGE_BYTES)
 
 
 class Pagemap:

@@ -29,6 +29,14 @@ class SlotState(Enum):
     GENERATE = "generate"
 
 
+class ShrinkLevel(Enum):
+    """How much a runner gives back that no running generation needs; each level includes those before it."""
+
+    UNSTORED = "unstored"  # what goes beyond stored tokens; nobody misses it
+    PREFIXES = "prefixes"  # the cached prefixes of idle slots
+    WAITING = "waiting"  # the cells of generations that wait for memory themselves: computed again when there is some
+
+
 # --- to the runner ---------------------------------------------------------------------------------------------
 
 
@@ -46,10 +54,12 @@ class Load(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     initial_tokens: int = 2048
     grow_tokens: int = 1024
     idle_shrink_s: float = math.inf
+    memory_wait_s: float = 0  # how long a generation may wait for memory from other models
     ledger_fd: int  # inherited; the books of all runners
     ledger_entry: int
     budget_bytes: int | None = None  # for all runners together
     headroom_bytes: int = 0
+    maps_weights: bool = True
     batch_tokens: int = 256  # as fast as 512 on a CPU (192 and 180 tok/s read), at half the compute memory
 
 
@@ -104,7 +114,20 @@ class GetStats(msgspec.Struct, frozen=True, tag=True):
     id: int
 
 
-Request = Load | Generate | Embed | Cancel | Tokenize | GetStats
+class Shrink(msgspec.Struct, frozen=True, tag=True):
+    """Give memory back. Answered by Shrunk, between two batches."""
+
+    id: int
+    level: ShrinkLevel
+
+
+class MemoryOffered(msgspec.Struct, frozen=True, tag=True):
+    """The answer to NeedMemory of generation `id`: what others could give back, they have. Try again."""
+
+    id: int
+
+
+Request = Load | Generate | Embed | Cancel | Tokenize | GetStats | Shrink | MemoryOffered
 
 
 # --- from the runner -------------------------------------------------------------------------------------------
@@ -227,7 +250,8 @@ class Totals(msgspec.Struct, kw_only=True):
 class Stats(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     """Memory and slots at this moment, in the words of the glossary in docs/architecture.md.
 
-    `weights_bytes` are the model's tensors; `resident_bytes` is the whole process as the kernel counts it.
+    `resident_bytes` is the whole process as the kernel counts it. It is made of the weights that are in memory (of
+    `weights_bytes` that the tensors have in all), the cache, and `other_bytes`: computing, bookkeeping, the program.
     """
 
     id: int
@@ -242,6 +266,8 @@ class Stats(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     kv_resident_bytes: int
     kv_reserved_bytes: int
     weights_bytes: int
+    weights_resident_bytes: int
+    other_bytes: int
     resident_bytes: int
     store: StoreKind | None
     store_reason: str
@@ -249,4 +275,18 @@ class Stats(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     slots_detail: list[SlotStats]
 
 
-Reply = Loaded | LoadFailed | Tokenized | Embedded | Step | Failed | Stats
+class NeedMemory(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+    """Generation `id` was refused `needed_bytes` where `free_bytes` could be had, and waits for MemoryOffered."""
+
+    id: int
+    needed_bytes: int
+    free_bytes: int
+
+
+class Shrunk(msgspec.Struct, frozen=True, tag=True):
+    """The runner did as Shrink `id` says."""
+
+    id: int
+
+
+Reply = Loaded | LoadFailed | Tokenized | Embedded | Step | Failed | Stats | NeedMemory | Shrunk

@@ -7,7 +7,6 @@ from queue import SimpleQueue
 from swell.errors import InputTooLongError, InvalidRequestError, SwellError, UnsupportedError, to_data
 from swell.llama.embedding import SEQUENCES_MAX, EmbeddingContext
 from swell.llama.model import Model
-from swell.memory.resident import process_resident_bytes
 from swell.protocol.messages import (
     Cancel,
     Embed,
@@ -16,11 +15,14 @@ from swell.protocol.messages import (
     Generate,
     Loaded,
     Reply,
+    Shrink,
+    Shrunk,
     SlotState,
     SlotStats,
     Stats,
     Totals,
 )
+from swell.runner.stats import process_memory
 from swell.runner.worker import Work
 
 BATCH_TOKENS = 512
@@ -47,10 +49,13 @@ class Embedder:
         self._long: EmbeddingContext | None = None
 
     def submit(self, work: Work) -> None:
-        if isinstance(work, Generate):
-            self._deliver(Failed(work.id, *to_data(UnsupportedError("the model", "generate"))))
-        else:
-            self._inbox.put(work)
+        match work:
+            case Generate():
+                self._deliver(Failed(work.id, *to_data(UnsupportedError("the model", "generate"))))
+            case Shrink():
+                self._deliver(Shrunk(work.id))  # it never has more than it needs
+            case Embed() | Cancel():
+                self._inbox.put(work)
 
     def run(self) -> None:
         while True:
@@ -84,6 +89,7 @@ class Embedder:
 
     def stats(self, request_id: int) -> Stats:
         state = SlotState.PREFILL if self._is_busy else SlotState.IDLE
+        parts = process_memory(self._model, kv_bytes=0)
         return Stats(
             id=request_id,
             context_max=self._context_max,
@@ -97,7 +103,9 @@ class Embedder:
             kv_resident_bytes=0,
             kv_reserved_bytes=0,
             weights_bytes=self._model.weights_bytes,
-            resident_bytes=process_resident_bytes(),
+            weights_resident_bytes=parts.weights_bytes,
+            other_bytes=parts.other_bytes,
+            resident_bytes=parts.resident_bytes,
             store=None,
             store_reason=_NO_STORE,
             totals=self._totals,

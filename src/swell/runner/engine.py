@@ -4,7 +4,9 @@ It does no I/O. Requests come through a queue; what a step gave leaves through o
 the event-loop thread. That one works while `llama_decode` runs, because ctypes releases the GIL meanwhile.
 """
 
+import contextlib
 import dataclasses
+import itertools
 import logging
 import math
 import time
@@ -29,15 +31,20 @@ from swell.protocol.messages import (
     FinishReason,
     Generate,
     Likelihood,
+    MemoryOffered,
+    NeedMemory,
     Prefilled,
+    Shrink,
+    ShrinkLevel,
+    Shrunk,
     Step,
     Totals,
 )
-from swell.runner.slots import Generation, Place, Slot, choose_place, forgotten, recall
+from swell.runner.slots import Generation, Place, Shortage, Slot, choose_place, forgotten, recall
 
 log = logging.getLogger(__name__)
 
-Work = Generate | Cancel
+Work = Generate | Cancel | Shrink | MemoryOffered
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,11 +64,15 @@ class Engine:
         store: KvStore,
         vocabulary: Vocabulary,
         batch_tokens: int,
-        deliver: Callable[[Step], None],
+        deliver: Callable[[Step | NeedMemory | Shrunk], None],
         *,
         idle_shrink_s: float = math.inf,
+        memory_wait_s: float = 0,
     ) -> None:
-        """`deliver` is called from the engine's thread. After `idle_shrink_s` without work, memory is given back."""
+        """`deliver` is called from the engine's thread. After `idle_shrink_s` without work, memory is given back.
+
+        A generation that is refused memory asks for that of other models, and waits up to `memory_wait_s` for it.
+        """
         self.slots = [Slot(index, cells) for index, cells in enumerate(store.cells)]
         self._store = store
         self._vocabulary = vocabulary
@@ -72,6 +83,7 @@ class Engine:
         # the state of a recurrent layer is that of the last token, a window's cells are those of the last tokens
         self._can_copy = not (store.context.model.is_recurrent or store.context.model.window_tokens)
         self._idle_shrink_s = None if idle_shrink_s == math.inf else idle_shrink_s
+        self._memory_wait_s = memory_wait_s
         self._inbox: SimpleQueue[Work] = SimpleQueue()
         self._waiting: deque[Generation] = deque()
 
@@ -103,8 +115,11 @@ class Engine:
 
     def _take_work(self) -> None:
         """Take all work that is there; wait for some when there is nothing to do."""
-        if not self._waiting and all(slot.generation is None for slot in self.slots):
-            self._take(self._wait())
+        if not self._running() and not (self._waiting and len(self._busy()) < len(self.slots)):
+            if self._busy():
+                self._wait_for_memory()
+            else:
+                self._take(self._wait())
         while not self._inbox.empty():
             self._take(self._inbox.get())
 
@@ -116,12 +131,22 @@ class Engine:
             self._compact()
             return self._inbox.get()
 
+    def _wait_for_memory(self) -> None:
+        """Every generation lacks memory: wait for work, or until one of them may wait no longer."""
+        until_s = min(slot.shortage.until_s for slot in self.slots if slot.shortage)
+        with contextlib.suppress(Empty):
+            self._take(self._inbox.get(timeout=max(0.0, until_s - time.monotonic())))
+
     def _take(self, work: Work) -> None:
         match work:
             case Generate():
                 self._enqueue(work)
             case Cancel():
                 self._cancel(work.id)
+            case Shrink():
+                self._shrink(work)
+            case MemoryOffered():
+                self._end_shortage(work.id)
 
     def _enqueue(self, work: Generate) -> None:
         try:
@@ -179,7 +204,7 @@ class Engine:
             try:
                 self._occupy(place, generation)
             except KvGrowError as error:
-                self._fail(place.slot, error)
+                self._lack(place.slot, len(generation.known), error)
 
     def _occupy(self, place: Place, generation: Generation) -> None:
         slot = place.slot
@@ -210,12 +235,9 @@ class Engine:
         """Fill the batch: first the generations that wait for one token, then prompts as far as there is room."""
         self._batch.clear()
         for slot in self._busy():
-            try:
-                self._grant(slot, min(len(slot.tokens), slot.stored + self._batch.capacity))
-            except KvGrowError as error:
-                self._fail(slot, error)
+            self._grant_next(slot)
         shares = []
-        for slot in sorted(self._busy(), key=lambda slot: slot.pending > 1):  # after granting, which may move cells
+        for slot in sorted(self._running(), key=lambda slot: slot.pending > 1):  # after granting, which may move cells
             count = slot.next_count(self._batch.capacity - self._batch.size)
             if count == 0:
                 break
@@ -303,6 +325,10 @@ class Engine:
     def _busy(self) -> list[Slot]:
         return [slot for slot in self.slots if slot.generation is not None]
 
+    def _running(self) -> list[Slot]:
+        """The busy ones that don't wait for memory."""
+        return [slot for slot in self.slots if slot.generation is not None and slot.generation.shortage is None]
+
     # --- slots -------------------------------------------------------------------------------------------------
 
     def _grant(self, slot: Slot, cells: int) -> None:
@@ -315,6 +341,47 @@ class Engine:
                 if (reclaimed := next(reclaims, None)) is None:
                     raise
                 log.info("%s; reclaimed %s", error, reclaimed)
+
+    def _grant_next(self, slot: Slot) -> None:
+        """Grant what the next batch may take of `slot`, or what it waited for. It waits for memory only once."""
+        shortage = slot.shortage
+        if shortage is not None and not shortage.is_over:
+            return
+        cells = min(len(slot.tokens), slot.stored + self._batch.capacity) if shortage is None else shortage.cells
+        try:
+            self._grant(slot, cells)
+        except KvGrowError as error:
+            if shortage is None:
+                self._lack(slot, cells, error)
+            else:
+                self._fail(slot, error)
+        else:
+            if slot.generation is not None:
+                slot.generation.shortage = None
+
+    def _lack(self, slot: Slot, cells: int, error: KvGrowError) -> None:
+        """`slot` was refused memory: let it wait for that of other models while the other slots go on."""
+        if slot.generation is None or self._memory_wait_s == 0:
+            self._fail(slot, error)
+            return
+        log.info("%s; asking for what other models have", error)
+        slot.generation.shortage = Shortage(cells, time.monotonic() + self._memory_wait_s)
+        self._deliver(NeedMemory(id=slot.generation.id, needed_bytes=error.needed_bytes, free_bytes=error.free_bytes))
+
+    def _end_shortage(self, generation_id: int) -> None:
+        """The next step tries again; after a cancel there is nothing to end."""
+        for slot in self.slots:
+            if slot.generation is not None and slot.generation.id == generation_id and slot.generation.shortage:
+                slot.generation.shortage = Shortage(slot.generation.shortage.cells, until_s=0)
+
+    def _shrink(self, order: Shrink) -> None:
+        if order.level is ShrinkLevel.WAITING:
+            for slot in self._busy():
+                if slot.shortage:
+                    self._store.rewind(slot.index, 0)
+        for reclaimed in itertools.islice(self._reclaims(), 1 if order.level is ShrinkLevel.UNSTORED else None):
+            log.debug("gave back %s", reclaimed)
+        self._deliver(Shrunk(order.id))
 
     def _reclaims(self) -> Iterator[str]:
         """Ways to get memory back, one at each step: first what nobody would miss, then prefixes, oldest first."""
@@ -329,8 +396,8 @@ class Engine:
             yield f"the {tokens} cached tokens of slot {slot.index}"
 
     def _compact(self) -> None:
-        """Give back all memory beyond what is stored, or known and still to be computed."""
-        self._store.compact([len(slot.tokens) for slot in self.slots])
+        """Give back all memory beyond what is stored, or known and still to be computed, if it can be computed now."""
+        self._store.compact([0 if slot.shortage else len(slot.tokens) for slot in self.slots])
 
     def _finish(self, slot: Slot, generation: Generation, reason: FinishReason) -> None:
         generate_ns = time.perf_counter_ns() - generation.prefilled_ns

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 def load(order: Load, reserved_refusal: str | None, deliver: Callable[[Reply], None]) -> tuple[Model, Worker]:
     """Load the weights, and for a model that writes open the store; raises LlamaError or NoEmbeddingsError."""
-    model = Model(Path(order.path))
+    model = Model(Path(order.path), maps_weights=order.maps_weights)
     if model.metadata(f"{model.metadata('general.architecture')}.pooling_type") is not None:
         return model, Embedder(model, order.threads, deliver)
     return model, Writer(model, _open_store(order, model, reserved_refusal), order, deliver)

@@ -17,8 +17,10 @@ from swell.protocol.messages import (
     GetStats,
     Load,
     LoadFailed,
+    MemoryOffered,
     Reply,
     Request,
+    Shrink,
     Tokenize,
     Tokenized,
 )
@@ -51,7 +53,7 @@ class Service:
 
     def _answer(self, request: Request) -> None:
         match request:
-            case Generate() | Embed() | Cancel():
+            case Generate() | Embed() | Cancel() | Shrink() | MemoryOffered():
                 self._worker.submit(request)
             case Tokenize():
                 self._outbox.send(self._tokenize(request))

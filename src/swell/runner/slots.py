@@ -5,12 +5,25 @@ known: a prompt makes many known at once, sampling one at a time.
 """
 
 import dataclasses
+import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from swell.kv.store import SlotCells
 from swell.llama.sampler import Sampler
 from swell.protocol.messages import SlotState
+
+
+@dataclasses.dataclass(frozen=True)
+class Shortage:
+    """A generation waits for memory to hold `cells`, until that is offered or, by `time.monotonic`, `until_s`."""
+
+    cells: int
+    until_s: float
+
+    @property
+    def is_over(self) -> bool:
+        return time.monotonic() >= self.until_s
 
 
 @dataclasses.dataclass(eq=False)
@@ -36,6 +49,7 @@ class Generation:
     generated_tokens: int = 0
     started_ns: int = 0
     prefilled_ns: int = 0
+    shortage: Shortage | None = None
 
 
 @dataclasses.dataclass(eq=False)
@@ -67,6 +81,11 @@ class Slot:
         """How many of the pending tokens the next batch computes, if it has `room`."""
         together = 1 if self.generation is None else max(1, self.generation.read_tokens - self.stored)
         return min(self.pending, room, together)
+
+    @property
+    def shortage(self) -> Shortage | None:
+        """What its generation waits for, if it does."""
+        return self.generation.shortage if self.generation else None
 
     def common_prefix(self, prompt: Sequence[int]) -> int:
         """How many tokens at the start of `prompt` are in the cache already."""

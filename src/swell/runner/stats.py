@@ -1,11 +1,34 @@
 """What the runner knows about its memory and slots. Read from any thread, without a lock and without the engine."""
 
+from typing import NamedTuple
+
 from swell.kv.choose import Chosen
 from swell.kv.policy import initial_grant
 from swell.llama.model import Model
-from swell.memory.resident import process_resident_bytes
+from swell.memory.resident import process_resident
 from swell.protocol.messages import SlotState, SlotStats, Stats
 from swell.runner.engine import Engine
+
+
+class ProcessMemory(NamedTuple):
+    """This process's memory, and what it is made of beside the cache."""
+
+    resident_bytes: int
+    weights_bytes: int
+    other_bytes: int
+
+
+def process_memory(model: Model, kv_bytes: int) -> ProcessMemory:
+    """What the kernel counts, where `kv_bytes` of it are the cache.
+
+    Weights are in memory as far as they have been used. The kernel counts mapped pages only per process, so that some
+    10 MB of libraries pass for weights until all of those have been used.
+    """
+    resident = process_resident()
+    most = resident.mapped_bytes if model.maps_weights else resident.total_bytes - kv_bytes
+    weights_bytes = max(0, min(model.weights_bytes, most))
+    other_bytes = max(0, resident.total_bytes - weights_bytes - kv_bytes)
+    return ProcessMemory(resident.total_bytes, weights_bytes, other_bytes)
 
 
 def read_stats(request_id: int, model: Model, chosen: Chosen, engine: Engine) -> Stats:
@@ -16,6 +39,7 @@ def read_stats(request_id: int, model: Model, chosen: Chosen, engine: Engine) ->
         SlotStats(state=slot.state, used=slot.stored, granted=slot.cells.granted, resident_bytes=resident)
         for slot, resident in zip(engine.slots, kv.slots_resident, strict=True)
     ]
+    parts = process_memory(model, kv.resident)
     busy = [slot for slot in slots if slot.state is not SlotState.IDLE]
     return Stats(
         id=request_id,
@@ -30,7 +54,9 @@ def read_stats(request_id: int, model: Model, chosen: Chosen, engine: Engine) ->
         kv_resident_bytes=kv.resident,
         kv_reserved_bytes=kv.reserved,
         weights_bytes=model.weights_bytes,
-        resident_bytes=process_resident_bytes(),
+        weights_resident_bytes=parts.weights_bytes,
+        other_bytes=parts.other_bytes,
+        resident_bytes=parts.resident_bytes,
         store=store.kind,
         store_reason=chosen.reason,
         totals=engine.totals,

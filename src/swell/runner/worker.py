@@ -2,9 +2,9 @@
 
 from typing import Protocol
 
-from swell.protocol.messages import Cancel, Embed, Generate, Loaded, Stats
+from swell.protocol.messages import Cancel, Embed, Generate, Loaded, MemoryOffered, Shrink, Stats
 
-Work = Generate | Embed | Cancel
+Work = Generate | Embed | Cancel | Shrink | MemoryOffered
 
 
 class Worker(Protocol):

@@ -20,7 +20,12 @@ class Writer:
         self._chosen = chosen
         self._deliver = deliver
         self._engine = Engine(
-            chosen.store, model.vocabulary, order.batch_tokens, deliver, idle_shrink_s=order.idle_shrink_s
+            chosen.store,
+            model.vocabulary,
+            order.batch_tokens,
+            deliver,
+            idle_shrink_s=order.idle_shrink_s,
+            memory_wait_s=order.memory_wait_s,
         )
 
     def submit(self, work: Work) -> None:

@@ -3,22 +3,30 @@
 import asyncio
 import contextlib
 import dataclasses
+import itertools
 import logging
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
 from enum import Enum
 
 from swell.durations import FOREVER_S
 from swell.errors import RunnerError
-from swell.protocol.messages import Load, Loaded, Stats
+from swell.protocol.messages import Loaded, ShrinkLevel, Stats
+from swell.server.clock import Clock, Timer
 from swell.server.models.model import Model
 from swell.server.runner import Runner
+from swell.server.scheduling.estimate import Footprint
+from swell.server.scheduling.fit import Fit
+from swell.server.scheduling.order import Share
 
 log = logging.getLogger(__name__)
 
 STATS_LIMIT_S = 0.25
 """How long `ps` waits for a runner's numbers; it answers in about a millisecond unless the machine is overloaded."""
+SHRINK_LIMIT_S = 5.0
+"""How long to wait until a runner has shrunk; one that computes answers after its batch."""
 _FOREVER = timedelta(days=292 * 365)  # the end of Go's durations, which clients show as "Forever"
+_uses = itertools.count(1)
 
 
 class State(Enum):
@@ -44,58 +52,79 @@ class LoadedModel:
     expires_at: datetime
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Stay:
+    """What a residency is made for: the model, how it is loaded, its share in the books, what it is thought to take."""
+
+    model: Model
+    fit: Fit
+    share: Share
+    footprint: Footprint
+
+
 class Residency:
-    """Starts a runner when made; ends it when it was unused for `keep_alive_s`, and reports that to `on_stopped`."""
+    """Starts a runner when made; ends it when it was unused for `keep_alive_s`.
+
+    `on_change` hears of every state it comes to, and of every request's end.
+    """
 
     def __init__(
         self,
-        model: Model,
-        load: Load,
+        stay: Stay,
+        launch: Callable[["Residency"], Awaitable[Runner]],
         *,
-        load_timeout_s: float,
         keep_alive_s: float,
-        on_stopped: Callable[["Residency"], None],
+        clock: Clock,
+        on_change: Callable[["Residency"], None],
     ) -> None:
-        self.model = model
-        self.ledger_entry = load.ledger_entry
+        self.stay = stay
+        self.model = stay.model
         self.keep_alive_s = keep_alive_s
         self.state = State.LOADING
-        self._on_stopped = on_stopped
-        self._users = 0
-        self._timer: asyncio.TimerHandle | None = None
+        self.users = 0
+        self.last_use = next(_uses)
+        self.starving = 0
+        """Requests that wait for memory which other models have."""
+        self.is_measured = False
+        """Whether it is known what the model really takes."""
+        self._on_change = on_change
+        self._clock = clock
+        self._timer: Timer | None = None
         self._expires_at: datetime | None = None
         self._runner: Runner | None = None
-        self._loading = asyncio.create_task(self._load(load, load_timeout_s), name=f"load {model.name}")
+        self._loading = asyncio.create_task(self._load(launch), name=f"load {self.model.name}")
         self._stopping: asyncio.Task[None] | None = None
 
     async def runner(self) -> Runner:
         """The runner, once it is ready; raises the error that loading ended with."""
         return await asyncio.shield(self._loading)
 
+    @property
+    def is_idle(self) -> bool:
+        """Loaded, and nobody uses it."""
+        return self.state is State.READY and self.users == 0
+
     def enter(self) -> None:
         """A request begins to use the model: it stays until `leave`."""
-        self._users += 1
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self.users += 1
+        self.last_use = next(_uses)
+        self._cancel_timer()
 
     def leave(self) -> None:
         """A request has ended; the last one starts the time to live, or ends a load that nobody waits for."""
-        self._users -= 1
-        if self._users == 0:
+        self.users -= 1
+        self.last_use = next(_uses)
+        if self.users == 0:
             self._expires_at = self._expiry()
-            self.expire_if_unused()
+            self._expire_if_unused()
+        if self.state is State.READY:
+            self._on_change(self)
 
-    def expire_if_unused(self) -> None:
-        """Stop now or set the timer, as `keep_alive_s` says, unless a request uses the model."""
-        if self._users or self.state is State.STOPPED:
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        if self.keep_alive_s == 0 or self.state is State.LOADING:
-            self.stop()
-        elif self.keep_alive_s != FOREVER_S:
-            self._timer = asyncio.get_running_loop().call_later(self.keep_alive_s, self.stop)
+    def expire(self) -> None:
+        """Stop as soon as no request uses the model."""
+        self.keep_alive_s = 0
+        self._expires_at = self._clock.now()
+        self._expire_if_unused()
 
     def stop(self) -> asyncio.Task[None]:
         """Begin to end the runner; the task is done when it has ended."""
@@ -115,22 +144,43 @@ class Residency:
                 stats = await self._runner.stats()
         return LoadedModel(self.model, self._runner.facts, stats, self._expires_at or self._expiry())
 
+    async def shrink(self, level: ShrinkLevel) -> None:
+        """Have the runner give memory back; returns when it has, or is gone, or takes too long."""
+        if self._runner is not None and self.state is State.READY:
+            with contextlib.suppress(TimeoutError, RunnerError):
+                async with asyncio.timeout(SHRINK_LIMIT_S):
+                    await self._runner.shrink(level)
+
+    def _expire_if_unused(self) -> None:
+        """Stop now or set the timer, as `keep_alive_s` says, unless a request uses the model."""
+        if self.users or self.state is State.STOPPED:
+            return
+        self._cancel_timer()
+        if self.keep_alive_s == 0 or self.state is State.LOADING:
+            self.stop()
+        elif self.keep_alive_s != FOREVER_S:
+            self._timer = self._clock.call_later(self.keep_alive_s, self.stop)
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
     def _expiry(self) -> datetime:
         forever = self.keep_alive_s == FOREVER_S
-        return datetime.now(UTC).astimezone() + (_FOREVER if forever else timedelta(seconds=self.keep_alive_s))
+        return self._clock.now() + (_FOREVER if forever else timedelta(seconds=self.keep_alive_s))
 
     def _become(self, state: State) -> None:
         if state not in _NEXT[self.state]:
             raise AssertionError(f"{self.model.name}: {self.state} → {state}")
         self.state = state
         if state is State.STOPPED:
-            if self._timer is not None:
-                self._timer.cancel()
-            self._on_stopped(self)
+            self._cancel_timer()
+        self._on_change(self)
 
-    async def _load(self, load: Load, timeout_s: float) -> Runner:
+    async def _load(self, launch: Callable[["Residency"], Awaitable[Runner]]) -> Runner:
         try:
-            runner = await Runner.start(load, timeout_s)
+            runner = await launch(self)
         except BaseException:
             if self.state is State.LOADING:
                 self._become(State.STOPPED)

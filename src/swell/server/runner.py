@@ -6,13 +6,22 @@ import contextlib
 import itertools
 import logging
 import os
+import signal
 import socket
 import sys
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import TypeVar
 
-from swell.errors import ProtocolError, RunnerError, RunnerLostError, RunnerStartError, SwellError, from_data
+from swell.errors import (
+    LoadDiedError,
+    LoadTimeoutError,
+    ProtocolError,
+    RunnerError,
+    RunnerLostError,
+    SwellError,
+    from_data,
+)
 from swell.protocol.framing import encode, replies
 from swell.protocol.messages import (
     Cancel,
@@ -27,9 +36,14 @@ from swell.protocol.messages import (
     Load,
     Loaded,
     LoadFailed,
+    MemoryOffered,
+    NeedMemory,
     Prefilled,
     Reply,
     Request,
+    Shrink,
+    ShrinkLevel,
+    Shrunk,
     Stats,
     Step,
     Tokenize,
@@ -46,15 +60,20 @@ EMBED_INPUTS = 256
 _EXIT_WAIT_S = 5.0
 _ids = itertools.count(1)
 
-Answer = Tokenized | Stats | Embedded
-R = TypeVar("R", Tokenized, Stats, Embedded)
+Answer = Tokenized | Stats | Embedded | Shrunk
+R = TypeVar("R", Tokenized, Stats, Embedded, Shrunk)
+OnNeed = Callable[["Runner", NeedMemory], None]
+"""Told when a generation lacks memory; it waits until it is `offer`ed some, or until its own time is over."""
 
 
 class Runner:
     """One runner process with a model in it. Made by `start`; usable until `lost` is set."""
 
-    def __init__(self, process: Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self, process: Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, on_need: OnNeed
+    ) -> None:
         self._process = process
+        self._on_need = on_need
         self._reader = reader
         self._writer = writer
         self._answers: dict[int, asyncio.Future[Answer]] = {}
@@ -65,10 +84,10 @@ class Runner:
         self._task = asyncio.create_task(self._receive(), name=f"runner {process.pid}")
 
     @classmethod
-    async def start(cls, load: Load, timeout_s: float) -> "Runner":
+    async def start(cls, load: Load, timeout_s: float, on_need: OnNeed) -> "Runner":
         """Start a process and load a model in it.
 
-        Raises the error that the runner reports, RunnerLostError when it dies, RunnerStartError when it takes longer
+        Raises the error that the runner reports, LoadDiedError when it dies, LoadTimeoutError when it takes longer
         than `timeout_s`. Cancelling this ends the process.
         """
         ours, theirs = socket.socketpair()
@@ -80,14 +99,16 @@ class Runner:
                 start_new_session=True,  # Ctrl-C in the server's terminal is the server's business
             )
         reader, writer = await asyncio.open_unix_connection(sock=ours)
-        runner = cls(process, reader, writer)
+        runner = cls(process, reader, writer, on_need)
         try:
             async with asyncio.timeout(None if timeout_s == float("inf") else timeout_s):
                 runner._send(load)
                 runner.facts = await runner._loaded
         except TimeoutError:
             await runner.stop()
-            raise RunnerStartError(f"timed out after {timeout_s:g} s") from None
+            raise LoadTimeoutError(f"not ready after {timeout_s:g} s (OLLAMA_LOAD_TIMEOUT)") from None
+        except RunnerLostError as error:
+            raise LoadDiedError(_cause(error.exit_code), error.exit_code) from error
         except BaseException:
             await runner.stop()
             raise
@@ -108,6 +129,15 @@ class Runner:
     async def stats(self) -> Stats:
         """Memory and slots now; raises RunnerLostError."""
         return await self._ask(GetStats(next(_ids)), Stats)
+
+    async def shrink(self, level: ShrinkLevel) -> None:
+        """Have memory given back; returns when it is. Raises RunnerLostError."""
+        await self._ask(Shrink(next(_ids), level), Shrunk)
+
+    def offer(self, generation_id: int) -> None:
+        """Let a generation that lacked memory try again."""
+        if not self.lost.is_set():
+            self._send(MemoryOffered(generation_id))
 
     async def embed(self, inputs: list[list[int]]) -> list[list[float]]:
         """The vectors of `inputs`, each the tokens of a text, in their order and as the model gives them.
@@ -194,11 +224,13 @@ class Runner:
         match reply:
             case Step():
                 self._hand_out(reply)
-            case Tokenized() | Stats() | Embedded():
+            case Tokenized() | Stats() | Embedded() | Shrunk():
                 if (answer := self._answers.get(reply.id)) and not answer.done():
                     answer.set_result(reply)
             case Failed():
                 self._fail(reply)
+            case NeedMemory():
+                self._on_need(self, reply)
             case Loaded():
                 self._loaded.set_result(reply)
             case LoadFailed():
@@ -246,7 +278,7 @@ class Runner:
             raise RunnerLostError(self._process.returncode)
         self._writer.write(encode(request))
 
-    async def _ask(self, request: Tokenize | GetStats | Embed, kind: type[R]) -> R:
+    async def _ask(self, request: Tokenize | GetStats | Embed | Shrink, kind: type[R]) -> R:
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._answers[request.id] = future
         try:
@@ -257,6 +289,16 @@ class Runner:
         if not isinstance(answer, kind):
             raise ProtocolError(f"{type(answer).__name__} answers {type(request).__name__}")
         return answer
+
+
+def _cause(exit_code: int | None) -> str:
+    """Why a process ended, as Go words it."""
+    if exit_code is None:
+        return "its connection ended"
+    if exit_code >= 0:
+        return f"exit status {exit_code}"
+    text = (signal.strsignal(-exit_code) or f"number {-exit_code}").lower()
+    return f"signal: {text}" + (" (the system may be out of memory)" if -exit_code == signal.SIGKILL else "")
 
 
 def _numbers(vector: bytes) -> list[float]:

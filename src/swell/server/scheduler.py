@@ -1,56 +1,98 @@
-"""Which models are loaded: loads them on demand, keeps them as long as they are wanted, unloads them.
+"""Which models are loaded: loads them on demand, keeps them as long as they are wanted, makes room for others.
 
-A model is known here by its weights' path: two names of one file share a runner.
+A model is known here by its weights' path: two names of one file share a runner. What to do next is decided by
+`scheduling.policy`; here it is done.
 """
 
 import asyncio
 import contextlib
-import os
-from collections.abc import AsyncIterator
+import functools
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
-import psutil
-
-from swell.memory.ledger import Ledger
+from swell.errors import ServerBusyError, SwellError
 from swell.memory.probe import MemoryProbe
-from swell.protocol.messages import Load
+from swell.protocol.messages import Load, NeedMemory, ShrinkLevel
+from swell.server.clock import Clock, SystemClock
 from swell.server.models.model import Model
-from swell.server.residency import LoadedModel, Residency
+from swell.server.options import Options
+from swell.server.residency import LoadedModel, Residency, State, Stay
 from swell.server.runner import Runner
+from swell.server.scheduling.accounts import RUNNERS_MAX, Accounts, SystemMemory
+from swell.server.scheduling.estimate import Experience
+from swell.server.scheduling.fit import Fit, wanted_fit
+from swell.server.scheduling.order import complete_fit, footprint, load_order
+from swell.server.scheduling.policy import (
+    Demand,
+    Evict,
+    LoadNow,
+    Resident,
+    ShrinkIdle,
+    Step,
+    Wait,
+    is_shortage,
+    least_recent,
+    may_queue,
+    next_step,
+)
+from swell.server.scheduling.relief import Relief
 from swell.settings import Settings
 
-__all__ = ["LoadedModel", "Scheduler"]
+__all__ = ["Launch", "LoadedModel", "Scheduler"]
 
-HEADROOM_MIN_BYTES = 16 << 20
-"""More than a runner takes beside weights, cells and compute buffers once it works: in real control groups 4 MiB were
-always enough for a small model, and 10 MiB for one with a vocabulary of 49,152."""
+log = logging.getLogger(__name__)
 
-RUNNERS_MAX = 256
-"""Entries of the ledger; far more than processes that fit on a machine."""
+DEVICES = 0
+"""Devices beside the CPU that models can be placed on."""
+MODELS_PER_DEVICE = 3
+"""As in Ollama, where nothing else is set; the CPU counts as a device if there is no other."""
+_NO_OPTIONS = Options()
+
+Launch = Callable[[Load, float, Callable[[Runner, NeedMemory], None]], Awaitable[Runner]]
+"""Starts a runner: with this order, within so many seconds, telling so when it needs memory."""
 
 
 class Scheduler:
     """Owns all runners. Used from the event loop only."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        memory: SystemMemory | None = None,
+        launch: Launch = Runner.start,
+        clock: Clock | None = None,
+    ) -> None:
         self._settings = settings
+        self._launch = launch
+        self._clock = clock or SystemClock()
+        self._accounts = Accounts(settings, memory or MemoryProbe())
+        self._experience = Experience()
         self._residencies: dict[Path, Residency] = {}
-        self._leaving: set[asyncio.Task[None]] = set()
-        self._probe = MemoryProbe()
-        self._ledger = Ledger.create(RUNNERS_MAX)
-        self._free_entries = list(range(RUNNERS_MAX))
+        self._leaving: dict[Residency, asyncio.Task[None]] = {}
+        self._line: list[object] = []
+        self._closed: Path | None = None  # to newcomers: the first in line waits until this one is idle
+        self._changed = asyncio.Event()
+        self._relief = Relief(self._accounts, self._residencies.values, lambda: self._changed)
+        self._tasks: set[asyncio.Task[None]] = set()
+        automatic = MODELS_PER_DEVICE * max(1, DEVICES)
+        self._models_max = min(settings.max_loaded_models or automatic, RUNNERS_MAX // 2)
 
     @contextlib.asynccontextmanager
-    async def lease(self, model: Model, keep_alive_s: float | None = None) -> AsyncIterator[Runner]:
-        """A runner with `model`, loaded first if need be, and kept loaded while inside.
+    async def lease(
+        self, model: Model, keep_alive_s: float | None = None, options: Options = _NO_OPTIONS
+    ) -> AsyncIterator[Runner]:
+        """A runner with `model` as `options` want it loaded, and kept loaded while inside.
 
-        `keep_alive_s` replaces how long it stays afterwards; None leaves that as it is. Raises the error that the
-        load ended with.
+        If it must be loaded first, the request waits for that, and for models that must make way. `keep_alive_s`
+        replaces how long it stays afterwards; None leaves that as it is. Raises ServerBusyError when too many wait
+        already, or the error that the load ended with.
         """
-        residency = self._residencies.get(model.path) or self._load(model)
+        residency = await self._enter(model, wanted_fit(options, model, DEVICES))
         if keep_alive_s is not None:
             residency.keep_alive_s = keep_alive_s
-        residency.enter()
         try:
             yield await residency.runner()
         finally:
@@ -59,63 +101,191 @@ class Scheduler:
     async def unload(self, model: Model) -> None:
         """Unload `model` once its last request has ended; fine if it isn't loaded."""
         if residency := self._residencies.get(model.path):
-            residency.keep_alive_s = 0
-            residency.expire_if_unused()
+            residency.expire()
 
     async def loaded(self) -> list[LoadedModel]:
         """All models whose runners are ready, the one that stays longest first."""
-        rows = await asyncio.gather(*(residency.describe() for residency in self._residencies.values()))
+        rows = await asyncio.gather(*(self._measure(residency) for residency in self._residencies.values()))
         return sorted((row for row in rows if row is not None), key=lambda row: row.expires_at, reverse=True)
 
     async def close(self) -> None:
         """End all runners, and wait until they have ended."""
+        for task in self._tasks:
+            task.cancel()
         for residency in list(self._residencies.values()):
             residency.stop()
-        await asyncio.gather(*self._leaving)
-        self._ledger.close()
+        await asyncio.gather(*self._leaving.values(), *self._tasks, return_exceptions=True)
+        self._accounts.close()
 
-    def _load(self, model: Model) -> Residency:
-        settings, total_bytes = self._settings, self._probe.total_bytes()
-        entry = self._free_entries.pop()
-        load = Load(
-            path=str(model.path),
-            log_level=settings.log_level,
-            threads=_compute_threads(),
-            slots=settings.num_parallel,
-            eager_tokens=settings.context_length,
-            store=settings.store_kind,
-            cache_type=settings.kv_cache_type,
-            flash_attention=settings.flash_attention,
-            initial_tokens=settings.kv_initial_tokens,
-            grow_tokens=settings.kv_grow_tokens,
-            idle_shrink_s=settings.kv_idle_shrink_s,
-            ledger_fd=self._ledger.fileno(),
-            ledger_entry=entry,
-            budget_bytes=settings.kv_budget.limit_bytes(total_bytes) if settings.kv_budget else None,
-            headroom_bytes=max(settings.kv_headroom.limit_bytes(total_bytes), HEADROOM_MIN_BYTES),
+    # --- requests on their way to a runner -----------------------------------------------------------------------
+
+    async def _enter(self, model: Model, wish: Fit) -> Residency:
+        """The residency that serves a request, which is in it from now on."""
+        residency = self._usable(model.path, wish)
+        if residency is None or residency.state is State.LOADING:
+            is_first = residency is None and not self._line
+            if not may_queue(self._waiting(), self._settings.max_queue, is_first=is_first):
+                raise ServerBusyError
+        if residency is None:
+            residency = await self._wait_in_line(model, wish)
+        residency.enter()
+        return residency
+
+    def _usable(self, path: Path, wish: Fit) -> Residency | None:
+        residency = self._residencies.get(path)
+        if residency is None or path == self._closed or not wish.is_met_by(residency.stay.fit):
+            return None
+        return residency
+
+    def _waiting(self) -> int:
+        """Requests that wait: in line behind the first, and for a load that another one began."""
+        joined = sum(one.users - 1 for one in self._residencies.values() if one.state is State.LOADING and one.users)
+        return joined + max(0, len(self._line) - 1)
+
+    async def _wait_in_line(self, model: Model, wish: Fit) -> Residency:
+        """Get `model` loaded as `wish` says. Only the first in line acts, the others wait for changes."""
+        ticket = object()
+        self._line.append(ticket)
+        may_shrink = True
+        try:
+            while (residency := self._usable(model.path, wish)) is None:
+                if self._line[0] is not ticket:
+                    await self._changed.wait()
+                    continue
+                match self._next_step(model, wish, may_shrink=may_shrink):
+                    case LoadNow():
+                        return self._load(model, wish)
+                    case Evict(path):
+                        evicted = self._residencies[path]
+                        if path == model.path:
+                            wish = wish.completed(evicted.stay.fit)  # so that wishes that differ add up
+                        log.info("unloading %s to make room for %s", evicted.model.name, model.name)
+                        evicted.stop()
+                    case ShrinkIdle():
+                        may_shrink = False
+                        await self._shrink_idle()
+                    case Wait(closed):
+                        self._closed = closed
+                        await self._changed.wait()
+            return residency
+        finally:
+            if self._line[0] is ticket:
+                self._closed = None
+            self._line.remove(ticket)
+            self._notify()
+
+    def _next_step(self, model: Model, wish: Fit, *, may_shrink: bool) -> Step:
+        expected = self._experience.correct(model.path, footprint(model, complete_fit(wish), self._settings))
+        stays = [(residency.state, residency.stay) for residency in self._residencies.values()]
+        free_bytes = self._accounts.free_for_load_bytes(
+            mapped_bytes=sum(
+                stay.footprint.weights_bytes for state, stay in stays if state is State.READY and stay.fit.maps_weights
+            ),
+            loading_bytes=sum(stay.footprint.total_bytes for state, stay in stays if state is State.LOADING),
         )
+        demand = Demand(
+            path=model.path,
+            needed_bytes=expected.total_bytes,
+            free_bytes=free_bytes,
+            models_max=self._models_max,
+            may_shrink=may_shrink,
+        )
+        return next_step(demand, self._residents())
+
+    def _residents(self) -> list[Resident]:
+        staying = [
+            Resident(
+                path=path,
+                users=residency.users,
+                last_use=residency.last_use,
+                unstored_bytes=self._accounts.unstored_bytes(residency.stay.share),
+            )
+            for path, residency in self._residencies.items()
+        ]
+        return staying + [
+            Resident(path=residency.model.path, users=0, last_use=residency.last_use, is_leaving=True)
+            for residency in self._leaving
+        ]
+
+    # --- loading -------------------------------------------------------------------------------------------------
+
+    def _load(self, model: Model, wish: Fit) -> Residency:
+        fit = complete_fit(wish)
+        expected = self._experience.correct(model.path, footprint(model, fit, self._settings))
+        log.info("loading %s, which may take %d MB", model.name, expected.total_bytes // 1_000_000)
         residency = self._residencies[model.path] = Residency(
-            model,
-            load,
-            load_timeout_s=settings.load_timeout_s,
-            keep_alive_s=settings.keep_alive_s,
-            on_stopped=self._forget,
+            Stay(model=model, fit=fit, share=self._accounts.open(), footprint=expected),
+            self._start,
+            keep_alive_s=self._settings.keep_alive_s,
+            clock=self._clock,
+            on_change=self._on_change,
         )
         return residency
 
-    def _forget(self, residency: Residency) -> None:
-        if self._residencies.get(residency.model.path) is residency:
+    async def _start(self, residency: Residency) -> Runner:
+        """Start the runner; while memory is what it fails for and idle models have some, unload one and try again."""
+        stay = residency.stay
+        order = load_order(stay.model, stay.fit, self._settings, stay.share)
+        on_need = functools.partial(self._on_need, residency)
+        while True:
+            try:
+                return await self._launch(order, self._settings.load_timeout_s, on_need)
+            except SwellError as error:
+                victim = least_recent([one for one in self._residents() if one.is_idle])
+                if victim is None or not is_shortage(error):
+                    raise
+                evicted = self._residencies[victim.path]
+                log.warning("%s; unloading %s and trying again", error, evicted.model.name)
+                self._accounts.clear(stay.share)
+                await asyncio.shield(evicted.stop())
+
+    async def _shrink_idle(self) -> None:
+        idle = [residency for residency in self._residencies.values() if residency.is_idle]
+        await asyncio.gather(*(residency.shrink(ShrinkLevel.UNSTORED) for residency in idle))
+
+    # --- changes -------------------------------------------------------------------------------------------------
+
+    def _on_change(self, residency: Residency) -> None:
+        if residency.state is State.STOPPED:
             del self._residencies[residency.model.path]
-        self._leaving.add(leaving := asyncio.create_task(self._leave(residency)))
-        leaving.add_done_callback(self._leaving.discard)
+            self._leaving[residency] = asyncio.create_task(self._leave(residency))
+        elif residency.is_idle and not residency.is_measured:
+            residency.is_measured = True  # once is enough: what comes and goes is the cache
+            self._spawn(self._learn(residency))
+        self._notify()
+
+    def _notify(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     async def _leave(self, residency: Residency) -> None:
         await residency.stop()
-        self._ledger.clear(residency.ledger_entry)  # it can't use any more what it was granted
-        self._free_entries.append(residency.ledger_entry)
+        self._accounts.give_back(residency.stay.share)
+        del self._leaving[residency]
+        self._notify()
 
+    async def _learn(self, residency: Residency) -> None:
+        await self._measure(residency)
 
-def _compute_threads() -> int:
-    """One thread per physical core that this process may use; a second one on the same core only gets in its way."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(usable, psutil.cpu_count(logical=False) or usable))
+    async def _measure(self, residency: Residency) -> LoadedModel | None:
+        """A row of `ps`, from which later estimates learn."""
+        row = await residency.describe()
+        if row is not None and row.stats is not None:
+            self._experience.note(residency.model.path, residency.stay.footprint, row.stats.other_bytes)
+        return row
+
+    def _on_need(self, residency: Residency, runner: Runner, need: NeedMemory) -> None:
+        self._spawn(self._relieve(residency, runner, need))
+
+    async def _relieve(self, residency: Residency, runner: Runner, need: NeedMemory) -> None:
+        """Find the memory that a generation lacks, then let it try again, whatever was found."""
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.kv_wait_s):
+                    await self._relief.make_room(residency, need)
+        finally:
+            runner.offer(need.id)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks.add(task := asyncio.create_task(work))
+        task.add_done_callback(self._tasks.discard)

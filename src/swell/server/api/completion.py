@@ -118,11 +118,11 @@ BuildPrompt = Callable[[Runner, int], Awaitable[Prompt]]
 """Makes the prompt for a runner and a window of that many tokens; raises a RequestError if it can't be made to fit."""
 
 
-async def load(request: Request, model: Model, keep_alive_s: float | None) -> None:
+async def load(request: Request, model: Model, keep_alive_s: float | None, options: Options) -> None:
     """Returns when the model is loaded. Raises ClientDisconnect if the client doesn't wait for it."""
 
     async def lease_once() -> None:
-        async with services(request).scheduler.lease(model, keep_alive_s):
+        async with services(request).scheduler.lease(model, keep_alive_s, options):
             pass
 
     await while_connected(request.receive, lease_once())
@@ -134,7 +134,7 @@ async def complete(job: Job, build_prompt: BuildPrompt) -> AsyncGenerator[Prompt
     Nothing is given before the model has written its first token, so that what is wrong with a prompt is raised before.
     The model stays leased until the generator is closed.
     """
-    async with job.services.scheduler.lease(job.model, job.keep_alive_s) as runner:
+    async with job.services.scheduler.lease(job.model, job.keep_alive_s, job.options) as runner:
         load_ns = time.perf_counter_ns() - job.started_ns
         window = window_tokens(job.options, runner.facts, job.services.settings)
         prompt = await build_prompt(runner, window)

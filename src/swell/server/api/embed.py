@@ -40,7 +40,7 @@ async def embed(request: Request) -> Response:
         raise ModelNotFoundError("")
     model, options = await _find(request, body.model), merge(body.options)
     if not texts:
-        await load(request, model, keep_alive_s)
+        await load(request, model, keep_alive_s, options)
         return json_response(EmbedReply(model=body.model, embeddings=[]))
     check_embeds(body.model, model)
     work = _compute(services(request), model, options, keep_alive_s, texts, truncates=body.truncate)
@@ -63,7 +63,7 @@ async def embeddings(request: Request) -> Response:
         raise InvalidRequestError("model is required")
     model, options = await _find(request, body.model), merge(body.options)
     if not body.prompt:
-        await load(request, model, keep_alive_s)
+        await load(request, model, keep_alive_s, options)
         return json_response(EmbeddingsReply(embedding=[]))
     check_embeds(body.model, model)
     work = _compute(services(request), model, options, keep_alive_s, [body.prompt], truncates=False)
@@ -111,7 +111,7 @@ async def _compute(
     truncates: bool,
 ) -> _Computed:
     """Load, tokenise, cut, embed. Raises what `_fitted` and the runner raise."""
-    async with parts.scheduler.lease(model, keep_alive_s) as runner:
+    async with parts.scheduler.lease(model, keep_alive_s, options) as runner:
         loaded_ns = time.perf_counter_ns()
         limit = _limit_tokens(options, parts.settings.context_length, runner.facts.context_max)
         inputs = await asyncio.gather(*(_fitted(runner, text, limit, truncates=truncates) for text in texts))

@@ -16,6 +16,7 @@ from swell.errors import (
     ModelNotFoundError,
     NoEmbeddingsError,
     RequestError,
+    ServerBusyError,
     SwellError,
 )
 from swell.server.api.responses import ErrorReply, json_response
@@ -29,6 +30,7 @@ _STATUS: dict[type[Exception], int] = {
     InvalidTemplateError: 500,  # likewise
     LegacyInputTooLongError: 500,  # likewise
     NoEmbeddingsError: 501,
+    ServerBusyError: 503,
     RequestError: 400,
     KvGrowError: 400,  # memory is what limits the window here: as for a prompt that is too long
     ClientDisconnect: 499,  # nobody reads it; nginx's number for this, as Ollama uses it

@@ -47,7 +47,7 @@ async def generate(request: Request) -> Response:
     _check_abilities(body, model, thinking)
     job = job_of(request, body, model, keep_alive_s, started_ns)
     if not body.prompt:
-        await load(request, model, keep_alive_s)
+        await load(request, model, keep_alive_s, job.options)
         return json_response(_without_text(body, "load"))
     replies = _replies(job, body, thinking)
     return LineStream(replies) if body.stream else await while_connected(request.receive, _whole(replies))

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from swell.errors import InvalidRequestError, ModelNotFoundError
-from swell.memory.resident import process_resident_bytes
+from swell.memory.resident import process_resident
 from swell.server.api.bodies import ShowBody, read_body
 from swell.server.api.checks import find_model
 from swell.server.api.responses import json_response, local_time
@@ -57,7 +57,7 @@ async def stats(request: Request) -> Response:
     """
     loaded = await services(request).scheduler.loaded()
     models = [{"name": row.model.name, "stats": _stats(row)} for row in loaded]
-    server = {"resident_bytes": process_resident_bytes(), "tasks": len(asyncio.all_tasks())}
+    server = {"resident_bytes": process_resident().total_bytes, "tasks": len(asyncio.all_tasks())}
     return json_response({"models": models, "server": server})
 
 
@@ -124,6 +124,14 @@ def _row(loaded: LoadedModel) -> dict[str, Any]:
             "context_active": stats.context_active,
             "context_allocated": stats.context_allocated,
             "ram_used": stats.resident_bytes,
+            "weights_used": stats.weights_resident_bytes,
+            "kv_used": stats.kv_resident_bytes,
+            "kv_granted": stats.kv_granted_bytes,
+            "other_used": stats.other_bytes,
+            # nothing is placed on a device
+            "vram_used": 0,
+            "vram_free": 0,
+            "vram_total": 0,
         }
     return row
 

@@ -59,6 +59,11 @@ class Model:
         return self._integer(f"{self.architecture}.embedding_length")
 
     @property
+    def layers(self) -> int:
+        """How many layers there are; 0 if the file doesn't say."""
+        return self._integer(f"{self.architecture}.block_count")
+
+    @property
     def vocabulary_tokens(self) -> int:
         """Size of the vocabulary; 0 if the file doesn't say."""
         tokens = self.header.metadata.get("tokenizer.ggml.tokens")

@@ -1,0 +1,81 @@
+"""The memory of the whole server: the books of its runners, the budget, and what the system says is free."""
+
+from typing import Protocol
+
+from swell.kv.admission import Admission
+from swell.memory.ledger import Ledger
+from swell.memory.probe import FreeMemory
+from swell.server.scheduling.order import Share
+from swell.settings import Settings
+
+HEADROOM_MIN_BYTES = 16 << 20
+"""More than a runner takes beside weights, cells and compute buffers once it works: in real control groups 4 MiB were
+always enough for a small model, and 10 MiB for one with a vocabulary of 49,152."""
+
+RUNNERS_MAX = 256
+"""Entries of the ledger; far more than processes that fit on a machine."""
+
+
+class SystemMemory(FreeMemory, Protocol):
+    """What the system says."""
+
+    def vacant_bytes(self) -> int:
+        """Bytes that could be taken if nothing of any file were kept in memory, not even what is mapped and in use."""
+
+
+class Accounts:
+    """Hands out entries in the books and sums them up."""
+
+    def __init__(self, settings: Settings, memory: SystemMemory) -> None:
+        total_bytes = memory.total_bytes()
+        self._memory = memory
+        self._ledger = Ledger.create(RUNNERS_MAX)
+        self._free_entries = list(range(RUNNERS_MAX))
+        self._budget_bytes = settings.kv_budget.limit_bytes(total_bytes) if settings.kv_budget else None
+        self._headroom_bytes = max(settings.kv_headroom.limit_bytes(total_bytes), HEADROOM_MIN_BYTES)
+        self._admission = Admission(
+            self._ledger, 0, memory, budget_bytes=self._budget_bytes, headroom_bytes=self._headroom_bytes
+        )
+
+    def open(self) -> Share:
+        """An entry for a new runner."""
+        return Share(
+            ledger_fd=self._ledger.fileno(),
+            entry=self._free_entries.pop(),
+            budget_bytes=self._budget_bytes,
+            headroom_bytes=self._headroom_bytes,
+        )
+
+    def clear(self, share: Share) -> None:
+        """The runner is dead: it can't use any more what it was granted."""
+        self._ledger.clear(share.entry)
+
+    def give_back(self, share: Share) -> None:
+        """The entry isn't needed any more."""
+        self.clear(share)
+        self._free_entries.append(share.entry)
+
+    def unstored_bytes(self, share: Share) -> int:
+        """What a runner was promised and has not used."""
+        granted, used = self._ledger.entry(share.entry)
+        return max(0, granted - used)
+
+    def spare_bytes(self) -> int:
+        """What caches could be promised now."""
+        return self._admission.spare_bytes()
+
+    def budget_allows(self, additional_bytes: int) -> bool:
+        """Whether the budget alone leaves so much."""
+        if self._budget_bytes is None:
+            return True
+        return self._ledger.total_granted_bytes() + additional_bytes <= self._budget_bytes
+
+    def free_for_load_bytes(self, mapped_bytes: int, loading_bytes: int) -> int:
+        """What a new runner may take, where others have mapped weights of `mapped_bytes` and such that are being loaded
+        will take `loading_bytes`. The kernel takes mapped weights for cache that it may drop, but they are in use.
+        """
+        taken = mapped_bytes + loading_bytes + self._ledger.outstanding_bytes() + self._headroom_bytes
+        return self._memory.vacant_bytes() - taken
+
+    def close(self) -> None:
+        self._ledger.close()

@@ -1,0 +1,68 @@
+"""Real control groups, for tests under a memory limit."""
+
+import dataclasses
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from swell.memory.cgroup import own_groups
+
+LIMIT_FILES = ("memory.max", "memory.limit_in_bytes")
+USED_FILES = ("memory.current", "memory.usage_in_bytes")
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """A real control group."""
+
+    directory: Path
+    limit_path: Path
+    used_path: Path
+
+    def add(self, process_id: int) -> None:
+        (self.directory / "cgroup.procs").write_text(str(process_id))
+
+    def enter_with(self, limit_bytes: int) -> Callable[[], None]:
+        """For `preexec_fn`: a program finds itself in the group, and the group limited, from the start."""
+        self.limit_path.write_text(str(limit_bytes))
+        return lambda: self.add(os.getpid())
+
+    def leave_bytes(self, room_bytes: int) -> None:
+        """Set the limit to what is used now and `room_bytes` more."""
+        self.limit_path.write_text(str(int(self.used_path.read_text()) + room_bytes))
+
+
+@contextmanager
+def new_group() -> Iterator[Group]:
+    """A group below the one the tests run in, so that whatever limits those still holds."""
+    own = own_groups()
+    parent = Path(own[0].stat_path).parent if own else Path("/sys/fs/cgroup")
+    directory = parent / f"swell-test-{time.monotonic_ns()}"
+    try:
+        directory.mkdir()
+    except OSError as error:
+        pytest.skip(f"control groups can't be made here: {error}")
+    try:
+        files = [next(filter(Path.exists, map(directory.joinpath, names)), None) for names in (LIMIT_FILES, USED_FILES)]
+        limit_path, used_path = files
+        if limit_path is None or used_path is None:
+            pytest.skip("the memory controller isn't delegated to groups made here")
+        yield Group(directory, limit_path, used_path)
+    finally:
+        _remove(directory)
+
+
+def _remove(directory: Path) -> None:
+    """The kernel may hold a group for a moment after its last process has ended."""
+    for _ in range(100):
+        try:
+            directory.rmdir()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    directory.rmdir()

@@ -1,0 +1,73 @@
+"""An engine on the real model, without a process around it, driven step by step."""
+
+from tests.counting import PROMPT
+
+from swell.errors import SwellError, from_data
+from swell.kv.gate import Gate, OpenGate
+from swell.kv.policy import GrowthPolicy
+from swell.kv.reserved import ReservedStore
+from swell.llama.context import ContextShape
+from swell.llama.model import Model
+from swell.protocol.messages import FinishReason, Generate, NeedMemory, Shrunk, Step
+from swell.runner.engine import Engine
+from swell.sampling import Sampling
+
+SHAPE = ContextShape(cells=1024, slots=3, batch_tokens=64, threads=2)
+POLICY = GrowthPolicy(initial_cells=64, block_cells=32, max_cells=1024)
+GREEDY = Sampling(seed=0, temperature=0)
+
+
+class Harness:
+    """An engine, stepped by hand, and what it delivered."""
+
+    def __init__(self, model: Model, gate: Gate | None = None, *, memory_wait_s: float = 0) -> None:
+        self.model = model
+        self.store = ReservedStore(model, SHAPE, POLICY, gate or OpenGate())
+        self.steps: list[Step] = []
+        self.needs: list[NeedMemory] = []
+        self.shrunk: list[int] = []
+        self.engine = Engine(self.store, model.vocabulary, SHAPE.batch_tokens, self._note, memory_wait_s=memory_wait_s)
+
+    def _note(self, reply: Step | NeedMemory | Shrunk) -> None:
+        match reply:
+            case Step():
+                self.steps.append(reply)
+            case NeedMemory():
+                self.needs.append(reply)
+            case Shrunk():
+                self.shrunk.append(reply.id)
+
+    def submit(self, request_id: int, prompt: str = PROMPT, *, limit: int = 40, window: int = 1024) -> list[int]:
+        tokens = self.model.vocabulary.tokenize(prompt, add_special=True, parse_special=False)
+        self.engine.submit(
+            Generate(id=request_id, prompt=tokens, window_tokens=window, limit_tokens=limit, sampling=GREEDY)
+        )
+        return tokens
+
+    def step(self, count: int = 1) -> None:
+        for _ in range(count):
+            if self.is_busy or not self.engine._inbox.empty():
+                self.engine._take_work()
+            self.engine.step()
+
+    def run(self) -> None:
+        self.step()
+        for _ in range(2000):
+            if not self.is_busy:
+                return
+            self.step()
+        raise AssertionError("the engine does not come to an end")
+
+    @property
+    def is_busy(self) -> bool:
+        return bool(self.engine._waiting) or any(slot.generation for slot in self.engine.slots)
+
+    def text(self, request_id: int) -> str:
+        pieces = [event.piece for step in self.steps for event in step.emitted if event.id == request_id]
+        return b"".join(pieces).decode()
+
+    def failures(self) -> dict[int, SwellError]:
+        return {event.id: from_data(event.kind, event.fields) for step in self.steps for event in step.failed}
+
+    def reasons(self) -> dict[int, FinishReason]:
+        return {event.id: event.reason for step in self.steps for event in step.finished}

@@ -1,0 +1,152 @@
+"""What the engine does when memory is refused: ask for that of other models, wait a while, go on meanwhile."""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+
+import pytest
+from tests.counting import expected
+from tests.runner.harness import Harness
+
+from swell.errors import KvGrowError
+from swell.llama.model import Model
+from swell.protocol.messages import Cancel, FinishReason, MemoryOffered, Shrink, ShrinkLevel
+
+FOREVER_S = 1000.0
+
+
+@dataclasses.dataclass
+class LimitedGate:
+    """Grants up to `limit_bytes`, which a test may change."""
+
+    limit_bytes: int = 1 << 40
+    granted_bytes: int = 0
+
+    def spare_bytes(self) -> int:
+        return max(0, self.limit_bytes - self.granted_bytes)
+
+    def claim(self, additional_bytes: int) -> int | None:
+        if additional_bytes > self.spare_bytes():
+            return self.spare_bytes()
+        self.granted_bytes += additional_bytes
+        return None
+
+    def release(self, released_bytes: int) -> None:
+        self.granted_bytes -= released_bytes
+
+    def note(self, backed_bytes: int, scratch_bytes: int) -> None:
+        pass
+
+
+@pytest.fixture
+def gate() -> LimitedGate:
+    return LimitedGate()
+
+
+@pytest.fixture
+def harness(model: Model, gate: LimitedGate) -> Iterator[Harness]:
+    made = Harness(model, gate, memory_wait_s=FOREVER_S)
+    yield made
+    made.store.close()
+
+
+def fill(harness: Harness, gate: LimitedGate) -> None:
+    """From here on there is room for 64 cells in all, which is what one slot begins with."""
+    gate.limit_bytes = harness.store.bytes_of(64)
+
+
+def step_until(harness: Harness, condition: Callable[[], object]) -> None:
+    for _ in range(400):
+        if condition():
+            return
+        harness.step()
+    raise AssertionError("it does not happen")
+
+
+def test_a_prompt_without_memory_waits_and_the_others_go_on(harness: Harness, gate: LimitedGate) -> None:
+    harness.submit(1, limit=5)
+    harness.step()
+    fill(harness, gate)
+    harness.submit(2, limit=200)
+    step_until(harness, harness.reasons)
+    (need,) = harness.needs
+    assert (need.id, need.free_bytes) == (2, 0)
+    assert need.needed_bytes > 0
+    assert harness.reasons() == {1: FinishReason.LENGTH}
+    gate.limit_bytes *= 100
+    harness.engine.submit(MemoryOffered(2))
+    harness.run()
+    assert harness.text(2) == expected(40, len(harness.text(2)))
+    assert harness.failures() == {}
+
+
+def test_an_answer_in_progress_waits_between_two_tokens(harness: Harness, gate: LimitedGate) -> None:
+    harness.submit(1, limit=250)
+    harness.step(4)
+    fill(harness, gate)
+    step_until(harness, lambda: harness.needs)
+    before = harness.text(1)
+    gate.limit_bytes *= 100
+    harness.engine.submit(MemoryOffered(1))
+    harness.run()
+    assert 0 < len(before) < len(harness.text(1))
+    assert harness.text(1) == expected(40, len(harness.text(1)))
+
+
+def test_it_fails_with_the_numbers_when_nothing_could_be_offered(harness: Harness, gate: LimitedGate) -> None:
+    fill(harness, gate)
+    harness.submit(1, limit=250)
+    harness.step()
+    assert harness.failures() == {}
+    harness.engine.submit(MemoryOffered(1))
+    harness.run()
+    assert isinstance(harness.failures()[1], KvGrowError)
+    assert len(harness.needs) == 1
+
+
+def test_it_fails_when_nobody_answers(model: Model, gate: LimitedGate) -> None:
+    harness = Harness(model, gate, memory_wait_s=0.05)
+    fill(harness, gate)
+    harness.submit(1, limit=250)
+    harness.run()
+    assert isinstance(harness.failures()[1], KvGrowError)
+    harness.store.close()
+
+
+def test_one_that_waits_can_give_up_its_cells_and_computes_them_again(harness: Harness, gate: LimitedGate) -> None:
+    harness.submit(1, limit=250)
+    harness.step(4)
+    fill(harness, gate)
+    step_until(harness, lambda: harness.needs)
+    harness.engine.submit(Shrink(5, ShrinkLevel.WAITING))
+    harness.engine._take_work()
+    assert (harness.shrunk, gate.granted_bytes) == ([5], 0)
+    gate.limit_bytes *= 100
+    harness.engine.submit(MemoryOffered(1))
+    harness.run()
+    assert harness.text(1) == expected(40, len(harness.text(1)))
+    assert harness.reasons() == {1: FinishReason.LENGTH}
+
+
+def test_a_cancel_ends_the_wait(harness: Harness, gate: LimitedGate) -> None:
+    fill(harness, gate)
+    harness.submit(1, limit=250)
+    harness.step()
+    harness.engine.submit(Cancel(1))
+    harness.engine.submit(MemoryOffered(1))
+    harness.step()
+    assert not harness.is_busy
+    assert harness.failures() == {}
+
+
+def test_an_idle_engine_gives_back_what_it_is_told_to(harness: Harness, gate: LimitedGate) -> None:
+    harness.submit(1, limit=5)
+    harness.run()
+    slot = max(harness.engine.slots, key=lambda slot: slot.stored)
+    stored = slot.stored
+    harness.engine.submit(Shrink(7, ShrinkLevel.UNSTORED))
+    harness.engine._take_work()
+    assert (harness.shrunk, slot.stored) == ([7], stored)
+    assert gate.granted_bytes == harness.store.bytes_of(-(-stored // 32) * 32)
+    harness.engine.submit(Shrink(8, ShrinkLevel.PREFIXES))
+    harness.engine._take_work()
+    assert (harness.shrunk, slot.stored, gate.granted_bytes) == ([7, 8], 0, 0)

@@ -1,0 +1,74 @@
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given
+
+from swell.server.models.model import open_model
+from swell.server.options import Options
+from swell.server.scheduling.fit import Fit, wanted_fit
+from swell.server.scheduling.order import complete_fit
+
+FITS = st.builds(
+    Fit,
+    threads=st.none() | st.integers(1, 4),
+    batch_tokens=st.none() | st.sampled_from([128, 256, 512]),
+    maps_weights=st.none() | st.booleans(),
+    device_layers=st.none() | st.integers(0, 3),
+    main_device=st.none() | st.integers(0, 1),
+)
+
+
+@given(FITS)
+def test_a_runner_serves_the_request_it_was_loaded_for_and_those_without_wishes(wish: Fit) -> None:
+    loaded = complete_fit(wish)
+    assert wish.is_met_by(loaded)
+    assert Fit().is_met_by(loaded)
+
+
+@given(st.lists(FITS, min_size=1, max_size=4))
+def test_requests_that_do_not_contradict_each_other_soon_reload_no_more(wishes: list[Fit]) -> None:
+    agreeing: list[Fit] = []
+    for wish in wishes:
+        if all(_agree(wish, other) for other in agreeing):
+            agreeing.append(wish)
+    loaded = Fit()
+    for wish in agreeing:
+        if not wish.is_met_by(loaded):
+            loaded = complete_fit(wish.completed(loaded))
+    for wish in agreeing:  # by now somebody's choice has taken the place of every default
+        if not wish.is_met_by(loaded):
+            loaded = complete_fit(wish.completed(loaded))
+    assert all(wish.is_met_by(loaded) for wish in agreeing)
+
+
+def _agree(one: Fit, other: Fit) -> bool:
+    pairs = zip(dataclasses.astuple(one), dataclasses.astuple(other), strict=True)
+    return all(None in pair or pair[0] == pair[1] for pair in pairs)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (Options(num_ctx=16, temperature=0.1, seed=5, num_keep=7, stop=("x",)), Fit()),
+        (Options(num_thread=3, num_batch=512, use_mmap=False), Fit(threads=3, batch_tokens=512, maps_weights=False)),
+        (Options(num_thread=0, num_batch=0), Fit()),
+        (Options(num_batch=100_000), Fit(batch_tokens=2048)),  # no longer than the window
+        (Options(num_gpu=5, main_gpu=1), Fit()),  # there is none
+    ],
+)
+def test_only_what_a_runner_cannot_change_counts(tiny_gguf: Path, options: Options, expected: Fit) -> None:
+    assert wanted_fit(options, open_model(tiny_gguf, "tiny:latest", "tiny"), 0) == expected
+
+
+def test_all_layers_are_all_layers(tiny_gguf: Path) -> None:
+    model = open_model(tiny_gguf, "tiny:latest", "tiny")
+    assert wanted_fit(Options(num_gpu=999), model, 2) == wanted_fit(Options(num_gpu=model.layers + 1), model, 2)
+    assert wanted_fit(Options(main_gpu=7), model, 2) == Fit(main_device=1)
+
+
+def test_a_model_for_embeddings_has_no_batch_to_choose(make_gguf: Callable[..., Path]) -> None:
+    model = open_model(make_gguf("embed.gguf", embeds=True), "embed:latest", "embed")
+    assert wanted_fit(Options(num_batch=512), model, 0) == Fit()

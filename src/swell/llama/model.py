@@ -1,6 +1,7 @@
 """A loaded model: its weights, metadata and vocabulary."""
 
 import ctypes
+from collections.abc import Sequence
 from pathlib import Path
 
 from swell.cache import CacheType
@@ -122,6 +123,15 @@ class Vocabulary:
     def is_control(self, token: int) -> bool:
         """Whether `token` stands for no text of its own."""
         return bool(api.llama_vocab_is_control(self.pointer, token))
+
+    def controls(self, texts: Sequence[str]) -> dict[int, bytes]:
+        """Which control tokens are written as one of `texts`, and how. Raises TokenizeError."""
+        found = {}
+        for text in texts:
+            tokens = self.tokenize(text, add_special=False, parse_special=True)
+            if len(tokens) == 1 and self.is_control(tokens[0]):
+                found[tokens[0]] = text.encode()
+        return found
 
     def is_end(self, token: int) -> bool:
         """Whether `token` ends a generation (end of text, of turn, of message…)."""

@@ -61,8 +61,8 @@ class Sampler(Handle):
             self._replay()
         self._index += len(emitted)
         for token in emitted:
-            is_before = self._gate is not None and not self._gate.is_passed and self._gate.pass_on(token) is not None
-            if self._grammar is not None and not is_before:
+            is_document = self._gate is None or self._gate.is_passed or self._gate.pass_on(token) is None
+            if is_document and self._grammar is not None:
                 self._grammar.accept(token)
 
     def sample(self, context: Context, batch_index: int) -> int:

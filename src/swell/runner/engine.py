@@ -151,7 +151,7 @@ class Engine:
     def _enqueue(self, work: Generate) -> None:
         try:
             grammar = None if work.schema is None else self._grammars.compile(work.schema)
-            visible = self._visible(work.visible)
+            visible = self._vocabulary.controls(work.visible)
         except SwellError as error:
             self._deliver(Step(failed=[Failed(work.id, *to_data(error))]))
             return
@@ -172,15 +172,6 @@ class Engine:
         )
         recall(generation, work.emitted)
         self._waiting.append(generation)
-
-    def _visible(self, texts: list[str]) -> dict[int, bytes]:
-        """Control tokens by the texts they are written as; other texts don't need to be made visible."""
-        visible = {}
-        for text in texts:
-            tokens = self._vocabulary.tokenize(text, add_special=False, parse_special=True)
-            if len(tokens) == 1 and self._vocabulary.is_control(tokens[0]):
-                visible[tokens[0]] = text.encode()
-        return visible
 
     def _cancel(self, generation_id: int) -> None:
         self._waiting = deque(waiting for waiting in self._waiting if waiting.id != generation_id)

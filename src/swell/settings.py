@@ -139,7 +139,10 @@ class Settings:
         "is forever, `0` unloads at once.",
     )
     load_timeout_s: float = _setting(
-        "OLLAMA_LOAD_TIMEOUT", parse_timeout, "5m", "How long a model may take to load; `0` is no limit."
+        "OLLAMA_LOAD_TIMEOUT",
+        parse_timeout,
+        "5m",
+        "How long the load of a model may make no progress; `0` is no limit.",
     )
     max_loaded_models: int = _setting(
         "OLLAMA_MAX_LOADED_MODELS",

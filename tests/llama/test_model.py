@@ -9,6 +9,13 @@ from swell.errors import ModelLoadError
 from swell.llama.model import Model
 
 
+def test_loading_tells_of_its_progress_whether_weights_are_mapped_or_not(model_path: Path) -> None:
+    for maps_weights in (True, False):
+        calls: list[int] = []
+        with Model(model_path, maps_weights=maps_weights, on_progress=lambda calls=calls: calls.append(1)):  # type: ignore[misc]
+            assert len(calls) > 10
+
+
 def test_knows_the_model(model: Model) -> None:
     assert model.trained_tokens == 8192
     assert model.layers == 30

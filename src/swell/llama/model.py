@@ -1,8 +1,9 @@
 """A loaded model: its weights, metadata and vocabulary."""
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from swell.cache import CacheType
 from swell.errors import ModelLoadError, TokenizeError
@@ -14,14 +15,27 @@ from swell.llama.library import api
 class Model(Handle):
     """The weights of a GGUF file, in memory."""
 
-    def __init__(self, path: Path, *, gpu_layers: int = 0, maps_weights: bool = True) -> None:
-        """Load `path`; raises ModelLoadError with llama.cpp's reason. Weights not mapped are read into memory."""
+    def __init__(
+        self,
+        path: Path,
+        *,
+        gpu_layers: int = 0,
+        maps_weights: bool = True,
+        on_progress: Callable[[], None] | None = None,
+    ) -> None:
+        """Load `path`; raises ModelLoadError with llama.cpp's reason. Weights not mapped are read into memory.
+
+        `on_progress` is called from time to time while that goes on.
+        """
         library.start()
         if not path.is_file():
             raise ModelLoadError(str(path), "no such file")
         parameters = api.llama_model_default_params()
         parameters.n_gpu_layers = gpu_layers
         parameters.use_mmap = maps_weights
+        if on_progress is not None:
+            callback = _progress_callback(on_progress)  # must live until the model is loaded
+            parameters.progress_callback = callback
         pointer = api.llama_model_load_from_file(str(path).encode(), parameters)
         if not pointer:
             raise ModelLoadError(str(path), logs.take_errors())
@@ -63,6 +77,14 @@ class Model(Handle):
         buffer = ctypes.create_string_buffer(size + 1)
         api.llama_model_meta_val_str(self.pointer, key.encode(), buffer, size + 1)
         return library.text(buffer.value)
+
+
+def _progress_callback(on_progress: Callable[[], None]) -> Any:
+    def advance(_fraction: float, _data: object) -> bool:
+        on_progress()
+        return True  # go on
+
+    return api.llama_progress_callback(advance)
 
 
 class Vocabulary:

@@ -151,6 +151,10 @@ class Loaded(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     middle_tokens: tuple[int, int, int] | None = None
 
 
+class LoadProgress(msgspec.Struct, frozen=True, tag=True):
+    """The weights are being loaded, and it goes on."""
+
+
 class LoadFailed(msgspec.Struct, frozen=True, tag=True):
     """The runner could not load; `kind` and `fields` as in `swell.errors.to_data`. It exits after this."""
 
@@ -289,4 +293,4 @@ class Shrunk(msgspec.Struct, frozen=True, tag=True):
     id: int
 
 
-Reply = Loaded | LoadFailed | Tokenized | Embedded | Step | Failed | Stats | NeedMemory | Shrunk
+Reply = Loaded | LoadProgress | LoadFailed | Tokenized | Embedded | Step | Failed | Stats | NeedMemory | Shrunk

@@ -2,6 +2,8 @@
 
 import dataclasses
 import logging
+import math
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,20 +15,35 @@ from swell.llama.context import ContextShape
 from swell.llama.model import Model
 from swell.memory.ledger import Ledger
 from swell.memory.probe import MemoryProbe
-from swell.protocol.messages import Load, Reply
+from swell.protocol.messages import Load, LoadProgress, Reply
 from swell.runner.embedder import Embedder
 from swell.runner.worker import Worker
 from swell.runner.writer import Writer
 
 log = logging.getLogger(__name__)
 
+PROGRESS_S = 1.0
+
 
 def load(order: Load, reserved_refusal: str | None, deliver: Callable[[Reply], None]) -> tuple[Model, Worker]:
     """Load the weights, and for a model that writes open the store; raises LlamaError or NoEmbeddingsError."""
-    model = Model(Path(order.path), maps_weights=order.maps_weights)
+    model = Model(Path(order.path), maps_weights=order.maps_weights, on_progress=_now_and_then(deliver))
     if model.metadata(f"{model.metadata('general.architecture')}.pooling_type") is not None:
         return model, Embedder(model, order.threads, deliver)
     return model, Writer(model, _open_store(order, model, reserved_refusal), order, deliver)
+
+
+def _now_and_then(deliver: Callable[[Reply], None]) -> Callable[[], None]:
+    """Tells the server that loading goes on, at most every PROGRESS_S; llama.cpp says so for every tensor."""
+    last_s = -math.inf
+
+    def advance() -> None:
+        nonlocal last_s
+        if time.monotonic() - last_s >= PROGRESS_S:
+            last_s = time.monotonic()
+            deliver(LoadProgress())
+
+    return advance
 
 
 def _open_store(order: Load, model: Model, reserved_refusal: str | None) -> Chosen:

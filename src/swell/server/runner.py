@@ -36,6 +36,7 @@ from swell.protocol.messages import (
     Load,
     Loaded,
     LoadFailed,
+    LoadProgress,
     MemoryOffered,
     NeedMemory,
     Prefilled,
@@ -87,8 +88,8 @@ class Runner:
     async def start(cls, load: Load, timeout_s: float, on_need: OnNeed) -> "Runner":
         """Start a process and load a model in it.
 
-        Raises the error that the runner reports, LoadDiedError when it dies, LoadTimeoutError when it takes longer
-        than `timeout_s`. Cancelling this ends the process.
+        Raises the error that the runner reports, LoadDiedError when it dies, LoadTimeoutError when it makes no
+        progress for `timeout_s`. Cancelling this ends the process.
         """
         ours, theirs = socket.socketpair()
         with theirs:
@@ -101,12 +102,14 @@ class Runner:
         reader, writer = await asyncio.open_unix_connection(sock=ours)
         runner = cls(process, reader, writer, on_need)
         try:
-            async with asyncio.timeout(None if timeout_s == float("inf") else timeout_s):
+            async with asyncio.timeout(None) as runner._patience:
+                runner._patience_s = timeout_s
+                runner._renew_patience()
                 runner._send(load)
                 runner.facts = await runner._loaded
         except TimeoutError:
             await runner.stop()
-            raise LoadTimeoutError(f"not ready after {timeout_s:g} s (OLLAMA_LOAD_TIMEOUT)") from None
+            raise LoadTimeoutError(f"no progress for {timeout_s:g} s (OLLAMA_LOAD_TIMEOUT)") from None
         except RunnerLostError as error:
             raise LoadDiedError(_cause(error.exit_code), error.exit_code) from error
         except BaseException:
@@ -114,6 +117,8 @@ class Runner:
             raise
         return runner
 
+    _patience: asyncio.Timeout
+    _patience_s: float
     facts: Loaded
     """What the runner said of its model."""
 
@@ -233,8 +238,15 @@ class Runner:
                 self._on_need(self, reply)
             case Loaded():
                 self._loaded.set_result(reply)
+            case LoadProgress():
+                self._renew_patience()
             case LoadFailed():
                 self._loaded.set_exception(from_data(reply.kind, reply.fields))
+
+    def _renew_patience(self) -> None:
+        """Loading goes on: count its time limit from now."""
+        if self._patience_s != float("inf") and not self._patience.expired():
+            self._patience.reschedule(asyncio.get_running_loop().time() + self._patience_s)
 
     def _hand_out(self, step: Step) -> None:
         for events in (step.prefilled, step.emitted, step.likelihoods, step.finished):

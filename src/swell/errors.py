@@ -40,6 +40,7 @@ Errors are dataclasses: what they carry is data, and `__str__` is only its wordi
 
 import dataclasses
 from collections.abc import Mapping
+from enum import Enum
 from typing import Any, ClassVar, NamedTuple, TypeVar, dataclass_transform
 
 E = TypeVar("E", bound="SwellError")
@@ -225,16 +226,26 @@ class LoadDiedError(RunnerStartError):
         return f"llama-server process has terminated: {self.reason}"
 
 
+class Loss(Enum):
+    """What became of a runner that nobody meant to end."""
+
+    KILLED = "somebody killed it"
+    OUT_OF_MEMORY = "the system killed it for want of memory"
+    CRASHED = "it crashed"
+    STUCK = "it gave no sign of life and was ended"
+
+
 @_error
 class RunnerLostError(RunnerError):
     """`exit_code` as in `subprocess`: negative is the signal that ended it, None when it is not known."""
 
     exit_code: int | None = None
+    loss: Loss = Loss.CRASHED
 
     def __str__(self) -> str:
         return (
             "model runner has unexpectedly stopped, this may be due to resource limitations or an internal error, "
-            f"check the server's log for details (exit code {self.exit_code})"
+            f"check the server's log for details ({self.loss.value}, exit code {self.exit_code})"
         )
 
 

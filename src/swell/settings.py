@@ -100,6 +100,11 @@ def parse_store(text: str) -> StoreKind | None:
     return None if text == "auto" else StoreKind(text)
 
 
+def parse_cache_type(text: str) -> CacheType | None:
+    """How K and V are stored; None for `auto`. Raises ValueError for anything else."""
+    return None if text == "auto" else CacheType(text)
+
+
 def parse_flash_attention(text: str) -> FlashAttention:
     """`auto`, or one of Go's booleans."""
     if text == "auto":
@@ -206,11 +211,26 @@ class Settings:
         "How long an answer that needs memory waits for models that have some and are busy, before it fails. Idle ones "
         "give theirs up at once. `0` fails at once.",
     )
-    kv_cache_type: CacheType = _setting(
+    kv_cache_type: CacheType | None = _setting(
         "OLLAMA_KV_CACHE_TYPE",
-        CacheType,
+        parse_cache_type,
         "f16",
-        "How K and V are stored: `f16`, or `q8_0` and `q4_0` for about half and a quarter of the memory.",
+        "How K and V are stored: `f16`, or `q8_0` and `q4_0` for about half and a quarter of the memory; `auto` is "
+        "`f16`, and a smaller one when nothing else helps an answer to go on.",
+    )
+    resume_attempts: int = _setting(
+        "SWELL_RESUME_ATTEMPTS",
+        parse_count,
+        "4",
+        "How many things are tried for an answer that can't go on where it is, without getting another token out of "
+        "any, before it fails; `0` fails at once.",
+    )
+    stuck_s: float = _setting(
+        "SWELL_STUCK",
+        parse_timeout,
+        "60s",
+        "A runner that doesn't answer for so long is ended and its answers go on in another one; likewise one whose "
+        "batch takes ten times as long. `0` is never.",
     )
     flash_attention: FlashAttention = _setting(
         "OLLAMA_FLASH_ATTENTION",

@@ -17,8 +17,8 @@ import httpx
 import pytest
 
 from swell.cache import StoreKind
-from swell.protocol.messages import Emitted, Finished, FinishReason, Loaded, Prefilled
-from swell.sampling import Preamble, Sampling
+from swell.protocol.messages import Emitted, Finished, FinishReason, Generate, Loaded, Prefilled
+from swell.sampling import Preamble
 from swell.server.app import create_app
 from swell.server.models.catalog import Catalog, Model
 from swell.server.models.model import open_model
@@ -26,6 +26,7 @@ from swell.server.models.names import ModelName, parse_name
 from swell.server.options import Options
 from swell.server.runner import Event
 from swell.server.scheduler import LoadedModel, Scheduler
+from swell.server.scheduling.fit import Fit
 from swell.settings import Settings
 
 TEMPLATE = (
@@ -115,31 +116,19 @@ class ScriptedRunner:
             self.cancelled.set()
             raise
 
-    async def generate(
-        self,
-        prompt: list[int],
-        *,
-        window_tokens: int,
-        limit_tokens: int,
-        sampling: Sampling,
-        keep_tokens: int | None,
-        schema: str | None,
-        preamble: Preamble | None,
-        top_logprobs: int | None,
-        visible: Sequence[str],
-    ) -> AsyncIterator[list[Event]]:
-        self.prompts.append(prompt)
-        self.asked.append(Asked(schema, preamble, tuple(visible)))
-        self.windows.append(window_tokens)
+    async def generate(self, order: Generate) -> AsyncIterator[list[Event]]:
+        self.prompts.append(order.prompt)
+        self.asked.append(Asked(order.schema, order.preamble, tuple(order.visible)))
+        self.windows.append(order.window_tokens)
         prefilled = False
         try:
-            for step in self.script:
+            for step in self.script[len(order.emitted) :]:  # it goes on where another one was lost
                 if isinstance(step, Exception):
                     raise step
                 if step is HANG:
                     self.waiting.set()
                     await asyncio.Event().wait()
-                first: list[Event] = [] if prefilled else [Prefilled(1, len(prompt), 0, 5)]
+                first: list[Event] = [] if prefilled else [Prefilled(1, len(order.prompt), 0, 5)]
                 prefilled = True
                 yield [*first, Emitted(1, 7, str(step).encode())]
             yield [Finished(1, self.reason, 6)]
@@ -160,7 +149,7 @@ class ScriptedScheduler:
 
     @contextlib.asynccontextmanager
     async def lease(
-        self, model: Model, keep_alive_s: float | None = None, options: Options | None = None
+        self, model: Model, keep_alive_s: float | None = None, options: Options | None = None, also: Fit | None = None
     ) -> AsyncIterator[ScriptedRunner]:
         self.calls.append(("lease", model.name, keep_alive_s))
         if self.error is not None:
@@ -170,6 +159,15 @@ class ScriptedScheduler:
             yield self.runner
         finally:
             self.leases -= 1
+
+    def fit_of(self, model: Model) -> None:
+        return None
+
+    def count_idle(self) -> int:
+        return 0
+
+    def count_busy(self) -> int:
+        return 0
 
     async def unload(self, model: Model) -> None:
         self.calls.append(("unload", model.name))
@@ -201,7 +199,7 @@ class Server:
 
     catalog: Catalog
     scheduler: ScriptedScheduler
-    settings: Settings = field(default_factory=Settings)
+    settings: Settings = field(default_factory=lambda: Settings(resume_attempts=1))
     client: tuple[str, int] = ("127.0.0.1", 5)
 
     @property

@@ -4,7 +4,8 @@ import os
 from typing import NamedTuple
 
 _MEMINFO = "/proc/meminfo"
-_READ_BYTES = 1 << 12  # the two fields are among the first three lines
+_VMSTAT = "/proc/vmstat"
+_READ_BYTES = 1 << 14  # a whole vmstat, 4 to 6 KB
 _KIB = 1024  # "kB" in this file
 
 
@@ -25,6 +26,14 @@ def machine_memory(meminfo: str = _MEMINFO) -> MachineMemory:
     return _from_psutil() if total is None or available is None else MachineMemory(total * _KIB, available * _KIB)
 
 
+def processes_killed() -> int:
+    """How many processes the kernel has ended for want of memory since it started; 0 where it doesn't tell.
+
+    Counts those of control groups too. Source: proc_vmstat(5).
+    """
+    return _field(_content(_VMSTAT), b"\noom_kill ") or 0
+
+
 def _content(path: str) -> bytes:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -38,7 +47,7 @@ def _content(path: str) -> bytes:
 
 def _field(content: bytes, name: bytes) -> int | None:
     _, _, rest = content.partition(name)
-    number = rest.lstrip(b" ").partition(b" ")[0]
+    number = rest.split(None, 1)[0] if rest else b""
     return int(number) if number.isdigit() else None
 
 

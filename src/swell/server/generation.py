@@ -1,14 +1,17 @@
-"""One generation as the API sees it: text pieces, then how it ended."""
+"""One generation as the API sees it, text pieces and then how it ended, and its journal: runners may be lost."""
 
 import dataclasses
 import logging
 import random
 import time
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+
+import msgspec
 
 from swell.errors import InvalidOptionError
 from swell.protocol import messages
-from swell.protocol.messages import Emitted, Finished, FinishReason, Loaded, Prefilled
+from swell.protocol.messages import Emitted, Finished, FinishReason, Generate, Loaded, Prefilled
 from swell.sampling import Mirostat, Preamble, Sampling
 from swell.server.options import Options
 from swell.server.parsing.parts import Alternative, Likelihood
@@ -38,7 +41,7 @@ class Wish:
 
     `keep_tokens`: when the window is full, forget half of what follows the first so many tokens; None: end there.
     `schema`: a JSON schema that the output must follow, after `preamble`. `top_logprobs`: None for no likelihoods.
-    `visible`: control tokens to show.
+    `visible`: control tokens to show. `dropped_tokens` of the prompt didn't fit.
     """
 
     keep_tokens: int | None = None
@@ -46,18 +49,18 @@ class Wish:
     preamble: Preamble | None = None
     top_logprobs: int | None = None
     visible: Sequence[str] = ()
+    dropped_tokens: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
 class Done:
-    """How a generation ended. `prompt_tokens` counts cached ones too; `tokens` are the generated ids."""
+    """How a generation ended. `prompt_tokens` counts cached ones too."""
 
     reason: FinishReason
     prompt_tokens: int
     prompt_ns: int
     generated_tokens: int
     generate_ns: int
-    tokens: tuple[int, ...]
 
 
 def window_tokens(options: Options, facts: Loaded, settings: Settings) -> int:
@@ -68,90 +71,111 @@ def window_tokens(options: Options, facts: Loaded, settings: Settings) -> int:
     return min(max(wanted, MIN_WINDOW_TOKENS), facts.context_max)
 
 
-async def generate(
-    runner: Runner, prompt: list[int], options: Options, wish: Wish, *, window_tokens: int
-) -> AsyncGenerator[Piece | Done, None]:
-    """Carry `prompt` on within a window; yields pieces as they come, at last Done. Closing it cancels the work.
+class Generation:
+    """A prompt carried on, in one runner or, when that is lost, in one after the other.
 
-    The prompt must be shorter than the window. Raises RunnerError, DecodeError, KvGrowError or InvalidFormatError.
+    Its journal is the order, whose seed was drawn once, and the tokens that came. What became of them, the text that is
+    held back and the text that was given out, stays here: a runner that takes over gives only what is new.
     """
-    text = TextStream(options.stop)
-    record = _Record()
-    events = runner.generate(
-        prompt,
-        window_tokens=window_tokens,
-        limit_tokens=_limit(options.num_predict, window_tokens),
-        sampling=_sampling(options, window_tokens),
-        keep_tokens=wish.keep_tokens,
-        schema=wish.schema,
-        preamble=wish.preamble,
-        top_logprobs=wish.top_logprobs,
-        visible=wish.visible,
-    )
-    try:
-        async for batch in events:
-            piece = text.feed(record.add(batch))
-            if piece or record.likelihoods:
-                yield Piece(piece, record.take_likelihoods())
-            if text.stopped:
-                record.finish(FinishReason.STOP)
-                break
-    finally:
-        await events.aclose()
-    if piece := text.finish():
-        yield Piece(piece)
-    yield record.done()
 
-
-class _Record:
-    """What is known of a generation so far."""
-
-    def __init__(self) -> None:
-        self._tokens: list[int] = []
+    def __init__(self, prompt: list[int], options: Options, wish: Wish, *, window_tokens: int) -> None:
+        """The prompt must be shorter than the window. Raises InvalidOptionError."""
+        self._order = Generate(
+            id=0,
+            prompt=prompt,
+            window_tokens=window_tokens,
+            limit_tokens=_limit(options.num_predict, window_tokens),
+            sampling=_sampling(options, window_tokens),
+            keep_tokens=wish.keep_tokens,
+            schema=wish.schema,
+            preamble=wish.preamble,
+            top_logprobs=wish.top_logprobs,
+            visible=list(wish.visible),
+            cut_tokens=wish.dropped_tokens,
+        )
+        self.tokens: list[int] = []
+        """What was generated so far."""
+        self._text = TextStream(options.stop)
+        self._likelihoods: list[Likelihood] = []
         self._prefilled: Prefilled | None = None
         self._first_ns = 0
+        self._runs = 0
         self._finished: tuple[FinishReason, int] | None = None
-        self.likelihoods: list[Likelihood] = []
-        """Of the latest tokens, until they are taken."""
 
-    def take_likelihoods(self) -> tuple[Likelihood, ...]:
-        taken, self.likelihoods = tuple(self.likelihoods), []
-        return taken
+    async def run(self, runner: Runner) -> AsyncGenerator[Piece, None]:
+        """Pieces as they come, to the end. Closing it cancels the work.
 
-    def add(self, events: list[Event]) -> bytes:
-        """Note `events`; returns the bytes of their tokens."""
+        Raises RunnerError, DecodeError, KvGrowError or InvalidFormatError. After any but the last it may be run again.
+        """
+        self._runs += 1
+        order = msgspec.structs.replace(self._order, emitted=self.tokens) if self.tokens else self._order
+        async with aclosing(runner.generate(order)) as events:
+            async for batch in events:
+                text = self._text.feed(self._note(batch))
+                if text or self._likelihoods:
+                    yield self._piece(text)
+                if self._text.stopped:
+                    self._end(FinishReason.STOP)
+                    break
+        if text := self._text.finish():
+            yield Piece(text)
+
+    def end_window(self, tokens: int) -> bool:
+        """Let the window be only so long; False if the generation has come to its end by that."""
+        known = len(self._order.prompt) + len(self.tokens)
+        window = max(tokens, MIN_WINDOW_TOKENS)
+        if self._order.keep_tokens is None or window <= len(self._order.prompt):
+            self._end(FinishReason.LENGTH)
+            return False
+        log.warning("the window ends after %d tokens, of %d: there is no memory for more", window, known)
+        self._order = msgspec.structs.replace(self._order, window_tokens=window)
+        return True
+
+    def rest(self) -> str:
+        """Text that was held back, when nothing will follow it."""
+        return self._text.finish()
+
+    def done(self) -> Done:
+        """How it ended, or what there was of it before it failed."""
+        reason, generate_ns = self._finished or (FinishReason.STOP, self._since_first_ns())
+        return Done(
+            reason=reason,
+            prompt_tokens=len(self._order.prompt),
+            prompt_ns=self._prefilled.prompt_ns if self._prefilled else 0,
+            generated_tokens=len(self.tokens),
+            generate_ns=generate_ns,
+        )
+
+    def _piece(self, text: str) -> Piece:
+        taken, self._likelihoods = tuple(self._likelihoods), []
+        return Piece(text, taken)
+
+    def _note(self, events: list[Event]) -> bytes:
+        """Write `events` down; returns the bytes of their tokens."""
         pieces = []
         for event in events:
             match event:
                 case Emitted():
-                    self._tokens.append(event.token)
+                    self.tokens.append(event.token)
                     pieces.append(event.piece)
                 case messages.Likelihood():
                     top = tuple(Alternative(one.piece, one.logprob) for one in event.top)
-                    self.likelihoods.append(Likelihood(pieces[-1], event.logprob, top))
-                case Prefilled():
+                    self._likelihoods.append(Likelihood(pieces[-1], event.logprob, top))
+                case Prefilled() if self._prefilled is None:
                     self._prefilled = event
                     self._first_ns = time.perf_counter_ns()
+                case Finished() if self._runs > 1:
+                    self._end(event.reason)
                 case Finished():
                     self._finished = event.reason, event.generate_ns
         return b"".join(pieces)
 
-    def finish(self, reason: FinishReason) -> None:
-        """The server ended the generation itself; it has only its own clock to time it."""
-        self._finished = reason, time.perf_counter_ns() - self._first_ns
+    def _end(self, reason: FinishReason) -> None:
+        """The runner doesn't know how long all took."""
+        self._finished = reason, self._since_first_ns()
 
-    def done(self) -> Done:
-        assert self._prefilled is not None
-        assert self._finished is not None
-        reason, generate_ns = self._finished
-        return Done(
-            reason=reason,
-            prompt_tokens=self._prefilled.prompt_tokens,
-            prompt_ns=self._prefilled.prompt_ns,
-            generated_tokens=len(self._tokens),
-            generate_ns=generate_ns,
-            tokens=tuple(self._tokens),
-        )
+    def _since_first_ns(self) -> int:
+        return time.perf_counter_ns() - self._first_ns if self._first_ns else 0
 
 
 def _limit(num_predict: int, window: int) -> int:

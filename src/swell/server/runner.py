@@ -10,18 +10,22 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from typing import TypeVar
+
+import msgspec
 
 from swell.errors import (
     LoadDiedError,
     LoadTimeoutError,
+    Loss,
     ProtocolError,
     RunnerError,
     RunnerLostError,
     SwellError,
     from_data,
 )
+from swell.memory.machine import processes_killed
 from swell.protocol.framing import encode, replies
 from swell.protocol.messages import (
     Cancel,
@@ -50,7 +54,7 @@ from swell.protocol.messages import (
     Tokenize,
     Tokenized,
 )
-from swell.sampling import Preamble, Sampling
+from swell.server.survival.causes import loss_of
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +78,8 @@ class Runner:
         self, process: Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, on_need: OnNeed
     ) -> None:
         self._process = process
+        self._kills = processes_killed()
+        self._loss: Loss | None = None
         self._on_need = on_need
         self._reader = reader
         self._writer = writer
@@ -161,45 +167,22 @@ class Runner:
             vectors += map(_numbers, answer.vectors)
         return vectors
 
-    async def generate(
-        self,
-        prompt: list[int],
-        *,
-        window_tokens: int,
-        limit_tokens: int,
-        sampling: Sampling,
-        keep_tokens: int | None = None,
-        schema: str | None = None,
-        preamble: Preamble | None = None,
-        top_logprobs: int | None = None,
-        visible: Sequence[str] = (),
-    ) -> AsyncGenerator[list[Event], None]:
-        """Carry `prompt` on as `swell.protocol.messages.Generate` says; yields all events that have come since the last
-        time, in order, ending with Finished. A Likelihood follows its token.
+    async def generate(self, order: Generate) -> AsyncGenerator[list[Event], None]:
+        """Carry out `order`, whatever its id; yields all events that have come since the last time, in order, ending
+        with Finished. A Likelihood follows its token.
 
         Closing the generator before the end cancels the work. Raises what the runner reports, or RunnerLostError.
         """
-        generation = Generate(
-            id=next(_ids),
-            prompt=prompt,
-            window_tokens=window_tokens,
-            limit_tokens=limit_tokens,
-            sampling=sampling,
-            keep_tokens=keep_tokens,
-            schema=schema,
-            preamble=preamble,
-            top_logprobs=top_logprobs,
-            visible=list(visible),
-        )
-        stream = self._streams[generation.id] = _Stream()
+        order = msgspec.structs.replace(order, id=next(_ids))
+        stream = self._streams[order.id] = _Stream()
         try:
-            self._send(generation)
+            self._send(order)
             while not stream.is_finished:
                 yield await stream.take()
         finally:
-            del self._streams[generation.id]
+            del self._streams[order.id]
             if not stream.is_finished and not self.lost.is_set():
-                self._send(Cancel(generation.id))
+                self._send(Cancel(order.id))
 
     async def stop(self) -> None:
         """End the process and wait for it."""
@@ -221,9 +204,11 @@ class Runner:
             error = protocol_error
             self._process.kill()
         exit_code = await self._exit_code()
+        loss = self._loss or loss_of(exit_code, kills_before=self._kills, kills_now=processes_killed())
+        self._lost = RunnerLostError(exit_code, loss)
         self.lost.set()
         self._writer.close()
-        self._fail_all(error or RunnerLostError(exit_code))
+        self._fail_all(error or self._lost)
 
     def _dispatch(self, reply: Reply) -> None:
         match reply:
@@ -287,7 +272,7 @@ class Runner:
 
     def _send(self, request: Request) -> None:
         if self.lost.is_set():
-            raise RunnerLostError(self._process.returncode)
+            raise self._lost
         self._writer.write(encode(request))
 
     async def _ask(self, request: Tokenize | GetStats | Embed | Shrink, kind: type[R]) -> R:

@@ -49,6 +49,7 @@ DEVICES = 0
 MODELS_PER_DEVICE = 3
 """As in Ollama, where nothing else is set; the CPU counts as a device if there is no other."""
 _NO_OPTIONS = Options()
+_NO_WISH = Fit()
 
 Launch = Callable[[Load, float, Callable[[Runner, NeedMemory], None]], Awaitable[Runner]]
 """Starts a runner: with this order, within so many seconds, telling so when it needs memory."""
@@ -82,15 +83,15 @@ class Scheduler:
 
     @contextlib.asynccontextmanager
     async def lease(
-        self, model: Model, keep_alive_s: float | None = None, options: Options = _NO_OPTIONS
+        self, model: Model, keep_alive_s: float | None = None, options: Options = _NO_OPTIONS, also: Fit = _NO_WISH
     ) -> AsyncIterator[Runner]:
-        """A runner with `model` as `options` want it loaded, and kept loaded while inside.
+        """A runner with `model` as `options` and, before them, `also` want it loaded, and kept loaded while inside.
 
         If it must be loaded first, the request waits for that, and for models that must make way. `keep_alive_s`
         replaces how long it stays afterwards; None leaves that as it is. Raises ServerBusyError when too many wait
         already, or the error that the load ended with.
         """
-        residency = await self._enter(model, wanted_fit(options, model, DEVICES))
+        residency = await self._enter(model, also.completed(wanted_fit(options, model, DEVICES)))
         if keep_alive_s is not None:
             residency.keep_alive_s = keep_alive_s
         try:
@@ -107,6 +108,30 @@ class Scheduler:
         """All models whose runners are ready, the one that stays longest first."""
         rows = await asyncio.gather(*(self._measure(residency) for residency in self._residencies.values()))
         return sorted((row for row in rows if row is not None), key=lambda row: row.expires_at, reverse=True)
+
+    def fit_of(self, model: Model) -> Fit | None:
+        """How `model` is loaded; None if it isn't."""
+        residency = self._residencies.get(model.path)
+        return None if residency is None else residency.stay.fit
+
+    def count_idle(self) -> int:
+        """How many models are loaded that nobody uses."""
+        return sum(residency.is_idle for residency in self._residencies.values())
+
+    def count_busy(self) -> int:
+        """How many requests use some model."""
+        return sum(residency.users for residency in self._residencies.values())
+
+    async def evict_idle(self) -> None:
+        """Unload all models that nobody uses; returns when they are gone."""
+        idle = [residency for residency in self._residencies.values() if residency.is_idle]
+        await asyncio.gather(*(asyncio.shield(residency.stop()) for residency in idle))
+
+    async def wait_for_change(self) -> None:
+        """Returns when a request has ended, or a model was loaded or unloaded, or after the time set for waiting."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.kv_wait_s):
+                await self._changed.wait()
 
     async def close(self) -> None:
         """End all runners, and wait until they have ended."""
@@ -175,7 +200,8 @@ class Scheduler:
             self._notify()
 
     def _next_step(self, model: Model, wish: Fit, *, may_shrink: bool) -> Step:
-        expected = self._experience.correct(model.path, footprint(model, complete_fit(wish), self._settings))
+        fit = complete_fit(wish, self._settings)
+        expected = self._experience.correct(model.path, footprint(model, fit, self._settings))
         stays = [(residency.state, residency.stay) for residency in self._residencies.values()]
         free_bytes = self._accounts.free_for_load_bytes(
             mapped_bytes=sum(
@@ -210,7 +236,7 @@ class Scheduler:
     # --- loading -------------------------------------------------------------------------------------------------
 
     def _load(self, model: Model, wish: Fit) -> Residency:
-        fit = complete_fit(wish)
+        fit = complete_fit(wish, self._settings)
         expected = self._experience.correct(model.path, footprint(model, fit, self._settings))
         log.info("loading %s, which may take %d MB", model.name, expected.total_bytes // 1_000_000)
         residency = self._residencies[model.path] = Residency(

@@ -10,6 +10,7 @@ from swell.server.models.model import open_model
 from swell.server.options import Options
 from swell.server.scheduling.fit import Fit, wanted_fit
 from swell.server.scheduling.order import complete_fit
+from swell.settings import Settings
 
 FITS = st.builds(
     Fit,
@@ -23,7 +24,7 @@ FITS = st.builds(
 
 @given(FITS)
 def test_a_runner_serves_the_request_it_was_loaded_for_and_those_without_wishes(wish: Fit) -> None:
-    loaded = complete_fit(wish)
+    loaded = complete_fit(wish, Settings())
     assert wish.is_met_by(loaded)
     assert Fit().is_met_by(loaded)
 
@@ -37,10 +38,10 @@ def test_requests_that_do_not_contradict_each_other_soon_reload_no_more(wishes: 
     loaded = Fit()
     for wish in agreeing:
         if not wish.is_met_by(loaded):
-            loaded = complete_fit(wish.completed(loaded))
+            loaded = complete_fit(wish.completed(loaded), Settings())
     for wish in agreeing:  # by now somebody's choice has taken the place of every default
         if not wish.is_met_by(loaded):
-            loaded = complete_fit(wish.completed(loaded))
+            loaded = complete_fit(wish.completed(loaded), Settings())
     assert all(wish.is_met_by(loaded) for wish in agreeing)
 
 

@@ -13,14 +13,15 @@ SHARE = Share(ledger_fd=7, entry=3, budget_bytes=None, headroom_bytes=5)
 def test_the_order_says_what_the_fit_and_the_settings_say(tiny_gguf: Path) -> None:
     model = open_model(tiny_gguf, "tiny:latest", "tiny")
     settings = dataclasses.replace(Settings(), kv_wait_s=3.0, num_parallel=2)
-    order = load_order(model, complete_fit(Fit(threads=5, batch_tokens=64, maps_weights=False)), settings, SHARE)
+    fit = complete_fit(Fit(threads=5, batch_tokens=64, maps_weights=False), settings)
+    order = load_order(model, fit, settings, SHARE)
     assert (order.threads, order.batch_tokens, order.maps_weights) == (5, 64, False)
     assert (order.ledger_fd, order.ledger_entry, order.headroom_bytes) == (7, 3, 5)
     assert (order.memory_wait_s, order.slots) == (3.0, 2)
 
 
 def test_by_default_weights_are_mapped_and_nothing_is_left_open() -> None:
-    fit = complete_fit(Fit())
+    fit = complete_fit(Fit(), Settings())
     assert None not in dataclasses.asdict(fit).values()
     assert fit.maps_weights
     assert Settings().load_timeout_s < FOREVER_S

@@ -8,19 +8,20 @@ from typing import NamedTuple
 
 from starlette.requests import Request
 
-from swell.errors import InvalidRequestError
+from swell.errors import InvalidRequestError, KvGrowError, SwellError
 from swell.protocol.messages import Loaded
 from swell.sampling import Preamble
 from swell.server.api import checks
 from swell.server.api.bodies import Common
 from swell.server.api.disconnects import while_connected
 from swell.server.api.services import Services, services
-from swell.server.generation import Done, Piece, Wish, generate, window_tokens
+from swell.server.generation import Generation, Wish, window_tokens
 from swell.server.models.model import Model
 from swell.server.options import Options, merge
 from swell.server.parsing.parser import Parser, Plain, with_likelihoods
 from swell.server.parsing.parts import Part
 from swell.server.runner import Runner
+from swell.server.survival.ladder import Rung
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Job:
             preamble=prompt.preamble,
             top_logprobs=self.top_logprobs,
             visible=prompt.visible,
+            dropped_tokens=prompt.dropped_tokens,
         )
 
 
@@ -74,7 +76,10 @@ def job_of(request: Request, body: Common, model: Model, keep_alive_s: float | N
 
 
 class Finish(NamedTuple):
-    """The end of a generation: why, and the API's numbers in the order of its fields. Durations are nanoseconds."""
+    """The end of a generation: why, and the API's numbers in the order of its fields. Durations are nanoseconds.
+
+    With the reason "error", `error` says which one. `resumed` is what was tried, successfully in the end, to go on.
+    """
 
     done_reason: str
     total_duration: int
@@ -83,6 +88,8 @@ class Finish(NamedTuple):
     prompt_eval_duration: int
     eval_count: int
     eval_duration: int
+    error: str = ""
+    resumed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,28 +139,102 @@ async def complete(job: Job, build_prompt: BuildPrompt) -> AsyncGenerator[Prompt
     """Prompted, the parts of the output as they come, and one Finish.
 
     Nothing is given before the model has written its first token, so that what is wrong with a prompt is raised before.
-    The model stays leased until the generator is closed.
+    The model stays leased until the generator is closed. When a runner is lost or short of memory, this goes on as soon
+    as it can; if it can't, what has been given stays, and Finish says why it ends.
     """
-    async with job.services.scheduler.lease(job.model, job.keep_alive_s, job.options) as runner:
-        load_ns = time.perf_counter_ns() - job.started_ns
-        window = window_tokens(job.options, runner.facts, job.services.settings)
-        prompt = await build_prompt(runner, window)
-        if not prompt.tokens:
-            raise InvalidRequestError("the prompt is empty")
-        wish = job.wish(runner.facts, window, prompt)
-        is_prompted = False
-        async with aclosing(generate(runner, prompt.tokens, job.options, wish, window_tokens=window)) as events:
-            async for event in events:
-                if not is_prompted:
-                    is_prompted = True
-                    yield Prompted(len(prompt.tokens), prompt.dropped_messages, prompt.dropped_tokens)
-                if isinstance(event, Piece):
-                    for part in with_likelihoods(prompt.parser.feed(event.text), event.likelihoods):
-                        yield part
-                    continue
-                for part in prompt.parser.finish():
+    recovery = job.services.recovery(job.model, job.options)
+    turn = _Turn(job, build_prompt)
+    while True:
+        try:
+            async with recovery.lease(job.keep_alive_s) as runner, aclosing(turn.run(runner)) as parts:
+                async for part in parts:
                     yield part
-                yield _finish(event, job.started_ns, load_ns)
+                for part in turn.end():
+                    yield part
+                yield turn.finish(recovery.taken)
+                return
+        except SwellError as error:
+            failure = error
+        rung = await recovery.after(failure, turn.generated_tokens)
+        if rung is Rung.GIVE_UP and not turn.has_begun:
+            raise failure
+        if rung is Rung.GIVE_UP or (rung is Rung.WINDOW_END and not turn.end_window(failure)):
+            for part in turn.end():
+                yield part
+            yield turn.finish(recovery.taken, failure if rung is Rung.GIVE_UP else None)
+            return
+
+
+class _Turn:
+    """A prompt and what becomes of it, in as many runners as it takes."""
+
+    def __init__(self, job: Job, build_prompt: BuildPrompt) -> None:
+        self.has_begun = False
+        """Whether anything was given to the client."""
+        self._job = job
+        self._build_prompt = build_prompt
+        self._load_ns = 0
+        self._prompt: Prompt | None = None
+        self._generation: Generation | None = None
+
+    @property
+    def generated_tokens(self) -> int:
+        return len(self._generation.tokens) if self._generation else 0
+
+    async def run(self, runner: Runner) -> AsyncGenerator[Prompted | Part, None]:
+        """Begin, or go on where the last runner was lost. Raises SwellError."""
+        prompt, generation = await self._begin(runner)
+        async with aclosing(generation.run(runner)) as pieces:
+            async for piece in pieces:
+                if not self.has_begun:
+                    self.has_begun = True
+                    yield Prompted(len(prompt.tokens), prompt.dropped_messages, prompt.dropped_tokens)
+                for part in with_likelihoods(prompt.parser.feed(piece.text), piece.likelihoods):
+                    yield part
+        if not self.has_begun:
+            yield Prompted(len(prompt.tokens), prompt.dropped_messages, prompt.dropped_tokens)
+
+    def end(self) -> Sequence[Part]:
+        """What was held back until it was certain that nothing follows."""
+        if self._prompt is None or self._generation is None:
+            return ()
+        text = self._generation.rest()
+        return [*(self._prompt.parser.feed(text) if text else ()), *self._prompt.parser.finish()]
+
+    def end_window(self, error: SwellError) -> bool:
+        """Make do with the window that there is memory for; False if nothing more fits it. Raises `error` if that is
+        not even the prompt."""
+        if not isinstance(error, KvGrowError) or self._generation is None or not self.has_begun:
+            raise error
+        return self._generation.end_window(error.from_cells)
+
+    def finish(self, taken: Sequence[Rung], error: SwellError | None = None) -> Finish:
+        """The numbers, and by what the turn was saved, or what it failed with."""
+        assert self._generation is not None
+        done = self._generation.done()
+        return Finish(
+            done_reason="error" if error else done.reason.value,
+            total_duration=time.perf_counter_ns() - self._job.started_ns,
+            load_duration=self._load_ns,
+            prompt_eval_count=done.prompt_tokens,
+            prompt_eval_duration=done.prompt_ns,
+            eval_count=done.generated_tokens,
+            eval_duration=done.generate_ns,
+            error=f"{error} (after {done.generated_tokens} tokens)" if error else "",
+            resumed=tuple(rung.value for rung in taken),
+        )
+
+    async def _begin(self, runner: Runner) -> tuple[Prompt, Generation]:
+        if self._prompt is None or self._generation is None:
+            job = self._job
+            self._load_ns = time.perf_counter_ns() - job.started_ns
+            window = window_tokens(job.options, runner.facts, job.services.settings)
+            self._prompt = await self._build_prompt(runner, window)
+            if not self._prompt.tokens:
+                raise InvalidRequestError("the prompt is empty")
+            wish = job.wish(runner.facts, window, self._prompt)
+            self._generation = Generation(self._prompt.tokens, job.options, wish, window_tokens=window)
+        return self._prompt, self._generation
 
 
 async def tokenize_rendered(runner: Runner, text: str) -> list[int]:
@@ -161,15 +242,3 @@ async def tokenize_rendered(runner: Runner, text: str) -> list[int]:
     if runner.facts.add_bos and runner.facts.bos_text:
         text = text.removeprefix(runner.facts.bos_text)
     return await runner.tokenize(text, add_special=True, parse_special=True)
-
-
-def _finish(done: Done, started_ns: int, load_ns: int) -> Finish:
-    return Finish(
-        done_reason=done.reason.value,
-        total_duration=time.perf_counter_ns() - started_ns,
-        load_duration=load_ns,
-        prompt_eval_count=done.prompt_tokens,
-        prompt_eval_duration=done.prompt_ns,
-        eval_count=done.generated_tokens,
-        eval_duration=done.generate_ns,
-    )

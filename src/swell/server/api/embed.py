@@ -26,6 +26,7 @@ from swell.server.api.services import Services, services
 from swell.server.models.model import Model
 from swell.server.options import Options, merge
 from swell.server.runner import Runner
+from swell.server.survival.recovery import retried
 
 _TINY_NORM = 1e-12
 """What a shorter vector is divided by instead, as Ollama does: a null vector stays one."""
@@ -111,11 +112,14 @@ async def _compute(
     truncates: bool,
 ) -> _Computed:
     """Load, tokenise, cut, embed. Raises what `_fitted` and the runner raise."""
-    async with parts.scheduler.lease(model, keep_alive_s, options) as runner:
+
+    async def compute(runner: Runner) -> _Computed:
         loaded_ns = time.perf_counter_ns()
         limit = _limit_tokens(options, parts.settings.context_length, runner.facts.context_max)
         inputs = await asyncio.gather(*(_fitted(runner, text, limit, truncates=truncates) for text in texts))
         return _Computed(await runner.embed(inputs), sum(map(len, inputs)), loaded_ns)
+
+    return await retried(parts.recovery(model, options), keep_alive_s, compute)
 
 
 def _limit_tokens(options: Options, default_tokens: int, context_max: int) -> int:

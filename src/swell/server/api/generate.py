@@ -25,6 +25,7 @@ from swell.server.prompts.fitting import fits, truncate_around, truncate_tokens
 from swell.server.prompts.messages import prompt_messages, refuse_images
 from swell.server.prompts.override import render_override
 from swell.server.runner import Runner
+from swell.server.survival.recovery import retried
 
 _TOO_LONG_TO_SHIFT = (
     "the prompt is longer than the context length currently available to the model; shorten the prompt, adjust the "
@@ -83,7 +84,7 @@ async def _replies(job: Job, body: GenerateBody, thinking: bool | str | None) ->
                 case Thought():
                     yield _line(body, "", event.text, event.likelihoods)
                 case Finish():
-                    context = await prompt.context()
+                    context = None if event.error else await prompt.context()
                     last = _line(body, "")
                     yield msgspec.structs.replace(last, done=True, context=context, **event._asdict())
 
@@ -120,13 +121,11 @@ class _Builder:
         self._job = job
         self._body = body
         self._rendering = Rendering(job.model, thinking=thinking)
-        self._runner: Runner | None = None
         self._text = ""
         self._output = Recorder(Plain())
 
     async def build(self, runner: Runner, window_tokens: int) -> Prompt:
         """The prompt, cut to fit if the request allows it."""
-        self._runner = runner
         if self._body.suffix and runner.facts.middle_tokens is not None:
             return await self._around(runner, runner.facts.middle_tokens, window_tokens)
         if self._body.raw:
@@ -141,10 +140,15 @@ class _Builder:
 
     async def context(self) -> list[int] | None:
         """The field `context` of the last reply: the conversation up to here. None for raw prompts and gaps."""
-        if self._body.raw or self._body.suffix or self._runner is None:
+        if self._body.raw or self._body.suffix:
             return None
         text = self._text + self._output.text
-        return self._body.context + await self._runner.tokenize(text, add_special=False, parse_special=True)
+
+        async def tokenize(runner: Runner) -> list[int]:
+            return await runner.tokenize(text, add_special=False, parse_special=True)
+
+        recovery = self._job.services.recovery(self._job.model, self._job.options)
+        return self._body.context + await retried(recovery, None, tokenize)
 
     def _fitted(self, tokens: list[int], facts: Loaded, window_tokens: int) -> list[int]:
         if fits(len(tokens), window_tokens):

@@ -66,6 +66,8 @@ class GenerateReply(Reply, kw_only=True, omit_defaults=True):
     prompt_eval_duration: int = 0
     eval_count: int = 0
     eval_duration: int = 0
+    error: str = ""
+    resumed: tuple[str, ...] = ()
     logprobs: list[Logprob] | None = None
 
 
@@ -106,6 +108,8 @@ class ChatReply(Reply, kw_only=True, omit_defaults=True):
     prompt_eval_duration: int = 0
     eval_count: int = 0
     eval_duration: int = 0
+    error: str = ""
+    resumed: tuple[str, ...] = ()
 
 
 class EmbedReply(msgspec.Struct, kw_only=True, omit_defaults=True):

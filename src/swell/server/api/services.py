@@ -1,12 +1,17 @@
 """What the endpoints work with, kept in the application's state."""
 
 import ipaddress
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 
 from starlette.requests import Request
 
 from swell.server.models.catalog import Catalog
+from swell.server.models.model import Model
+from swell.server.options import Options
 from swell.server.scheduler import Scheduler
+from swell.server.survival.ladder import Rung
+from swell.server.survival.recovery import Limits, Recovery
 from swell.settings import Settings
 
 
@@ -17,6 +22,15 @@ class Services:
     settings: Settings
     scheduler: Scheduler
     catalog: Catalog
+    rungs: Counter[Rung] = field(default_factory=Counter)
+    """What was tried to let requests go on, and how often."""
+
+    def recovery(self, model: Model, options: Options) -> Recovery:
+        """For one request."""
+        limits = Limits(
+            attempts_max=self.settings.resume_attempts, is_cache_flexible=self.settings.kv_cache_type is None
+        )
+        return Recovery(self.scheduler, model, options, limits, self.rungs)
 
 
 def services(request: Request) -> Services:

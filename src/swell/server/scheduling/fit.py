@@ -6,6 +6,7 @@ request, and no value of theirs ever loads anything.
 
 import dataclasses
 
+from swell.cache import CacheType
 from swell.server.models.model import Model
 from swell.server.options import Options
 
@@ -21,6 +22,7 @@ class Fit:
     maps_weights: bool | None = None
     device_layers: int | None = None
     main_device: int | None = None
+    cache_type: CacheType | None = None
 
     def is_met_by(self, loaded: "Fit") -> bool:
         """Whether a runner loaded as `loaded` is what this asks for."""

@@ -5,6 +5,7 @@ import os
 
 import psutil
 
+from swell.cache import CacheType
 from swell.kv.policy import default_slots
 from swell.protocol.messages import Load
 from swell.server.models.model import Model
@@ -26,10 +27,15 @@ class Share:
     headroom_bytes: int
 
 
-def complete_fit(wish: Fit) -> Fit:
+def complete_fit(wish: Fit, settings: Settings) -> Fit:
     """How to load what is asked for as `wish`; nothing is left open."""
     chosen = Fit(
-        threads=compute_threads(), batch_tokens=BATCH_TOKENS, maps_weights=True, device_layers=0, main_device=0
+        threads=compute_threads(),
+        batch_tokens=BATCH_TOKENS,
+        maps_weights=True,
+        device_layers=0,
+        main_device=0,
+        cache_type=settings.kv_cache_type or CacheType.F16,
     )
     return wish.completed(chosen)
 
@@ -45,7 +51,7 @@ def load_order(model: Model, fit: Fit, settings: Settings, share: Share) -> Load
         slots=settings.num_parallel,
         eager_tokens=settings.context_length,
         store=settings.store_kind,
-        cache_type=settings.kv_cache_type,
+        cache_type=fit.cache_type or CacheType.F16,
         flash_attention=settings.flash_attention,
         initial_tokens=settings.kv_initial_tokens,
         grow_tokens=settings.kv_grow_tokens,
@@ -67,7 +73,7 @@ def footprint(model: Model, fit: Fit, settings: Settings) -> Footprint:
         slots=slots,
         batch_tokens=fit.batch_tokens or BATCH_TOKENS,
         initial_tokens=settings.kv_initial_tokens if is_elastic else settings.context_length or model.context_length,
-        cache_type=settings.kv_cache_type,
+        cache_type=fit.cache_type or CacheType.F16,
     )
 
 

@@ -1,0 +1,62 @@
+"""Failures as data: what stopped a generation, and whether it may be tried again."""
+
+import signal
+from enum import Enum
+
+from swell.errors import (
+    DecodeError,
+    KvGrowError,
+    LoadDiedError,
+    Loss,
+    ProtocolError,
+    RunnerLostError,
+    SwellError,
+)
+
+
+class Cause(Enum):
+    """Why a generation stopped that could go on. What isn't here, a request's own fault above all, is final."""
+
+    GROWTH_REFUSED = "growth refused"
+    DECODE_FAILED = "decode failed"
+    RUNNER_KILLED = "runner killed"
+    RUNNER_CRASHED = "runner crashed"
+    OUT_OF_MEMORY = "runner killed for want of memory"
+    RUNNER_STUCK = "runner stuck"
+    PROTOCOL_BROKEN = "protocol broken"
+    LOAD_DIED = "runner died while it loaded"
+
+
+_LOSSES = {
+    Loss.KILLED: Cause.RUNNER_KILLED,
+    Loss.CRASHED: Cause.RUNNER_CRASHED,
+    Loss.OUT_OF_MEMORY: Cause.OUT_OF_MEMORY,
+    Loss.STUCK: Cause.RUNNER_STUCK,
+}
+
+
+def cause_of(error: SwellError) -> Cause | None:
+    """Why it can be tried again; None where it can't."""
+    match error:
+        case KvGrowError():
+            return Cause.GROWTH_REFUSED
+        case DecodeError():
+            return Cause.DECODE_FAILED
+        case ProtocolError():
+            return Cause.PROTOCOL_BROKEN
+        case RunnerLostError():
+            return _LOSSES[error.loss]
+        case LoadDiedError():
+            return Cause.LOAD_DIED
+        case _:
+            return None
+
+
+def loss_of(exit_code: int | None, *, kills_before: int, kills_now: int) -> Loss:
+    """What became of a process that nobody here has ended, by its exit code and the kernel's count of processes that it
+    killed for want of memory."""
+    if exit_code == -signal.SIGKILL:
+        return Loss.OUT_OF_MEMORY if kills_now > kills_before else Loss.KILLED
+    if exit_code in (-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP):
+        return Loss.KILLED
+    return Loss.CRASHED

@@ -1,0 +1,129 @@
+"""Does what the ladder says, until a request can go on."""
+
+import asyncio
+import dataclasses
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol, TypeVar
+
+from swell.cache import CacheType
+from swell.errors import SwellError
+from swell.server.models.model import Model
+from swell.server.options import Options
+from swell.server.runner import Runner
+from swell.server.scheduling.fit import Fit
+from swell.server.survival.causes import cause_of
+from swell.server.survival.ladder import Rung, Situation, back_off_s, next_rung
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_SMALLER = {CacheType.F16: CacheType.Q8_0, CacheType.Q8_0: CacheType.Q4_0}
+
+
+class Models(Protocol):
+    """What is asked of the scheduler."""
+
+    def lease(
+        self, model: Model, keep_alive_s: float | None = None, options: Options = ..., also: Fit = ...
+    ) -> AbstractAsyncContextManager[Runner]:
+        """A runner with `model`, loaded as `options` and `also` want it."""
+
+    def fit_of(self, model: Model) -> Fit | None:
+        """How `model` is loaded; None if it isn't."""
+
+    def count_idle(self) -> int:
+        """How many models nobody uses."""
+
+    def count_busy(self) -> int:
+        """How many requests use some model."""
+
+    async def evict_idle(self) -> None:
+        """Unload all models that nobody uses; returns when they are gone."""
+
+    async def wait_for_change(self) -> None:
+        """Returns when a request has ended, or a model was loaded or unloaded, or after a time that is set."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Limits:
+    """`attempts_max` rungs are tried without a new token; `is_cache_flexible`: the cache's type may be changed."""
+
+    attempts_max: int
+    is_cache_flexible: bool
+
+
+class Recovery:
+    """One request's way through failures. `rungs` counts what was tried, for everybody to see."""
+
+    def __init__(self, models: Models, model: Model, options: Options, limits: Limits, rungs: Counter[Rung]) -> None:
+        self.taken: list[Rung] = []
+        """All that was tried for this request."""
+        self._models = models
+        self._model = model
+        self._options = options
+        self._limits = limits
+        self._rungs = rungs
+        self._tried: list[Rung] = []
+        self._generated = 0
+        self._also = Fit()
+
+    def lease(self, keep_alive_s: float | None) -> AbstractAsyncContextManager[Runner]:
+        """A runner, as the request and what was tried for it want it."""
+        return self._models.lease(self._model, keep_alive_s, self._options, self._also)
+
+    async def after(self, error: SwellError, generated: int) -> Rung:
+        """Take the next rung after a failure with so many tokens generated; GIVE_UP if there is none.
+
+        New tokens since the last failure are success: the ladder begins again.
+        """
+        cause = cause_of(error)
+        if cause is None:
+            return Rung.GIVE_UP
+        if generated > self._generated:
+            self._generated, self._tried = generated, []
+        rung = next_rung(cause, self._tried, self._situation())
+        log.warning("%s after %d tokens: %s. Next: %s", self._model.name, generated, error, rung.value)
+        self._rungs[rung] += 1
+        await asyncio.sleep(back_off_s(self._tried))
+        self._tried.append(rung)
+        self.taken.append(rung)
+        await self._take(rung)
+        return rung
+
+    def _situation(self) -> Situation:
+        fit = self._models.fit_of(self._model) or Fit()
+        return Situation(
+            idle_models=self._models.count_idle(),
+            busy_requests=self._models.count_busy(),
+            has_other_placement=bool(fit.device_layers),
+            has_smaller_cache=self._limits.is_cache_flexible and fit.cache_type in _SMALLER,
+            attempts_max=self._limits.attempts_max,
+        )
+
+    async def _take(self, rung: Rung) -> None:
+        fit = self._models.fit_of(self._model) or Fit()
+        match rung:
+            case Rung.EVICT_IDLE:
+                await self._models.evict_idle()
+            case Rung.WAIT:
+                await self._models.wait_for_change()
+            case Rung.OTHER_PLACEMENT if fit.device_layers:
+                self._also = dataclasses.replace(self._also, device_layers=fit.device_layers // 2)
+            case Rung.SMALLER_CACHE if fit.cache_type in _SMALLER:
+                self._also = dataclasses.replace(self._also, cache_type=_SMALLER[fit.cache_type])
+
+
+async def retried(recovery: Recovery, keep_alive_s: float | None, work: Callable[[Runner], Awaitable[T]]) -> T:
+    """What `work` gives with a runner; done again as a whole where it fails for reasons that pass."""
+    while True:
+        try:
+            async with recovery.lease(keep_alive_s) as runner:
+                return await work(runner)
+        except SwellError as error:
+            failure = error
+        if await recovery.after(failure, 0) in (Rung.GIVE_UP, Rung.WINDOW_END):
+            raise failure

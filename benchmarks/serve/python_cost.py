@@ -28,7 +28,7 @@ from swell.llama import logs
 from swell.llama.context import ContextShape
 from swell.llama.library import api
 from swell.llama.model import Model
-from swell.protocol.messages import Generate, NeedMemory, Shrunk, Step
+from swell.protocol.messages import Generate, Step
 from swell.runner.engine import Engine
 from swell.runner.outbox import Outbox
 from swell.sampling import Sampling
@@ -92,10 +92,9 @@ def _of_engine(path: Path, streams: int) -> float:
     threading.Thread(target=_read, args=(theirs,), daemon=True).start()
     outbox = Outbox(ours, asyncio.new_event_loop())
 
-    def deliver(reply: Step | NeedMemory | Shrunk) -> None:
-        outbox.send(reply)
-        if isinstance(reply, Step):
-            delivered.append(reply)
+    def deliver(step: Step) -> None:
+        delivered.append(step)
+        outbox.send(step)
 
     with Model(path) as loaded:
         policy = GrowthPolicy(initial_cells=2048, block_cells=1024, max_cells=2048)

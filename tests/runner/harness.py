@@ -26,16 +26,20 @@ class Harness:
         self.steps: list[Step] = []
         self.needs: list[NeedMemory] = []
         self.shrunk: list[int] = []
-        self.engine = Engine(self.store, model.vocabulary, SHAPE.batch_tokens, self._note, memory_wait_s=memory_wait_s)
+        self.engine = Engine(
+            self.store,
+            model.vocabulary,
+            SHAPE.batch_tokens,
+            self.steps.append,
+            tell=self._note,
+            memory_wait_s=memory_wait_s,
+        )
 
-    def _note(self, reply: Step | NeedMemory | Shrunk) -> None:
-        match reply:
-            case Step():
-                self.steps.append(reply)
-            case NeedMemory():
-                self.needs.append(reply)
-            case Shrunk():
-                self.shrunk.append(reply.id)
+    def _note(self, message: NeedMemory | Shrunk) -> None:
+        if isinstance(message, NeedMemory):
+            self.needs.append(message)
+        else:
+            self.shrunk.append(message.id)
 
     def submit(self, request_id: int, prompt: str = PROMPT, *, limit: int = 40, window: int = 1024) -> list[int]:
         tokens = self.model.vocabulary.tokenize(prompt, add_special=True, parse_special=False)

@@ -9,7 +9,7 @@ from swell.kv.policy import GrowthPolicy
 from swell.kv.reserved import ReservedStore
 from swell.llama.context import ContextShape
 from swell.llama.model import Model
-from swell.protocol.messages import FinishReason, Generate, NeedMemory, Shrunk, Step
+from swell.protocol.messages import FinishReason, Generate, Step
 from swell.runner.engine import Engine
 from swell.runner.slots import RECALL_TOKENS_MAX, forgotten
 from swell.sampling import Sampling
@@ -28,11 +28,7 @@ class Runner:
         policy = GrowthPolicy(initial_cells=64, block_cells=64, max_cells=1024)
         self.store = ReservedStore(model, shape, policy, OpenGate())
         self.steps: list[Step] = []
-        self.engine = Engine(self.store, model.vocabulary, shape.batch_tokens, self._note)
-
-    def _note(self, reply: Step | NeedMemory | Shrunk) -> None:
-        assert isinstance(reply, Step)
-        self.steps.append(reply)
+        self.engine = Engine(self.store, model.vocabulary, shape.batch_tokens, self.steps.append)
 
     def generate(self, wishes: list[Generate]) -> dict[int, list[int]]:
         """The tokens of each; every slot is emptied first."""

@@ -6,12 +6,11 @@ the event-loop thread. That one works while `llama_decode` runs, because ctypes 
 
 import contextlib
 import dataclasses
-import itertools
 import logging
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from queue import Empty, SimpleQueue
 
 from swell.errors import AbortedError, DecodeError, KvGrowError, SwellError, to_data
@@ -35,11 +34,11 @@ from swell.protocol.messages import (
     NeedMemory,
     Prefilled,
     Shrink,
-    ShrinkLevel,
     Shrunk,
     Step,
     Totals,
 )
+from swell.runner.memory import SlotMemory
 from swell.runner.slots import Generation, Place, Shortage, Slot, choose_place, forgotten, recall
 
 log = logging.getLogger(__name__)
@@ -64,21 +63,23 @@ class Engine:
         store: KvStore,
         vocabulary: Vocabulary,
         batch_tokens: int,
-        deliver: Callable[[Step | NeedMemory | Shrunk], None],
+        deliver: Callable[[Step], None],
         *,
+        tell: Callable[[NeedMemory | Shrunk], None] = lambda _message: None,
         idle_shrink_s: float = math.inf,
         memory_wait_s: float = 0,
     ) -> None:
-        """`deliver` is called from the engine's thread. After `idle_shrink_s` without work, memory is given back.
-
-        A generation that is refused memory asks for that of other models, and waits up to `memory_wait_s` for it.
+        """`deliver` and `tell` are called from the engine's thread. After `idle_shrink_s` without work, memory is given
+        back. A generation that is refused memory asks for that of other models, and waits up to `memory_wait_s` for it.
         """
         self.slots = [Slot(index, cells) for index, cells in enumerate(store.cells)]
         self._store = store
         self._vocabulary = vocabulary
         self._grammars = GrammarCompiler(vocabulary)
         self._batch = Batch(batch_tokens)
+        self._memory = SlotMemory(self.slots, store)
         self._deliver = deliver
+        self._tell = tell
         self.totals = Totals()
         # the state of a recurrent layer is that of the last token, a window's cells are those of the last tokens
         self._can_copy = not (store.context.model.is_recurrent or store.context.model.window_tokens)
@@ -128,7 +129,7 @@ class Engine:
         try:
             return self._inbox.get(timeout=self._idle_shrink_s)
         except Empty:
-            self._compact()
+            self._memory.compact()
             return self._inbox.get()
 
     def _wait_for_memory(self) -> None:
@@ -144,7 +145,8 @@ class Engine:
             case Cancel():
                 self._cancel(work.id)
             case Shrink():
-                self._shrink(work)
+                self._memory.shrink(work.level)
+                self._tell(Shrunk(work.id))
             case MemoryOffered():
                 self._end_shortage(work.id)
 
@@ -209,13 +211,13 @@ class Engine:
             self._store.rewind(slot.index, keep)
         generation.cached_tokens = slot.stored
         slot.tokens = generation.known
-        self._grant(slot, len(slot.tokens))
+        self._memory.grant(slot, len(slot.tokens))
 
     def _copy_beginning(self, source: Slot, target: Slot, prompt: list[int]) -> None:
         """Take over what `source` has of `prompt`; if memory doesn't allow that, it is computed."""
         shared = source.common_prefix(prompt)
         try:
-            self._grant(target, source.stored)
+            self._memory.grant(target, source.stored)
             copied = self._store.copy(source.index, target.index, shared)
         except KvGrowError as error:
             log.info("%s; computing what could have been copied", error)
@@ -322,17 +324,6 @@ class Engine:
 
     # --- slots -------------------------------------------------------------------------------------------------
 
-    def _grant(self, slot: Slot, cells: int) -> None:
-        """Make sure that `slot` may hold `cells`, at the cost of idle slots if need be; raises KvGrowError."""
-        reclaims = self._reclaims()
-        while True:
-            try:
-                return self._store.ensure(slot.index, cells)
-            except KvGrowError as error:
-                if (reclaimed := next(reclaims, None)) is None:
-                    raise
-                log.info("%s; reclaimed %s", error, reclaimed)
-
     def _grant_next(self, slot: Slot) -> None:
         """Grant what the next batch may take of `slot`, or what it waited for. It waits for memory only once."""
         shortage = slot.shortage
@@ -340,7 +331,7 @@ class Engine:
             return
         cells = min(len(slot.tokens), slot.stored + self._batch.capacity) if shortage is None else shortage.cells
         try:
-            self._grant(slot, cells)
+            self._memory.grant(slot, cells)
         except KvGrowError as error:
             if shortage is None:
                 self._lack(slot, cells, error)
@@ -357,38 +348,13 @@ class Engine:
             return
         log.info("%s; asking for what other models have", error)
         slot.generation.shortage = Shortage(cells, time.monotonic() + self._memory_wait_s)
-        self._deliver(NeedMemory(id=slot.generation.id, needed_bytes=error.needed_bytes, free_bytes=error.free_bytes))
+        self._tell(NeedMemory(id=slot.generation.id, needed_bytes=error.needed_bytes, free_bytes=error.free_bytes))
 
     def _end_shortage(self, generation_id: int) -> None:
         """The next step tries again; after a cancel there is nothing to end."""
         for slot in self.slots:
             if slot.generation is not None and slot.generation.id == generation_id and slot.generation.shortage:
                 slot.generation.shortage = Shortage(slot.generation.shortage.cells, until_s=0)
-
-    def _shrink(self, order: Shrink) -> None:
-        if order.level is ShrinkLevel.WAITING:
-            for slot in self._busy():
-                if slot.shortage:
-                    self._store.rewind(slot.index, 0)
-        for reclaimed in itertools.islice(self._reclaims(), 1 if order.level is ShrinkLevel.UNSTORED else None):
-            log.debug("gave back %s", reclaimed)
-        self._deliver(Shrunk(order.id))
-
-    def _reclaims(self) -> Iterator[str]:
-        """Ways to get memory back, one at each step: first what nobody would miss, then prefixes, oldest first."""
-        self._compact()
-        yield "what goes beyond the stored tokens"
-        idle = [slot for slot in self.slots if slot.generation is None and slot.stored]
-        for slot in sorted(idle, key=lambda slot: slot.last_used_ns):
-            tokens = slot.stored
-            self._store.rewind(slot.index, 0)
-            slot.tokens.clear()
-            self._compact()
-            yield f"the {tokens} cached tokens of slot {slot.index}"
-
-    def _compact(self) -> None:
-        """Give back all memory beyond what is stored, or known and still to be computed, if it can be computed now."""
-        self._store.compact([0 if slot.shortage else len(slot.tokens) for slot in self.slots])
 
     def _finish(self, slot: Slot, generation: Generation, reason: FinishReason) -> None:
         generate_ns = time.perf_counter_ns() - generation.prefilled_ns

@@ -24,6 +24,7 @@ class Writer:
             model.vocabulary,
             order.batch_tokens,
             deliver,
+            tell=deliver,
             idle_shrink_s=order.idle_shrink_s,
             memory_wait_s=order.memory_wait_s,
         )

@@ -1,0 +1,56 @@
+"""How the slots of an engine come to memory, and how it is taken back from them."""
+
+import itertools
+import logging
+from collections.abc import Iterator, Sequence
+
+from swell.errors import KvGrowError
+from swell.kv.store import KvStore
+from swell.protocol.messages import ShrinkLevel
+from swell.runner.slots import Slot
+
+log = logging.getLogger(__name__)
+
+
+class SlotMemory:
+    """Grants cells to slots. Memory that one lacks is taken from those that are idle."""
+
+    def __init__(self, slots: Sequence[Slot], store: KvStore) -> None:
+        self._slots = slots
+        self._store = store
+
+    def grant(self, slot: Slot, cells: int) -> None:
+        """Make sure that `slot` may hold `cells`, at the cost of idle slots if need be; raises KvGrowError."""
+        reclaims = self._reclaims()
+        while True:
+            try:
+                return self._store.ensure(slot.index, cells)
+            except KvGrowError as error:
+                if (reclaimed := next(reclaims, None)) is None:
+                    raise
+                log.info("%s; reclaimed %s", error, reclaimed)
+
+    def shrink(self, level: ShrinkLevel) -> None:
+        """Give back for other models what no running generation needs."""
+        if level is ShrinkLevel.WAITING:
+            for slot in self._slots:
+                if slot.shortage:
+                    self._store.rewind(slot.index, 0)
+        for reclaimed in itertools.islice(self._reclaims(), 1 if level is ShrinkLevel.UNSTORED else None):
+            log.debug("gave back %s", reclaimed)
+
+    def compact(self) -> None:
+        """Give back all memory beyond what is stored, or known and still to be computed, if it can be computed now."""
+        self._store.compact([0 if slot.shortage else len(slot.tokens) for slot in self._slots])
+
+    def _reclaims(self) -> Iterator[str]:
+        """Ways to get memory back, one at each step: first what nobody would miss, then prefixes, oldest first."""
+        self.compact()
+        yield "what goes beyond the stored tokens"
+        idle = [slot for slot in self._slots if slot.generation is None and slot.stored]
+        for slot in sorted(idle, key=lambda slot: slot.last_used_ns):
+            tokens = slot.stored
+            self._store.rewind(slot.index, 0)
+            slot.tokens.clear()
+            self.compact()
+            yield f"the {tokens} cached tokens of slot {slot.index}"

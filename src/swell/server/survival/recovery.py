@@ -88,6 +88,8 @@ class Recovery:
         rung = next_rung(cause, self._tried, self._situation())
         log.warning("%s after %d tokens: %s. Next: %s", self._model.name, generated, error, rung.value)
         self._rungs[rung] += 1
+        if rung is Rung.GIVE_UP:
+            return rung
         await asyncio.sleep(back_off_s(self._tried))
         self._tried.append(rung)
         self.taken.append(rung)

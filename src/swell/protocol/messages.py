@@ -155,6 +155,10 @@ class LoadProgress(msgspec.Struct, frozen=True, tag=True):
     """The weights are being loaded, and it goes on."""
 
 
+class LoadProgress(msgspec.Struct, frozen=True, tag=True):
+    """The weights are being loaded, and it goes on."""
+
+
 class LoadFailed(msgspec.Struct, frozen=True, tag=True):
     """The runner could not load; `kind` and `fields` as in `swell.errors.to_data`. It exits after this."""
 

@@ -1,0 +1,88 @@
+"""From options and found devices to an order, and what a load teaches."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from swell.errors import InvalidRequestError
+from swell.placement import HOST_ONLY, DeviceKind, DeviceMemory, DeviceUse, LayersOn
+from swell.protocol.messages import DevicesFound, Load, WorkerMissing
+from swell.server.models.model import Model, open_model
+from swell.server.options import Options, merge
+from swell.server.placement.placer import Placer
+from swell.server.placement.planner import Fill
+from swell.settings import Settings
+
+LOAD = Load(path="", log_level=0, threads=1, slots=1, ledger_fd=0, ledger_entry=0)
+ROOMY = DevicesFound(
+    [
+        DeviceMemory(name=name, kind=DeviceKind.WORKER, free_bytes=10**9, total_bytes=10**9)
+        for name in ("far:1", "far:2")
+    ],
+    [],
+)
+
+
+@pytest.fixture
+def model(model_path: Path) -> Model:
+    return open_model(model_path, "smollm2:135m", "smollm2:135m")
+
+
+def test_options_say_more_than_settings() -> None:
+    packed, spread = (Placer(Settings(sched_spread=is_spread)) for is_spread in (False, True))
+    assert packed.wish(Options()).fill is spread.wish(merge({"sched_spread": False})).fill is Fill.PACKED
+    assert spread.wish(Options()).fill is packed.wish(merge({"sched_spread": True})).fill is Fill.SPREAD
+
+
+@pytest.mark.parametrize(
+    ("options", "shares"),
+    [
+        ({}, (LayersOn("far:1", 31),)),
+        ({"num_gpu": 0}, ()),
+        ({"num_gpu": 4}, (LayersOn("far:1", 4),)),
+        ({"num_gpu": 999}, (LayersOn("far:1", 31),)),
+        ({"main_gpu": 1}, (LayersOn("far:2", 31),)),
+        ({"sched_spread": True}, (LayersOn("far:1", 18), LayersOn("far:2", 13))),
+    ],
+)
+def test_options_are_met(model: Model, options: dict[str, object], shares: tuple[LayersOn, ...]) -> None:
+    placer = Placer(Settings(workers=("far:1", "far:2")))
+    placing = placer.place(model, LOAD, placer.wish(merge(options)))
+    assert placing.question.workers == ["far:1", "far:2"]
+    order = placing.order(ROOMY)
+    assert order.placement.shares == shares
+    assert msgspec.structs.replace(order, placement=HOST_ONLY) == LOAD
+
+
+def test_a_device_that_is_not_there_is_refused(model: Model) -> None:
+    placer = Placer(Settings())
+    with pytest.raises(InvalidRequestError, match=r"main_gpu 2 .* far:1, far:2"):
+        placer.place(model, LOAD, placer.wish(merge({"main_gpu": 2}))).order(ROOMY)
+
+
+def test_without_devices_everything_is_in_host_memory(model: Model, caplog: pytest.LogCaptureFixture) -> None:
+    placer = Placer(Settings())
+    found = DevicesFound([], [WorkerMissing("far:1", "Connection refused")])
+    assert placer.place(model, LOAD, placer.wish(merge({"main_gpu": 2}))).order(found).placement == HOST_ONLY
+    assert "going on without the worker far:1: Connection refused" in caplog.text
+
+
+def test_a_load_that_took_more_makes_the_next_one_smaller(model: Model) -> None:
+    placer = Placer(Settings())
+    tight = DevicesFound([msgspec.structs.replace(ROOMY.devices[0], free_bytes=190_000_000)], [])
+    wish = placer.wish(Options())
+    placing = placer.place(model, LOAD, wish)
+    assert placing.order(tight).placement.device_layers == 31
+    use = DeviceUse(
+        name="far:1",
+        kind=DeviceKind.WORKER,
+        layers=31,
+        weights_bytes=96_576_768,
+        kv_bytes=2048 * 23_040,
+        compute_bytes=40_000_000,
+        free_bytes=0,
+        total_bytes=0,
+    )
+    placing.compare([use])
+    assert 0 < placer.place(model, LOAD, wish).order(tight).placement.device_layers < 31

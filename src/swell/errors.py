@@ -19,6 +19,7 @@ SwellError
 │   │   ├── LoadTimeoutError   it took too long
 │   │   └── LoadDiedError      it ended, perhaps for want of memory
 │   ├── RunnerLostError        it died, or its connection did
+│   │   └── WorkerLostError    a worker it needs did
 │   └── ProtocolError          it said something that can't be understood
 └── RequestError               the client must change something
     ├── InvalidRequestError    the request makes no sense
@@ -235,6 +236,19 @@ class RunnerLostError(RunnerError):
         return (
             "model runner has unexpectedly stopped, this may be due to resource limitations or an internal error, "
             f"check the server's log for details (exit code {self.exit_code})"
+        )
+
+
+@_error
+class WorkerLostError(RunnerLostError):
+    """`worker` (`host:port`) ended, can't be reached any more, or doesn't answer as a worker."""
+
+    worker: str = ""
+
+    def __str__(self) -> str:
+        return (
+            f"the worker {self.worker} was lost, and with it the model that used it: it ended, its machine can't be "
+            "reached, or it runs another version of llama.cpp; send the request again to go on without it"
         )
 
 

@@ -47,24 +47,20 @@ def test_options_say_more_than_settings() -> None:
     ],
 )
 def test_options_are_met(model: Model, options: dict[str, object], shares: tuple[LayersOn, ...]) -> None:
-    placer = Placer(Settings(workers=("far:1", "far:2")))
-    placing = placer.place(model, LOAD, placer.wish(merge(options)))
-    assert placing.question.workers == ["far:1", "far:2"]
-    order = placing.order(ROOMY)
-    assert order.placement.shares == shares
-    assert msgspec.structs.replace(order, placement=HOST_ONLY) == LOAD
+    placer = Placer(Settings())
+    assert placer.place(model, LOAD, placer.wish(merge(options))).decide(ROOMY).shares == shares
 
 
 def test_a_device_that_is_not_there_is_refused(model: Model) -> None:
     placer = Placer(Settings())
     with pytest.raises(InvalidRequestError, match=r"main_gpu 2 .* far:1, far:2"):
-        placer.place(model, LOAD, placer.wish(merge({"main_gpu": 2}))).order(ROOMY)
+        placer.place(model, LOAD, placer.wish(merge({"main_gpu": 2}))).decide(ROOMY)
 
 
 def test_without_devices_everything_is_in_host_memory(model: Model, caplog: pytest.LogCaptureFixture) -> None:
     placer = Placer(Settings())
     found = DevicesFound([], [WorkerMissing("far:1", "Connection refused")])
-    assert placer.place(model, LOAD, placer.wish(merge({"main_gpu": 2}))).order(found).placement == HOST_ONLY
+    assert placer.place(model, LOAD, placer.wish(merge({"main_gpu": 2}))).decide(found) == HOST_ONLY
     assert "going on without the worker far:1: Connection refused" in caplog.text
 
 
@@ -73,7 +69,7 @@ def test_a_load_that_took_more_makes_the_next_one_smaller(model: Model) -> None:
     tight = DevicesFound([msgspec.structs.replace(ROOMY.devices[0], free_bytes=190_000_000)], [])
     wish = placer.wish(Options())
     placing = placer.place(model, LOAD, wish)
-    assert placing.order(tight).placement.device_layers == 31
+    assert placing.decide(tight).device_layers == 31
     use = DeviceUse(
         name="far:1",
         kind=DeviceKind.WORKER,
@@ -85,4 +81,4 @@ def test_a_load_that_took_more_makes_the_next_one_smaller(model: Model) -> None:
         total_bytes=0,
     )
     placing.compare([use])
-    assert 0 < placer.place(model, LOAD, wish).order(tight).placement.device_layers < 31
+    assert 0 < placer.place(model, LOAD, wish).decide(tight).device_layers < 31

@@ -4,12 +4,10 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
-
 from swell.cache import StoreKind
 from swell.kv.policy import default_slots
 from swell.placement import DeviceMemory, DeviceUse, Placement
-from swell.protocol.messages import DevicesFound, FindDevices, Load
+from swell.protocol.messages import DevicesFound, Load
 from swell.server.models.model import Model
 from swell.server.options import Options
 from swell.server.placement.correction import Correction
@@ -25,7 +23,6 @@ class Placer:
 
     def __init__(self, settings: Settings) -> None:
         self._fill = Fill.SPREAD if settings.sched_spread else Fill.PACKED
-        self._workers = list(settings.workers)
         self._corrections: dict[Path, Correction] = {}
 
     def wish(self, options: Options) -> Wish:
@@ -36,24 +33,21 @@ class Placer:
 
     def place(self, model: Model, load: Load, wish: Wish) -> "Placing":
         """Begin to place `model` for one load."""
-        return Placing(model, load, wish, self._workers, self._corrections)
+        return Placing(model, load, wish, self._corrections)
 
 
 class Placing:
-    """One load's placement: what to ask the runner, what to answer it, and what was taken in the end."""
+    """One load's placement: decided when the devices are known, compared with what was taken in the end."""
 
-    def __init__(
-        self, model: Model, load: Load, wish: Wish, workers: list[str], corrections: dict[Path, Correction]
-    ) -> None:
-        self.question = FindDevices(workers)
+    def __init__(self, model: Model, load: Load, wish: Wish, corrections: dict[Path, Correction]) -> None:
         self._model = model
         self._load = load
         self._wish = wish
         self._corrections = corrections
         self._plan: Plan | None = None
 
-    def order(self, found: DevicesFound) -> Load:
-        """The load with its placement on what was found; raises InvalidRequestError if a wish can't be met."""
+    def decide(self, found: DevicesFound) -> Placement:
+        """Where the layers go on what was found; raises InvalidRequestError if a wish can't be met."""
         for missing in found.missing:
             log.warning("going on without the worker %s: %s", missing.worker, missing.reason)
         decided = plan(
@@ -65,7 +59,7 @@ class Placing:
         self._plan = decided
         if found.devices:
             log.info("%s: %s", self._model.name, _in_words(decided.placement, found.devices))
-        return msgspec.structs.replace(self._load, placement=decided.placement)
+        return decided.placement
 
     def compare(self, uses: Sequence[DeviceUse]) -> None:
         """Learn from what the load took."""

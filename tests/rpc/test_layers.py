@@ -106,3 +106,28 @@ def test_embeddings_come_from_workers_too(log: Path, workers: Workers, tmp_path:
         assert server.loaded()["size_vram"] > 0
     for vector, other in zip(expected, found, strict=True):
         assert vector == pytest.approx(other, abs=1e-5)
+
+
+def test_options_move_layers_and_others_leave_them_where_they_are(log: Path, workers: Workers) -> None:
+    first, second = (worker.address for worker in workers)
+    wishes: tuple[tuple[dict[str, Any], dict[str, int]], ...] = (
+        ({}, {first: LAYERS}),
+        ({"num_gpu": 5}, {first: 5}),
+        ({"num_gpu": 999}, {first: LAYERS}),
+        ({"num_gpu": 8, "main_gpu": 1}, {second: 8}),
+    )
+    with running(log, using(*workers)) as server:
+        for options, expected in wishes:
+            server.generate("1 2 3", predict=1, options=options)
+            assert layers(server) == expected
+            runner = server.runner().pid
+            for same in (options, {}, {"num_ctx": 64}):
+                server.generate("1 2 3", predict=1, options=same)
+                assert server.runner().pid == runner
+        server.generate("1 2 3", predict=1, options={"num_gpu": 0})
+        assert server.loaded()["size_vram"] == 0
+        response = server.http.post(
+            "/api/generate", json={"model": "smollm2:135m", "stream": False, "options": {"main_gpu": 2, "num_gpu": 1}}
+        )
+        assert response.status_code == 400
+        assert response.json()["error"].startswith("main_gpu 2 is not there")

@@ -288,8 +288,8 @@ class Stats(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     """Memory and slots at this moment, in the words of the glossary in docs/architecture.md.
 
     `resident_bytes` is the whole process as the kernel counts it. It is made of the weights that are in memory (of
-    `weights_bytes` that the tensors have in all), the cache, and `other_bytes`: computing, bookkeeping, the program. What
-    is in `devices` comes on top of that; the `kv` numbers count the cache wherever it is.
+    `weights_bytes` that the tensors have in all), the cache, and `other_bytes`: computing, bookkeeping, the program.
+    What is in `devices` comes on top of that; the `kv` numbers count the cache wherever it is.
     """
 
     id: int

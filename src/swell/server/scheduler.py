@@ -18,8 +18,9 @@ from swell.protocol.messages import Load, NeedMemory, ShrinkLevel
 from swell.server.clock import Clock, SystemClock
 from swell.server.models.model import Model
 from swell.server.options import Options
+from swell.server.placement.placer import Placer
 from swell.server.residency import LoadedModel, Residency, State, Stay
-from swell.server.runner import Runner
+from swell.server.runner import OnNeed, Place, Runner
 from swell.server.scheduling.accounts import RUNNERS_MAX, Accounts, SystemMemory
 from swell.server.scheduling.estimate import Experience
 from swell.server.scheduling.fit import Fit, wanted_fit
@@ -44,14 +45,12 @@ __all__ = ["Launch", "LoadedModel", "Scheduler"]
 
 log = logging.getLogger(__name__)
 
-DEVICES = 0
-"""Devices beside the CPU that models can be placed on."""
 MODELS_PER_DEVICE = 3
 """As in Ollama, where nothing else is set; the CPU counts as a device if there is no other."""
 _NO_OPTIONS = Options()
 
-Launch = Callable[[Load, float, Callable[[Runner, NeedMemory], None]], Awaitable[Runner]]
-"""Starts a runner: with this order, within so many seconds, telling so when it needs memory."""
+Launch = Callable[[Load, float, OnNeed, Place], Awaitable[Runner]]
+"""Starts a runner: with this order, within so many seconds, telling so when it needs memory, asking what goes where."""
 
 
 class Scheduler:
@@ -77,7 +76,8 @@ class Scheduler:
         self._changed = asyncio.Event()
         self._relief = Relief(self._accounts, self._residencies.values, lambda: self._changed)
         self._tasks: set[asyncio.Task[None]] = set()
-        automatic = MODELS_PER_DEVICE * max(1, DEVICES)
+        self._placer = Placer(settings)
+        automatic = MODELS_PER_DEVICE * max(1, len(settings.workers))
         self._models_max = min(settings.max_loaded_models or automatic, RUNNERS_MAX // 2)
 
     @contextlib.asynccontextmanager
@@ -90,7 +90,7 @@ class Scheduler:
         replaces how long it stays afterwards; None leaves that as it is. Raises ServerBusyError when too many wait
         already, or the error that the load ended with.
         """
-        residency = await self._enter(model, wanted_fit(options, model, DEVICES))
+        residency = await self._enter(model, wanted_fit(options, model, self._placer.devices))
         if keep_alive_s is not None:
             residency.keep_alive_s = keep_alive_s
         try:
@@ -133,7 +133,7 @@ class Scheduler:
 
     def _usable(self, path: Path, wish: Fit) -> Residency | None:
         residency = self._residencies.get(path)
-        if residency is None or path == self._closed or not wish.is_met_by(residency.stay.fit):
+        if residency is None or path == self._closed or not wish.is_met_by(residency.fit):
             return None
         return residency
 
@@ -229,7 +229,10 @@ class Scheduler:
         on_need = functools.partial(self._on_need, residency)
         while True:
             try:
-                return await self._launch(order, self._settings.load_timeout_s, on_need)
+                placing = self._placer.place(stay.model, order, stay.fit)
+                runner = await self._launch(order, self._settings.load_timeout_s, on_need, placing.decide)
+                residency.placed = placing.compare(runner.facts.devices)
+                return runner
             except SwellError as error:
                 victim = least_recent([one for one in self._residents() if one.is_idle])
                 if victim is None or not is_shortage(error):

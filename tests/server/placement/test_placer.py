@@ -9,9 +9,9 @@ from swell.errors import InvalidRequestError
 from swell.placement import HOST_ONLY, DeviceKind, DeviceMemory, DeviceUse, LayersOn
 from swell.protocol.messages import DevicesFound, Load, WorkerMissing
 from swell.server.models.model import Model, open_model
-from swell.server.options import Options, merge
+from swell.server.options import merge
 from swell.server.placement.placer import Placer
-from swell.server.placement.planner import Fill
+from swell.server.scheduling.fit import Fit, wanted_fit
 from swell.settings import Settings
 
 LOAD = Load(path="", log_level=0, threads=1, slots=1, ledger_fd=0, ledger_entry=0)
@@ -29,10 +29,9 @@ def model(model_path: Path) -> Model:
     return open_model(model_path, "smollm2:135m", "smollm2:135m")
 
 
-def test_options_say_more_than_settings() -> None:
-    packed, spread = (Placer(Settings(sched_spread=is_spread)) for is_spread in (False, True))
-    assert packed.wish(Options()).fill is spread.wish(merge({"sched_spread": False})).fill is Fill.PACKED
-    assert spread.wish(Options()).fill is packed.wish(merge({"sched_spread": True})).fill is Fill.SPREAD
+def decide(model: Model, options: dict[str, object], settings: Settings | None = None) -> tuple[LayersOn, ...]:
+    placer = Placer(settings or Settings())
+    return placer.place(model, LOAD, wanted_fit(merge(options), model, placer.devices)).decide(ROOMY).shares
 
 
 @pytest.mark.parametrize(
@@ -47,28 +46,41 @@ def test_options_say_more_than_settings() -> None:
     ],
 )
 def test_options_are_met(model: Model, options: dict[str, object], shares: tuple[LayersOn, ...]) -> None:
+    assert decide(model, options) == shares
+
+
+def test_options_say_more_than_settings(model: Model) -> None:
+    assert len(decide(model, {}, Settings(sched_spread=True))) == 2
+    assert len(decide(model, {"sched_spread": False}, Settings(sched_spread=True))) == 1
+
+
+def test_a_request_for_what_the_planner_chose_is_met(model: Model) -> None:
     placer = Placer(Settings())
-    assert placer.place(model, LOAD, placer.wish(merge(options))).decide(ROOMY).shares == shares
+    placing = placer.place(model, LOAD, Fit())
+    placing.decide(ROOMY)
+    placed = placing.compare([])
+    for options in ({}, {"num_gpu": 31}, {"num_gpu": 999, "main_gpu": 0}, {"sched_spread": False}):
+        assert wanted_fit(merge(options), model, placer.devices).is_met_by(placed)
+    for options in ({"num_gpu": 30}, {"main_gpu": 1}, {"sched_spread": True}):
+        assert not wanted_fit(merge(options), model, placer.devices).is_met_by(placed)
 
 
 def test_a_device_that_is_not_there_is_refused(model: Model) -> None:
-    placer = Placer(Settings())
     with pytest.raises(InvalidRequestError, match=r"main_gpu 2 .* far:1, far:2"):
-        placer.place(model, LOAD, placer.wish(merge({"main_gpu": 2}))).decide(ROOMY)
+        decide(model, {"main_gpu": 2})
 
 
 def test_without_devices_everything_is_in_host_memory(model: Model, caplog: pytest.LogCaptureFixture) -> None:
     placer = Placer(Settings())
     found = DevicesFound([], [WorkerMissing("far:1", "Connection refused")])
-    assert placer.place(model, LOAD, placer.wish(merge({"main_gpu": 2}))).decide(found) == HOST_ONLY
+    assert placer.place(model, LOAD, Fit(main_device=2)).decide(found) == HOST_ONLY
     assert "going on without the worker far:1: Connection refused" in caplog.text
 
 
 def test_a_load_that_took_more_makes_the_next_one_smaller(model: Model) -> None:
     placer = Placer(Settings())
     tight = DevicesFound([msgspec.structs.replace(ROOMY.devices[0], free_bytes=190_000_000)], [])
-    wish = placer.wish(Options())
-    placing = placer.place(model, LOAD, wish)
+    placing = placer.place(model, LOAD, Fit())
     assert placing.decide(tight).device_layers == 31
     use = DeviceUse(
         name="far:1",
@@ -81,4 +93,4 @@ def test_a_load_that_took_more_makes_the_next_one_smaller(model: Model) -> None:
         total_bytes=0,
     )
     placing.compare([use])
-    assert 0 < placer.place(model, LOAD, wish).decide(tight).device_layers < 31
+    assert 0 < placer.place(model, LOAD, Fit()).decide(tight).device_layers < 31

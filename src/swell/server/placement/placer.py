@@ -9,69 +9,77 @@ from swell.kv.policy import default_slots
 from swell.placement import DeviceMemory, DeviceUse, Placement
 from swell.protocol.messages import DevicesFound, Load
 from swell.server.models.model import Model
-from swell.server.options import Options
 from swell.server.placement.correction import Correction
 from swell.server.placement.needs import Needs, estimate
 from swell.server.placement.planner import ALL_LAYERS, Fill, Plan, Wish, plan
+from swell.server.scheduling.fit import Fit
 from swell.settings import Settings
 
 log = logging.getLogger(__name__)
 
 
+DEVICES_UNKNOWN = 64
+"""More than there are: until a load has found them, wishes for devices count."""
+
+
 class Placer:
-    """Knows the settings, and for each model how far its estimates were off."""
+    """Knows the settings, the devices of the last load, and for each model how far its estimates were off."""
 
     def __init__(self, settings: Settings) -> None:
-        self._fill = Fill.SPREAD if settings.sched_spread else Fill.PACKED
-        self._corrections: dict[Path, Correction] = {}
+        self.fill = Fill.SPREAD if settings.sched_spread else Fill.PACKED
+        self.devices = DEVICES_UNKNOWN
+        self.corrections: dict[Path, Correction] = {}
 
-    def wish(self, options: Options) -> Wish:
-        """What `options` say about the placement; what they leave open is the server's setting."""
-        fill = {None: self._fill, True: Fill.SPREAD, False: Fill.PACKED}[options.sched_spread]
-        layers = ALL_LAYERS if options.num_gpu < 0 else options.num_gpu
-        return Wish(layers=layers, main_device=options.main_gpu, fill=fill)
-
-    def place(self, model: Model, load: Load, wish: Wish) -> "Placing":
+    def place(self, model: Model, load: Load, fit: Fit) -> "Placing":
         """Begin to place `model` for one load."""
-        return Placing(model, load, wish, self._corrections)
+        return Placing(self, model, load, fit)
 
 
 class Placing:
     """One load's placement: decided when the devices are known, compared with what was taken in the end."""
 
-    def __init__(self, model: Model, load: Load, wish: Wish, corrections: dict[Path, Correction]) -> None:
+    def __init__(self, placer: Placer, model: Model, load: Load, fit: Fit) -> None:
+        self._placer = placer
         self._model = model
         self._load = load
-        self._wish = wish
-        self._corrections = corrections
+        self._wish = Wish(
+            layers=ALL_LAYERS if fit.device_layers is None else fit.device_layers,
+            main_device=fit.main_device,
+            fill=fit.fill or placer.fill,
+        )
         self._plan: Plan | None = None
+        self._names: list[str] = []
 
     def decide(self, found: DevicesFound) -> Placement:
         """Where the layers go on what was found; raises InvalidRequestError if a wish can't be met."""
         for missing in found.missing:
             log.warning("going on without the worker %s: %s", missing.worker, missing.reason)
-        decided = plan(
-            self._correction.apply(_needs(self._model, self._load)),
-            found.devices,
-            self._wish,
-            self._load.device_headroom_bytes,
-        )
-        self._plan = decided
+        self._placer.devices = len(found.devices) + len(found.missing)
+        self._names = [device.name for device in found.devices]
+        needs = self._correction.apply(_needs(self._model, self._load))
+        self._plan = plan(needs, found.devices, self._wish, self._load.device_headroom_bytes)
         if found.devices:
-            log.info("%s: %s", self._model.name, _in_words(decided.placement, found.devices))
-        return decided.placement
+            log.info("%s: %s", self._model.name, _in_words(self._plan.placement, found.devices))
+        return self._plan.placement
 
-    def compare(self, uses: Sequence[DeviceUse]) -> None:
-        """Learn from what the load took."""
-        if self._plan is None or not uses:
-            return
-        expected = {name: bytes_.total for name, bytes_ in self._plan.devices.items()}
-        log.debug("expected %s, took %s", expected, {use.name: use.used_bytes for use in uses})
-        self._corrections[self._model.path] = self._correction.learn(self._plan, uses)
+    def compare(self, uses: Sequence[DeviceUse]) -> Fit:
+        """Learn from what the load took; returns how the model is placed."""
+        if self._plan is None:
+            return Fit()
+        if uses:
+            expected = {name: bytes_.total for name, bytes_ in self._plan.devices.items()}
+            log.debug("expected %s, took %s", expected, {use.name: use.used_bytes for use in uses})
+            self._placer.corrections[self._model.path] = self._correction.learn(self._plan, uses)
+        shares = self._plan.placement.shares
+        return Fit(
+            device_layers=self._plan.placement.device_layers,
+            main_device=self._names.index(shares[0].device) if len(shares) == 1 else None,
+            fill=self._wish.fill,
+        )
 
     @property
     def _correction(self) -> Correction:
-        return self._corrections.get(self._model.path, Correction())
+        return self._placer.corrections.get(self._model.path, Correction())
 
 
 def _needs(model: Model, load: Load) -> Needs:

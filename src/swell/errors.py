@@ -17,7 +17,8 @@ SwellError
 ├── RunnerError                the process that holds a model
 │   ├── RunnerStartError       it did not become ready
 │   │   ├── LoadTimeoutError   it took too long
-│   │   └── LoadDiedError      it ended, perhaps for want of memory
+│   │   ├── LoadDiedError      it ended, perhaps for want of memory
+│   │   └── DevicesFullError   idle models have what it needs on devices
 │   ├── RunnerLostError        it died, or its connection did
 │   │   └── WorkerLostError    a worker it needs did
 │   └── ProtocolError          it said something that can't be understood
@@ -224,6 +225,11 @@ class LoadDiedError(RunnerStartError):
 
     def __str__(self) -> str:
         return f"llama-server process has terminated: {self.reason}"
+
+
+@_error
+class DevicesFullError(RunnerStartError):
+    """More layers would be on devices if idle models were not there."""
 
 
 @_error

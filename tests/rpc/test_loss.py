@@ -79,3 +79,13 @@ def test_who_is_no_worker_is_named(log: Path) -> None:
 def _hang_up(listener: socket.socket) -> None:
     for _ in range(2):  # once to see whether somebody listens, once to talk
         listener.accept()[0].close()
+
+
+def test_an_idle_model_makes_way_on_a_worker(log: Path, model_path: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.gguf"
+    other.symlink_to(model_path)
+    with lending(log.with_name("worker.log"), "200MB") as worker, running(log, using(worker)) as server:
+        for model in (MODEL, str(other), MODEL):
+            server.generate("1 2 3", predict=1, model=model)
+            (only,) = server.loaded()["devices"]  # the one model that is loaded
+            assert only["layers"] == 31

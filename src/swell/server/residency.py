@@ -107,6 +107,11 @@ class Residency:
         return self.stay.fit.completed(self.placed)
 
     @property
+    def device_bytes(self) -> dict[str, int]:
+        """What it took on each device when it was loaded."""
+        return {use.name: use.used_bytes for use in self._runner.facts.devices} if self._runner else {}
+
+    @property
     def is_idle(self) -> bool:
         """Loaded, and nobody uses it."""
         return self.state is State.READY and self.users == 0

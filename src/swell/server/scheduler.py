@@ -8,11 +8,12 @@ import asyncio
 import contextlib
 import functools
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from swell.errors import ServerBusyError, SwellError
+from swell.errors import DevicesFullError, ServerBusyError, SwellError
 from swell.memory.probe import MemoryProbe
 from swell.protocol.messages import Load, NeedMemory, ShrinkLevel
 from swell.server.clock import Clock, SystemClock
@@ -223,24 +224,43 @@ class Scheduler:
         return residency
 
     async def _start(self, residency: Residency) -> Runner:
-        """Start the runner; while memory is what it fails for and idle models have some, unload one and try again."""
+        """Start the runner; while memory is what it fails for, try with less of the devices or unload an idle model."""
         stay = residency.stay
         order = load_order(stay.model, stay.fit, self._settings, stay.share)
         on_need = functools.partial(self._on_need, residency)
+        placing = self._placer.place(stay.model, order, stay.fit, self._held_by_idle)
         while True:
             try:
-                placing = self._placer.place(stay.model, order, stay.fit)
                 runner = await self._launch(order, self._settings.load_timeout_s, on_need, placing.decide)
                 residency.placed = placing.compare(runner.facts.devices)
                 return runner
             except SwellError as error:
-                victim = least_recent([one for one in self._residents() if one.is_idle])
-                if victim is None or not is_shortage(error):
-                    raise
-                evicted = self._residencies[victim.path]
-                log.warning("%s; unloading %s and trying again", error, evicted.model.name)
                 self._accounts.clear(stay.share)
+                if placing.retreats(error):
+                    continue
+                evicted = self._victim(error)
+                if evicted is None:
+                    raise
+                log.warning("%s; unloading %s and trying again", error, evicted.model.name)
                 await asyncio.shield(evicted.stop())
+
+    def _victim(self, error: SwellError) -> Residency | None:
+        """Who should make way after a load that ended with `error`; None if that would not help."""
+        idle = [one for one in self._residents() if one.is_idle]
+        if isinstance(error, DevicesFullError):
+            idle = [one for one in idle if self._residencies[one.path].device_bytes]
+        elif not is_shortage(error):
+            return None
+        victim = least_recent(idle)
+        return self._residencies[victim.path] if victim else None
+
+    def _held_by_idle(self) -> dict[str, int]:
+        """What idle models have on each device."""
+        held = Counter[str]()
+        for residency in self._residencies.values():
+            if residency.is_idle:
+                held.update(residency.device_bytes)
+        return held
 
     async def _shrink_idle(self) -> None:
         idle = [residency for residency in self._residencies.values() if residency.is_idle]

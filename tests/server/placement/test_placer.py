@@ -5,12 +5,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from swell.errors import InvalidRequestError
+from swell.errors import ContextError, DevicesFullError, InvalidRequestError, ModelLoadError, RunnerLostError
 from swell.placement import HOST_ONLY, DeviceKind, DeviceMemory, DeviceUse, LayersOn
 from swell.protocol.messages import DevicesFound, Load, WorkerMissing
 from swell.server.models.model import Model, open_model
 from swell.server.options import merge
-from swell.server.placement.placer import Placer
+from swell.server.placement.placer import RETREATS_MAX, Placer
 from swell.server.scheduling.fit import Fit, wanted_fit
 from swell.settings import Settings
 
@@ -31,7 +31,7 @@ def model(model_path: Path) -> Model:
 
 def decide(model: Model, options: dict[str, object], settings: Settings | None = None) -> tuple[LayersOn, ...]:
     placer = Placer(settings or Settings())
-    return placer.place(model, LOAD, wanted_fit(merge(options), model, placer.devices)).decide(ROOMY).shares
+    return placer.place(model, LOAD, wanted_fit(merge(options), model, placer.devices), dict).decide(ROOMY).shares
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_options_say_more_than_settings(model: Model) -> None:
 
 def test_a_request_for_what_the_planner_chose_is_met(model: Model) -> None:
     placer = Placer(Settings())
-    placing = placer.place(model, LOAD, Fit())
+    placing = placer.place(model, LOAD, Fit(), dict)
     placing.decide(ROOMY)
     placed = placing.compare([])
     for options in ({}, {"num_gpu": 31}, {"num_gpu": 999, "main_gpu": 0}, {"sched_spread": False}):
@@ -73,15 +73,15 @@ def test_a_device_that_is_not_there_is_refused(model: Model) -> None:
 def test_without_devices_everything_is_in_host_memory(model: Model, caplog: pytest.LogCaptureFixture) -> None:
     placer = Placer(Settings())
     found = DevicesFound([], [WorkerMissing("far:1", "Connection refused")])
-    assert placer.place(model, LOAD, Fit(main_device=2)).decide(found) == HOST_ONLY
+    assert placer.place(model, LOAD, Fit(main_device=2), dict).decide(found) == HOST_ONLY
     assert "going on without the worker far:1: Connection refused" in caplog.text
 
 
 def test_a_load_that_took_more_makes_the_next_one_smaller(model: Model) -> None:
     placer = Placer(Settings())
-    tight = DevicesFound([msgspec.structs.replace(ROOMY.devices[0], free_bytes=190_000_000)], [])
-    placing = placer.place(model, LOAD, Fit())
-    assert placing.decide(tight).device_layers == 31
+    found = tight(190_000_000)
+    placing = placer.place(model, LOAD, Fit(), dict)
+    assert placing.decide(found).device_layers == 31
     use = DeviceUse(
         name="far:1",
         kind=DeviceKind.WORKER,
@@ -93,4 +93,39 @@ def test_a_load_that_took_more_makes_the_next_one_smaller(model: Model) -> None:
         total_bytes=0,
     )
     placing.compare([use])
-    assert 0 < placer.place(model, LOAD, Fit()).decide(tight).device_layers < 31
+    assert 0 < placer.place(model, LOAD, Fit(), dict).decide(found).device_layers < 31
+
+
+def tight(*free_bytes: int) -> DevicesFound:
+    pairs = zip(ROOMY.devices, free_bytes, strict=False)
+    return DevicesFound([msgspec.structs.replace(device, free_bytes=free) for device, free in pairs], [])
+
+
+def test_idle_models_make_way_where_that_gains_layers(model: Model) -> None:
+    held = {"far:1": 100_000_000}
+    placing = Placer(Settings()).place(model, LOAD, Fit(), lambda: held)
+    with pytest.raises(DevicesFullError):
+        placing.decide(tight(100_000_000))
+    assert placing.decide(tight(250_000_000)).device_layers == 31
+    held.clear()
+    assert 0 < placing.decide(tight(100_000_000)).device_layers < 31
+
+
+def test_what_a_device_refused_is_planned_smaller_but_not_for_ever(model: Model) -> None:
+    placer = Placer(Settings())
+    placing = placer.place(model, LOAD, Fit(), dict)
+    layers = []
+    for _ in range(RETREATS_MAX):
+        layers.append(placing.decide(tight(190_000_000)).device_layers)
+        assert not placing.retreats(RunnerLostError())
+        assert placing.retreats(ContextError(2048, 1, "no memory"))
+    layers.append(placing.decide(tight(190_000_000)).device_layers)
+    assert layers == sorted(layers, reverse=True)
+    assert layers[-1] < layers[0]
+    assert not placing.retreats(ContextError(2048, 1, "no memory"))
+
+
+def test_an_order_that_a_device_refused_is_not_changed(model: Model) -> None:
+    placing = Placer(Settings()).place(model, LOAD, Fit(device_layers=31), dict)
+    assert placing.decide(tight(1000)).device_layers == 31
+    assert not placing.retreats(ModelLoadError("model", "no memory"))

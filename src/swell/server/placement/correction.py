@@ -28,6 +28,10 @@ class Correction:
             input_bytes=round(needs.input_bytes * self.compute),
         )
 
+    def distrust(self) -> "Correction":
+        """The correction after a load by a plan for which there was not enough memory."""
+        return dataclasses.replace(self, compute=_limited(self.compute * 2))
+
     def learn(self, plan: Plan, uses: Iterable[DeviceUse]) -> "Correction":
         """The correction after a load by `plan`, which was made with this one, took `uses`.
 

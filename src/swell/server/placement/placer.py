@@ -1,10 +1,13 @@
 """From settings, a request's options and the devices that were found to a placement; and what comes of it."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import msgspec
+
 from swell.cache import StoreKind
+from swell.errors import ContextError, DevicesFullError, ModelLoadError, SwellError
 from swell.kv.policy import default_slots
 from swell.placement import DeviceMemory, DeviceUse, Placement
 from swell.protocol.messages import DevicesFound, Load
@@ -18,6 +21,8 @@ from swell.settings import Settings
 log = logging.getLogger(__name__)
 
 
+RETREATS_MAX = 3
+"""How often a load that its devices refused is tried again, each time expecting twice as much."""
 DEVICES_UNKNOWN = 64
 """More than there are: until a load has found them, wishes for devices count."""
 
@@ -30,16 +35,20 @@ class Placer:
         self.devices = DEVICES_UNKNOWN
         self.corrections: dict[Path, Correction] = {}
 
-    def place(self, model: Model, load: Load, fit: Fit) -> "Placing":
-        """Begin to place `model` for one load."""
-        return Placing(self, model, load, fit)
+    def place(self, model: Model, load: Load, fit: Fit, held_by_idle: Callable[[], Mapping[str, int]]) -> "Placing":
+        """Begin to place `model` for one load. `held_by_idle`: bytes on each device that unloading would free."""
+        return Placing(self, model, load, fit, held_by_idle)
 
 
 class Placing:
     """One load's placement: decided when the devices are known, compared with what was taken in the end."""
 
-    def __init__(self, placer: Placer, model: Model, load: Load, fit: Fit) -> None:
+    def __init__(
+        self, placer: Placer, model: Model, load: Load, fit: Fit, held_by_idle: Callable[[], Mapping[str, int]]
+    ) -> None:
         self._placer = placer
+        self._held_by_idle = held_by_idle
+        self._retreats_left = RETREATS_MAX
         self._model = model
         self._load = load
         self._wish = Wish(
@@ -51,16 +60,45 @@ class Placing:
         self._names: list[str] = []
 
     def decide(self, found: DevicesFound) -> Placement:
-        """Where the layers go on what was found; raises InvalidRequestError if a wish can't be met."""
+        """Where the layers go on what was found. May be asked again, for another try.
+
+        Raises InvalidRequestError if a wish can't be met, DevicesFullError if idle models should make way first.
+        """
         for missing in found.missing:
             log.warning("going on without the worker %s: %s", missing.worker, missing.reason)
         self._placer.devices = len(found.devices) + len(found.missing)
         self._names = [device.name for device in found.devices]
-        needs = self._correction.apply(_needs(self._model, self._load))
-        self._plan = plan(needs, found.devices, self._wish, self._load.device_headroom_bytes)
+        self._plan = self._plan_on(found.devices)
+        self._check_idle(self._plan, found.devices)
         if found.devices:
             log.info("%s: %s", self._model.name, _in_words(self._plan.placement, found.devices))
         return self._plan.placement
+
+    def retreats(self, error: SwellError) -> bool:
+        """Whether it is worth to try again after `error`, with less on devices, or on what others left there."""
+        is_placed = self._plan is not None and self._plan.placement.shares and self._wish.layers == ALL_LAYERS
+        if not is_placed or not self._retreats_left or not isinstance(error, ModelLoadError | ContextError):
+            return False
+        self._retreats_left -= 1
+        log.warning("%s; planning with less room on devices", error)
+        self._placer.corrections[self._model.path] = self._correction.distrust()
+        return True
+
+    def _plan_on(self, devices: Sequence[DeviceMemory]) -> Plan:
+        needs = self._correction.apply(_needs(self._model, self._load))
+        return plan(needs, devices, self._wish, self._load.device_headroom_bytes)
+
+    def _check_idle(self, decided: Plan, devices: Sequence[DeviceMemory]) -> None:
+        """Raise DevicesFullError if more layers had room without idle models."""
+        held = self._held_by_idle()
+        if not held or self._wish.layers != ALL_LAYERS:
+            return
+        emptied = [
+            msgspec.structs.replace(device, free_bytes=device.free_bytes + held.get(device.name, 0))
+            for device in devices
+        ]
+        if self._plan_on(emptied).placement.device_layers > decided.placement.device_layers:
+            raise DevicesFullError(f"there is no room on devices for all layers of {self._model.name}")
 
     def compare(self, uses: Sequence[DeviceUse]) -> Fit:
         """Learn from what the load took; returns how the model is placed."""

@@ -35,9 +35,7 @@ def load(
     `devices` are those the placement may name.
     """
     on_progress = _now_and_then(deliver)
-    model = Model(
-        Path(order.path), order.placement, devices, maps_weights=order.maps_weights, on_progress=on_progress
-    )
+    model = Model(Path(order.path), order.placement, devices, maps_weights=order.maps_weights, on_progress=on_progress)
     if model.metadata(f"{model.metadata('general.architecture')}.pooling_type") is not None:
         return model, Embedder(model, order.threads, deliver)
     return model, Writer(model, _open_store(order, model, reserved_refusal), order, deliver)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from swell.settings import TRACE, HostAddress, Settings, parse_host, table
+from swell.settings import TRACE, HostAddress, Settings, parse_host, parse_workers, table
 
 
 @pytest.mark.parametrize(
@@ -66,3 +66,15 @@ def test_a_bad_value_is_logged_and_ignored(caplog: pytest.LogCaptureFixture) -> 
 def test_the_page_of_settings_is_up_to_date() -> None:
     page = Path(__file__).parents[1] / "docs/settings.md"
     assert page.read_text() == table() + "\n"
+
+
+@pytest.mark.parametrize(
+    "text", ["far", "far:", ":1", "far:0", "far:65536", "far:x", "[::1]:1", ",".join(["far:1"] * 17)]
+)
+def test_addresses_of_workers_are_checked(text: str) -> None:
+    with pytest.raises(ValueError, match=r"is not host:port|more than 16"):
+        parse_workers(text)
+
+
+def test_addresses_of_workers() -> None:
+    assert parse_workers("far:1, 10.0.0.2:50052") == ("far:1", "10.0.0.2:50052")

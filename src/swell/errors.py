@@ -17,8 +17,10 @@ SwellError
 ├── RunnerError                the process that holds a model
 │   ├── RunnerStartError       it did not become ready
 │   │   ├── LoadTimeoutError   it took too long
-│   │   └── LoadDiedError      it ended, perhaps for want of memory
+│   │   ├── LoadDiedError      it ended, perhaps for want of memory
+│   │   └── DevicesFullError   idle models have what it needs on devices
 │   ├── RunnerLostError        it died, or its connection did
+│   │   └── WorkerLostError    a worker it needs did
 │   └── ProtocolError          it said something that can't be understood
 └── RequestError               the client must change something
     ├── InvalidRequestError    the request makes no sense
@@ -232,7 +234,13 @@ class Loss(Enum):
     KILLED = "somebody killed it"
     OUT_OF_MEMORY = "the system killed it for want of memory"
     CRASHED = "it crashed"
+    WORKER = "a worker that it used is gone"
     STUCK = "it gave no sign of life and was ended"
+
+
+@_error
+class DevicesFullError(RunnerStartError):
+    """More layers would be on devices if idle models were not there."""
 
 
 @_error
@@ -246,6 +254,19 @@ class RunnerLostError(RunnerError):
         return (
             "model runner has unexpectedly stopped, this may be due to resource limitations or an internal error, "
             f"check the server's log for details ({self.loss.value}, exit code {self.exit_code})"
+        )
+
+
+@_error
+class WorkerLostError(RunnerLostError):
+    """`worker` (`host:port`) ended, can't be reached any more, or doesn't answer as a worker."""
+
+    worker: str = ""
+
+    def __str__(self) -> str:
+        return (
+            f"the worker {self.worker} was lost, and with it the model that used it: it ended, its machine can't be "
+            "reached, or it runs another version of llama.cpp"
         )
 
 

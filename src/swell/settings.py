@@ -18,6 +18,7 @@ from swell.memory.budget import Budget, parse_budget
 log = logging.getLogger(__name__)
 
 DEFAULT_PORT = 11434
+WORKERS_MAX = 16  # llama.cpp's
 TRACE = 5
 """Log level below DEBUG, for `OLLAMA_DEBUG=2`: llama.cpp's own messages included."""
 
@@ -93,6 +94,18 @@ def parse_log_level(text: str) -> int:
 def parse_list(text: str) -> tuple[str, ...]:
     """A list separated by commas; empty items are dropped."""
     return tuple(item for item in (part.strip() for part in text.split(",")) if item)
+
+
+def parse_workers(text: str) -> tuple[str, ...]:
+    """Addresses of workers; raises ValueError for one that isn't `host:port`, or for more than llama.cpp knows."""
+    addresses = parse_list(text)
+    for address in addresses:
+        host, _, port = address.rpartition(":")
+        if not host or ":" in host or not port.isdigit() or not 0 < int(port) < 2**16:
+            raise ValueError(f'"{address}" is not host:port')
+    if len(addresses) > WORKERS_MAX:
+        raise ValueError(f"more than {WORKERS_MAX} workers")
+    return addresses
 
 
 def parse_store(text: str) -> StoreKind | None:
@@ -172,6 +185,20 @@ class Settings:
     num_parallel: int = _setting(
         "OLLAMA_NUM_PARALLEL", parse_count, "0", "Slots per model; `0` picks a number that costs next to nothing."
     )
+    workers: tuple[str, ...] = _setting(
+        "SWELL_WORKERS",
+        parse_workers,
+        "",
+        "Workers whose memory and processors models may use: `host:port`, separated by commas; see "
+        "[workers.md](workers.md).",
+    )
+    sched_spread: bool = _setting(
+        "OLLAMA_SCHED_SPREAD",
+        parse_bool,
+        "0",
+        "`1`: spread every model over all devices, instead of as few as it fits on.",
+    )
+    gpu_overhead_bytes: int = _setting("OLLAMA_GPU_OVERHEAD", parse_count, "0", "Bytes that stay free on each device.")
     kv_dynamic: bool = _setting(
         "OLLAMA_KV_CACHE_DYNAMIC",
         parse_bool,

@@ -6,7 +6,6 @@ from tests.counting import PROMPT, expected
 from swell.errors import AbortedError, ContextError, NoRoomError, StateError
 from swell.llama.batch import Batch
 from swell.llama.context import Context, ContextShape
-from swell.llama.devices import DeviceKind, devices
 from swell.llama.model import Model
 from swell.llama.sampler import Sampler, draw_seed
 from swell.sampling import Sampling
@@ -124,8 +123,3 @@ def test_draws_depend_on_seed_and_index_alone() -> None:
     draws = {draw_seed(seed, index) for seed in range(50) for index in range(50)}
     assert len(draws) == 2500
     assert draw_seed(2**63 - 1, 10**6) < 2**32
-
-
-def test_there_is_a_cpu() -> None:
-    cpu = next(device for device in devices() if device.kind is DeviceKind.CPU)
-    assert 0 < cpu.free_bytes <= cpu.total_bytes

@@ -68,3 +68,11 @@ def test_a_closed_model_refuses_use_instead_of_crashing(model_path: Path) -> Non
     loaded.close()
     with pytest.raises(ValueError, match="closed"):
         loaded.metadata("general.name")
+
+
+@pytest.mark.parametrize("maps_weights", [True, False])
+def test_weights_are_mapped_or_read(model_path: Path, tmp_path: Path, maps_weights: bool) -> None:
+    other = tmp_path / "other.gguf"  # the shared model is mapped, too
+    other.write_bytes(model_path.read_bytes())
+    with Model(other, maps_weights=maps_weights):
+        assert (str(other) in Path("/proc/self/maps").read_text()) == maps_weights

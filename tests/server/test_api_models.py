@@ -5,8 +5,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from swell.placement import DeviceKind, DeviceUse
 from swell.protocol.messages import Stats
 from swell.server.scheduler import LoadedModel
 
@@ -42,11 +44,11 @@ def test_a_damaged_model_is_left_out(server: Any, tiny_gguf: Path) -> None:
 
 
 def _stats(**changes: Any) -> Stats:
-    """Numbers that are all different."""
+    """Numbers that are all different, and no devices."""
     values: dict[str, Any] = {}
     for number, name in enumerate(Stats.__struct_fields__):
         values[name] = number + 100
-    return Stats(**{**values, **changes})
+    return Stats(**{**values, "devices": [], **changes})
 
 
 def test_ps(server: Any, moment: datetime) -> None:
@@ -67,6 +69,34 @@ def test_ps(server: Any, moment: datetime) -> None:
     assert (full["vram_used"], full["vram_free"], full["vram_total"]) == (0, 0, 0)
     assert list(bare) == ["name", "model", "size", "digest", "details", "expires_at", "size_vram", "context_length"]
     assert bare["size"] == model.size_bytes
+
+
+def test_ps_of_a_model_on_devices(server: Any, moment: datetime) -> None:
+    model = server.catalog.find("tiny", allow_path=False)
+    use = DeviceUse(
+        name="far:1",
+        kind=DeviceKind.WORKER,
+        layers=3,
+        weights_bytes=50,
+        kv_bytes=40,
+        compute_bytes=30,
+        free_bytes=20,
+        total_bytes=500,
+    )
+    stats, facts = _stats(devices=[use]), server.runner.facts
+    whole = LoadedModel(
+        model=model, facts=msgspec.structs.replace(facts, is_on_devices=True), stats=stats, expires_at=moment
+    )
+    server.scheduler.rows = [dataclasses.replace(whole, facts=facts), whole]
+
+    partly, wholly = server.request("GET", "/api/ps").json()["models"]
+    assert (partly["size_vram"], partly["size"]) == (120, 120 + stats.resident_bytes)
+    assert (wholly["size_vram"], wholly["size"]) == (120, 120)
+    for row in (partly, wholly):
+        assert (row["vram_used"], row["vram_free"], row["vram_total"]) == (120, 20, 500)
+        assert row["weights_used"] == stats.weights_resident_bytes + 50
+        assert row["other_used"] == stats.other_bytes + 30
+        assert row["devices"] == [{"name": "far:1", "layers": 3, "used": 120, "free": 20, "total": 500}]
 
 
 def test_nothing_loaded(server: Any) -> None:

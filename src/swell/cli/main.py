@@ -190,6 +190,31 @@ def ps(
         sys.stdout.write(list_running(client, prefix, verbose=verbose))
 
 
+@app.command()
+def worker(
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help="The IPv4 address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 is any that is free.")] = 50052,
+    memory: Annotated[
+        str, typer.Option(metavar="SIZE", help="How much to lend (8GB, 8GiB, 50%); all there is unless given.")
+    ] = "",
+    threads: Annotated[int, typer.Option(min=0, help="Threads; 0 is one for each physical core.")] = 0,
+) -> None:
+    """Lend this machine's memory and processor to servers elsewhere (docs/workers.md)."""
+    from swell.bench.machine import physical_cores
+    from swell.cli.errors import UsageError
+    from swell.memory.probe import MemoryProbe
+    from swell.remote.worker import work
+    from swell.settings import Settings, parse_optional_budget
+
+    try:
+        budget = parse_optional_budget(memory)
+    except ValueError as error:
+        raise UsageError(f"--memory: {error}") from error
+    limit_bytes = budget.limit_bytes(MemoryProbe().total_bytes()) if budget else None
+    log_level = Settings.from_environment().log_level
+    work(host, port, limit_bytes=limit_bytes, threads=threads or physical_cores(), log_level=log_level)
+
+
 @bench.callback()  # without one, the only command would have no name
 def bench_top() -> None:
     """Measure what Swell costs."""

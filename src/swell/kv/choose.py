@@ -45,6 +45,10 @@ def open_store(model: Model, wish: Wish, gate: Gate) -> Chosen:
         return Chosen(EagerStore(model, wish.eager, gate), "the cache is not to be elastic (OLLAMA_KV_CACHE_DYNAMIC=0)")
     if wish.kind is StoreKind.COPIED:
         return Chosen(CopiedStore(model, wish.elastic, wish.policy, gate), "it was asked for (SWELL_KV_STORE)")
+    if model.placement.kv_shares(model.layers):
+        return Chosen(
+            CopiedStore(model, wish.elastic, wish.policy, gate), "the cache is on devices: they reserve nothing"
+        )
     refusal = wish.reserved_refusal
     if refusal is None:
         try:

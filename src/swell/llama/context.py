@@ -10,7 +10,8 @@ from swell.llama import logs
 from swell.llama.batch import Batch
 from swell.llama.handle import Handle
 from swell.llama.library import VOID, api
-from swell.llama.model import Model
+from swell.llama.model import Model, taken_bytes
+from swell.placement import KvPlace
 
 _NO_ROOM, _ABORTED = 1, 2
 _TYPES = {
@@ -64,12 +65,16 @@ class Context(Handle):
         parameters.n_batch = parameters.n_ubatch = shape.batch_tokens
         parameters.n_outputs_max = shape.slots  # logits are wanted for one token per slot; the default is n_batch rows
         parameters.n_threads = parameters.n_threads_batch = shape.threads
+        parameters.offload_kqv = model.placement.kv is KvPlace.DEVICE
         parameters.no_perf = True
+        before = model.measure_devices()
         pointer = api.llama_init_from_model(model.pointer, parameters)
         if not pointer:
             raise ContextError(shape.cells, shape.slots, logs.take_errors())
         super().__init__(pointer, api.llama_free)
         self.model = model
+        self.device_bytes = taken_bytes(before, model.measure_devices())
+        """What it takes on each of the model's devices, as its driver counts it: K and V, and memory to compute in."""
         self.slots = shape.slots
         self.cells: int = api.llama_n_ctx_seq(pointer)
         self._memory: Any = api.llama_get_memory(pointer)

@@ -9,7 +9,7 @@ from swell.llama import logs
 from swell.llama.batch import Batch
 from swell.llama.handle import Handle
 from swell.llama.library import api
-from swell.llama.model import Model
+from swell.llama.model import Model, taken_bytes
 
 SEQUENCES_MAX = 32
 """How many texts are computed together, if they are short enough."""
@@ -36,10 +36,13 @@ class EmbeddingContext(Handle):
         parameters.flash_attn_type = api.LLAMA_FLASH_ATTN_TYPE_AUTO if fused else api.LLAMA_FLASH_ATTN_TYPE_DISABLED
         parameters.n_threads = parameters.n_threads_batch = threads
         parameters.no_perf = True
+        before = model.measure_devices()
         pointer = api.llama_init_from_model(model.pointer, parameters)
         if not pointer:
             raise ContextError(capacity, 1, logs.take_errors())
         super().__init__(pointer, api.llama_free)
+        self.device_bytes = taken_bytes(before, model.measure_devices())
+        """What it takes on each of the model's devices."""
         if api.llama_pooling_type(pointer) not in _POOLING:
             raise NoEmbeddingsError("the model")
         self.capacity = capacity

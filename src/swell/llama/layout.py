@@ -55,6 +55,12 @@ class Buffer(ctypes.Structure):
     _fields_ = [("iface", BufferInterface), ("buft", VOID), ("context", VOID), ("size", _SIZE), ("usage", ctypes.c_int)]
 
 
+class DeviceInterface(ctypes.Structure):
+    """`struct ggml_backend_device_i`, its beginning"""
+
+    _fields_ = [(name, VOID) for name in ("get_name", "get_description", "get_memory")]
+
+
 class Tensor(ctypes.Structure):
     """`struct ggml_tensor`"""
 
@@ -86,6 +92,7 @@ AllocBuffer = ctypes.CFUNCTYPE(VOID, VOID, _SIZE)
 FreeBuffer = ctypes.CFUNCTYPE(None, VOID)
 InitTensor = ctypes.CFUNCTYPE(ctypes.c_int, VOID, VOID)
 Clear = ctypes.CFUNCTYPE(None, VOID, ctypes.c_uint8)
+GetMemory = ctypes.CFUNCTYPE(None, VOID, ctypes.POINTER(_SIZE), ctypes.POINTER(_SIZE))
 _GetName = ctypes.CFUNCTYPE(ctypes.c_char_p, VOID)
 _GetSize = ctypes.CFUNCTYPE(_SIZE, VOID)
 _GetBase = ctypes.CFUNCTYPE(VOID, VOID)
@@ -103,6 +110,8 @@ _buffer_set_usage = function("ggml_backend_buffer_set_usage", [VOID, ctypes.c_in
 _buffer_free = function("ggml_backend_buffer_free", [VOID], None)
 _init = function("ggml_init", [InitParameters], VOID)
 _free = function("ggml_free", [VOID], None)
+_device_name = function("ggml_backend_dev_name", [VOID], ctypes.c_char_p)
+_device_memory = function("ggml_backend_dev_memory", [VOID, ctypes.POINTER(_SIZE), ctypes.POINTER(_SIZE)], None)
 _tensor_overhead = function("ggml_tensor_overhead", [], _SIZE)
 _new_tensor = function("ggml_new_tensor_3d", [VOID, ctypes.c_int, *[ctypes.c_int64] * 3], VOID)
 _set_name = function("ggml_set_name", [VOID, ctypes.c_char_p], VOID)
@@ -135,6 +144,20 @@ def check() -> None:
     _expect("base of borrowed memory", Buffer.from_address(borrowed).context, aligned)
     _check_buffer(_buffer_type(borrowed), borrowed, 8192, code)
     _check_tensor()
+
+
+def check_device(address: int) -> None:
+    """Compare the mirror of a device as `check` does those of buffers; raises KvLayoutError."""
+    interface = DeviceInterface.from_address(address)
+    code = _executable_ranges()
+    for name in ("get_name", "get_description", "get_memory"):
+        pointer = getattr(interface, name)
+        _expect(f"{name} points into code", any(start <= (pointer or 0) < end for start, end in code), True)
+    _expect("get_name", _GetName(interface.get_name)(address), _device_name(address))
+    numbers = [_SIZE() for _ in range(4)]
+    GetMemory(interface.get_memory)(address, *numbers[:2])
+    _device_memory(address, *numbers[2:])
+    _expect("total memory", numbers[1].value, numbers[3].value)
 
 
 def _check_buffer(buffer_type: int, address: int, size_bytes: int, code: list[tuple[int, int]]) -> None:

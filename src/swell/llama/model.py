@@ -1,45 +1,57 @@
 """A loaded model: its weights, metadata and vocabulary."""
 
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from swell.cache import CacheType
 from swell.errors import ModelLoadError, TokenizeError
 from swell.llama import library, logs
+from swell.llama.devices import Device
 from swell.llama.handle import Handle
-from swell.llama.library import api
+from swell.llama.library import VOID, api
+from swell.placement import HOST_ONLY, DeviceMemory, KvPlace, Placement
 
 
 class Model(Handle):
-    """The weights of a GGUF file, in memory."""
+    """The weights of a GGUF file, in host memory and on devices."""
 
     def __init__(
         self,
         path: Path,
+        placement: Placement = HOST_ONLY,
+        devices: Sequence[Device] = (),
         *,
-        gpu_layers: int = 0,
         maps_weights: bool = True,
         on_progress: Callable[[], None] | None = None,
     ) -> None:
-        """Load `path`; raises ModelLoadError with llama.cpp's reason. Weights not mapped are read into memory.
+        """Load `path`; raises ModelLoadError with llama.cpp's reason.
 
+        `devices` must have those the placement names. Weights not mapped, where that works, are read into memory.
         `on_progress` is called from time to time while that goes on.
         """
         library.start()
         if not path.is_file():
             raise ModelLoadError(str(path), "no such file")
+        by_name = {device.name: device for device in devices}
+        self.placement = placement
+        self.devices = [by_name[share.device] for share in placement.shares]
         parameters = api.llama_model_default_params()
-        parameters.n_gpu_layers = gpu_layers
-        parameters.use_mmap = maps_weights
+        # AUTO is to map them, unless a device can't have that
+        parameters.load_mode = api.LLAMA_LOAD_MODE_AUTO if maps_weights else api.LLAMA_LOAD_MODE_NONE
         if on_progress is not None:
             callback = _progress_callback(on_progress)  # must live until the model is loaded
             parameters.progress_callback = callback
+        kept = _place(parameters, self.devices, placement)
+        before = self.measure_devices()
         pointer = api.llama_model_load_from_file(str(path).encode(), parameters)
         if not pointer:
             raise ModelLoadError(str(path), logs.take_errors())
+        del kept  # llama.cpp has copied it
         super().__init__(pointer, api.llama_model_free)
+        self.device_bytes = taken_bytes(before, self.measure_devices())
+        """What the weights take on each device, as its driver counts it."""
         self.trained_tokens: int = api.llama_model_n_ctx_train(pointer)
         self.window_tokens: int = api.llama_model_n_swa(pointer)  # attention window; 0: all tokens see all before
         self.is_recurrent = bool(api.llama_model_is_recurrent(pointer) or api.llama_model_is_hybrid(pointer))
@@ -69,6 +81,19 @@ class Model(Handle):
         embedding: int = api.llama_model_n_embd(self.pointer)
         return embedding // max(heads, 1)
 
+    @property
+    def is_on_devices(self) -> bool:
+        """Whether everything that can be on a device is."""
+        return self.placement.kv is KvPlace.DEVICE and self.placement.device_layers > self.layers
+
+    def measure_devices(self) -> dict[str, DeviceMemory]:
+        """The memory of the devices this model is on, as their drivers report it now. Waits for what they compute."""
+        self.devices_memory = {device.name: device.memory() for device in self.devices}
+        return self.devices_memory
+
+    devices_memory: dict[str, DeviceMemory]
+    """What `measure_devices` found the last time."""
+
     def metadata(self, key: str) -> str | None:
         """A scalar of the file's metadata as text, or None when there is none of this name."""
         size = api.llama_model_meta_val_str(self.pointer, key.encode(), None, 0)
@@ -85,6 +110,26 @@ def _progress_callback(on_progress: Callable[[], None]) -> Any:
         return True  # go on
 
     return api.llama_progress_callback(advance)
+
+
+def taken_bytes(before: Mapping[str, DeviceMemory], after: Mapping[str, DeviceMemory]) -> dict[str, int]:
+    """How much less is free on each device than before."""
+    return {name: max(0, memory.free_bytes - after[name].free_bytes) for name, memory in before.items()}
+
+
+def _place(parameters: Any, devices: Sequence[Device], placement: Placement) -> Any:
+    """Write a placement into `parameters`; what is returned must live until the model is loaded.
+
+    llama.cpp cuts its layers at the running totals of `tensor_split`, so numbers of layers are met exactly. Without any
+    device in the list none is used, not even for computing.
+    """
+    pointers = (VOID * (len(devices) + 1))(*(device.pointer for device in devices), None)
+    split = (ctypes.c_float * api.llama_max_devices())(*(share.layers for share in placement.shares))
+    parameters.devices = ctypes.cast(pointers, VOID)
+    parameters.tensor_split = split
+    parameters.n_gpu_layers = placement.device_layers
+    parameters.split_mode = api.LLAMA_SPLIT_MODE_LAYER
+    return pointers, split
 
 
 class Vocabulary:

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from swell.cache import CacheType, FlashAttention, StoreKind
+from swell.placement import HOST_ONLY, DeviceMemory, DeviceUse, Placement
 from swell.sampling import Preamble, Sampling
 
 
@@ -40,8 +41,17 @@ class ShrinkLevel(Enum):
 # --- to the runner ---------------------------------------------------------------------------------------------
 
 
+class FindDevices(msgspec.Struct, frozen=True, tag=True):
+    """First message to a runner: which devices are there, those of `workers` (`host:port`) included?
+
+    Answered by DevicesFound, or by LoadFailed if the library knows no workers.
+    """
+
+    workers: list[str]
+
+
 class Load(msgspec.Struct, frozen=True, tag=True, kw_only=True):
-    """First message to a runner: what to load, and how. Zeros mean "choose"."""
+    """What to load, and how; comes once, after DevicesFound. Zeros mean "choose"."""
 
     path: str
     log_level: int
@@ -60,6 +70,9 @@ class Load(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     budget_bytes: int | None = None  # for all runners together
     headroom_bytes: int = 0
     maps_weights: bool = True
+    workers: list[str] = []  # as in FindDevices
+    placement: Placement = HOST_ONLY
+    device_headroom_bytes: int = 0  # on each device
     batch_tokens: int = 256  # as fast as 512 on a CPU (192 and 180 tok/s read), at half the compute memory
 
 
@@ -127,10 +140,28 @@ class MemoryOffered(msgspec.Struct, frozen=True, tag=True):
     id: int
 
 
-Request = Load | Generate | Embed | Cancel | Tokenize | GetStats | Shrink | MemoryOffered
+Request = FindDevices | Load | Generate | Embed | Cancel | Tokenize | GetStats | Shrink | MemoryOffered
 
 
 # --- from the runner -------------------------------------------------------------------------------------------
+
+
+class WorkerMissing(msgspec.Struct, frozen=True):
+    """A worker that can't be reached, and why."""
+
+    worker: str
+    reason: str
+
+
+class DevicesFound(msgspec.Struct, frozen=True, tag=True):
+    """The devices that can take layers, those of workers first."""
+
+    devices: list[DeviceMemory]
+    missing: list[WorkerMissing]
+
+
+WORKER_EXIT_CODES = range(80, 96)
+"""A runner whose connection to a worker breaks exits with this; the place in the list says which one of FindDevices."""
 
 
 class Loaded(msgspec.Struct, frozen=True, tag=True, kw_only=True):
@@ -149,6 +180,8 @@ class Loaded(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     bos_text: str
     eos_text: str
     middle_tokens: tuple[int, int, int] | None = None
+    devices: list[DeviceUse] = []
+    is_on_devices: bool = False  # all layers, the output and the cache
 
 
 class LoadProgress(msgspec.Struct, frozen=True, tag=True):
@@ -256,6 +289,7 @@ class Stats(msgspec.Struct, frozen=True, tag=True, kw_only=True):
 
     `resident_bytes` is the whole process as the kernel counts it. It is made of the weights that are in memory (of
     `weights_bytes` that the tensors have in all), the cache, and `other_bytes`: computing, bookkeeping, the program.
+    What is in `devices` comes on top of that; the `kv` numbers count the cache wherever it is.
     """
 
     id: int
@@ -277,6 +311,7 @@ class Stats(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     store_reason: str
     totals: Totals
     slots_detail: list[SlotStats]
+    devices: list[DeviceUse] = []
 
 
 class NeedMemory(msgspec.Struct, frozen=True, tag=True, kw_only=True):
@@ -293,4 +328,16 @@ class Shrunk(msgspec.Struct, frozen=True, tag=True):
     id: int
 
 
-Reply = Loaded | LoadProgress | LoadFailed | Tokenized | Embedded | Step | Failed | Stats | NeedMemory | Shrunk
+Reply = (
+    DevicesFound
+    | Loaded
+    | LoadProgress
+    | LoadFailed
+    | Tokenized
+    | Embedded
+    | Step
+    | Failed
+    | Stats
+    | NeedMemory
+    | Shrunk
+)

@@ -22,7 +22,7 @@ from swell.protocol.messages import (
     Stats,
     Totals,
 )
-from swell.runner.stats import process_memory
+from swell.runner.stats import device_uses, process_memory
 from swell.runner.worker import Work
 
 BATCH_TOKENS = 512
@@ -85,6 +85,8 @@ class Embedder:
             add_eos=vocabulary.add_eos,
             bos_text=vocabulary.text(vocabulary.bos),
             eos_text=vocabulary.text(vocabulary.eos),
+            is_on_devices=self._model.is_on_devices,
+            devices=device_uses(self._model, self._shared.device_bytes, 0),
         )
 
     def stats(self, request_id: int) -> Stats:
@@ -110,6 +112,7 @@ class Embedder:
             store_reason=_NO_STORE,
             totals=self._totals,
             slots_detail=[SlotStats(state=state, used=0, granted=0, resident_bytes=0)],
+            devices=device_uses(self._model, self._shared.device_bytes, 0),
         )
 
     def _take_work(self, *, wait: bool) -> None:

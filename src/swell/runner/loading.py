@@ -4,14 +4,16 @@ import dataclasses
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from swell.kv.admission import Admission
 from swell.kv.choose import Chosen, Wish, open_store
 from swell.kv.gate import Gate
+from swell.kv.placed import DeviceAdmission
 from swell.kv.policy import GrowthPolicy, default_slots
 from swell.llama.context import ContextShape
+from swell.llama.devices import Device
 from swell.llama.model import Model
 from swell.memory.ledger import Ledger
 from swell.memory.probe import MemoryProbe
@@ -25,9 +27,15 @@ log = logging.getLogger(__name__)
 PROGRESS_S = 1.0
 
 
-def load(order: Load, reserved_refusal: str | None, deliver: Callable[[Reply], None]) -> tuple[Model, Worker]:
-    """Load the weights, and for a model that writes open the store; raises LlamaError or NoEmbeddingsError."""
-    model = Model(Path(order.path), maps_weights=order.maps_weights, on_progress=_now_and_then(deliver))
+def load(
+    order: Load, devices: Sequence[Device], reserved_refusal: str | None, deliver: Callable[[Reply], None]
+) -> tuple[Model, Worker]:
+    """Load the weights, and for a model that writes open the store; raises LlamaError or NoEmbeddingsError.
+
+    `devices` are those the placement may name.
+    """
+    on_progress = _now_and_then(deliver)
+    model = Model(Path(order.path), order.placement, devices, maps_weights=order.maps_weights, on_progress=on_progress)
     if model.metadata(f"{model.metadata('general.architecture')}.pooling_type") is not None:
         return model, Embedder(model, order.threads, deliver)
     return model, Writer(model, _open_store(order, model, reserved_refusal), order, deliver)
@@ -63,16 +71,21 @@ def _open_store(order: Load, model: Model, reserved_refusal: str | None) -> Chos
         policy=GrowthPolicy(initial_cells=order.initial_tokens, block_cells=order.grow_tokens, max_cells=trained),
         reserved_refusal=reserved_refusal,
     )
-    chosen = open_store(model, wish, _gate(order))
+    chosen = open_store(model, wish, _gate(order, model))
     log.info("%s: %s KV cache: %s", order.path, chosen.store.kind.value, chosen.reason)
     return chosen
 
 
-def _gate(order: Load) -> Gate:
-    return Admission(
-        Ledger.open(order.ledger_fd),
-        order.ledger_entry,
-        MemoryProbe(),
-        budget_bytes=order.budget_bytes,
-        headroom_bytes=order.headroom_bytes,
-    )
+def _gate(order: Load, model: Model) -> Gate:
+    ledger, entry, host = Ledger.open(order.ledger_fd), order.ledger_entry, MemoryProbe()
+    budget_bytes, headroom_bytes = order.budget_bytes, order.headroom_bytes
+    if shares := order.placement.kv_shares(model.layers):
+        return DeviceAdmission(
+            *(ledger, entry, host),
+            devices=model.measure_devices,
+            shares=shares,
+            budget_bytes=budget_bytes,
+            headroom_bytes=headroom_bytes,
+            device_headroom_bytes=order.device_headroom_bytes,
+        )
+    return Admission(ledger, entry, host, budget_bytes=budget_bytes, headroom_bytes=headroom_bytes)

@@ -7,12 +7,15 @@ import socket
 import threading
 from typing import NoReturn
 
-from swell.errors import SwellError, to_data
+from swell.errors import LibraryError, SwellError, to_data
+from swell.llama.devices import Device, local_devices
 from swell.protocol.framing import requests
 from swell.protocol.messages import (
     Cancel,
+    DevicesFound,
     Embed,
     Failed,
+    FindDevices,
     Generate,
     GetStats,
     Load,
@@ -26,6 +29,7 @@ from swell.protocol.messages import (
 )
 from swell.runner.loading import load
 from swell.runner.outbox import Outbox
+from swell.runner.workers import Workers
 
 log = logging.getLogger(__name__)
 
@@ -38,9 +42,10 @@ class Service:
     def __init__(self, connection: socket.socket, reserved_refusal: str | None) -> None:
         self._connection = connection
         self._reserved_refusal = reserved_refusal
+        self._devices: list[Device] = []
 
     async def run(self) -> NoReturn:
-        """Load what the first message says, then answer requests until the server is gone."""
+        """Say which devices there are, load what the server then says, answer requests until it is gone."""
         reader, _writer = await asyncio.open_unix_connection(sock=self._connection)
         self._outbox = Outbox(self._connection, asyncio.get_running_loop())
         async for request in requests(reader):
@@ -59,8 +64,20 @@ class Service:
                 self._outbox.send(self._tokenize(request))
             case GetStats():
                 self._outbox.send(self._worker.stats(request.id))
+            case FindDevices():
+                threading.Thread(target=self._find_devices, args=(request.workers,), name="devices").start()
             case Load():
                 self._start(request)
+
+    def _find_devices(self, workers: list[str]) -> None:
+        """In a thread of its own: workers may take their time."""
+        try:
+            remote, missing = Workers(workers).connect() if workers else ([], [])
+        except LibraryError as error:
+            self._outbox.send(LoadFailed(*to_data(error)))
+            return
+        self._devices = remote + local_devices()
+        self._outbox.send(DevicesFound([device.memory() for device in self._devices], missing))
 
     def _tokenize(self, request: Tokenize) -> Reply:
         try:
@@ -84,7 +101,7 @@ class Service:
     def _load(self, order: Load) -> bool:
         """Load the model and say so; False when it couldn't be loaded, which the server was told."""
         try:
-            self._model, self._worker = load(order, self._reserved_refusal, self._outbox.send)
+            self._model, self._worker = load(order, self._devices, self._reserved_refusal, self._outbox.send)
         except SwellError as error:
             self._outbox.send(LoadFailed(*to_data(error)))
             return False

@@ -1,11 +1,13 @@
 """What the runner knows about its memory and slots. Read from any thread, without a lock and without the engine."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from swell.kv.choose import Chosen
 from swell.kv.policy import initial_grant
 from swell.llama.model import Model
 from swell.memory.resident import process_resident
+from swell.placement import DeviceUse
 from swell.protocol.messages import SlotState, SlotStats, Stats
 from swell.runner.engine import Engine
 
@@ -25,8 +27,9 @@ def process_memory(model: Model, kv_bytes: int) -> ProcessMemory:
     10 MB of libraries pass for weights until all of those have been used.
     """
     resident = process_resident()
-    most = resident.mapped_bytes if model.maps_weights else resident.total_bytes - kv_bytes
-    weights_bytes = max(0, min(model.weights_bytes, most))
+    on_devices = sum(model.device_bytes.values())
+    read_bytes = min(model.weights_bytes - on_devices, resident.total_bytes - kv_bytes)
+    weights_bytes = max(0, min(model.weights_bytes, resident.mapped_bytes) if model.maps_weights else read_bytes)
     other_bytes = max(0, resident.total_bytes - weights_bytes - kv_bytes)
     return ProcessMemory(resident.total_bytes, weights_bytes, other_bytes)
 
@@ -39,7 +42,8 @@ def read_stats(request_id: int, model: Model, chosen: Chosen, engine: Engine) ->
         SlotStats(state=slot.state, used=slot.stored, granted=slot.cells.granted, resident_bytes=resident)
         for slot, resident in zip(engine.slots, kv.slots_resident, strict=True)
     ]
-    parts = process_memory(model, kv.resident)
+    devices = device_uses(model, store.context.device_bytes, kv.resident)
+    parts = process_memory(model, kv.resident - sum(use.kv_bytes for use in devices))
     busy = [slot for slot in slots if slot.state is not SlotState.IDLE]
     return Stats(
         id=request_id,
@@ -61,4 +65,30 @@ def read_stats(request_id: int, model: Model, chosen: Chosen, engine: Engine) ->
         store_reason=chosen.reason,
         totals=engine.totals,
         slots_detail=slots,
+        devices=devices,
     )
+
+
+def device_uses(model: Model, context_bytes: Mapping[str, int], kv_bytes: int) -> list[DeviceUse]:
+    """What the model takes on its devices, as their drivers counted it when its last context was made.
+
+    Drivers don't tell what is cache and what is for computing; the cache is the known part of it.
+    """
+    shares = model.placement.kv_shares(model.layers)
+    layers = {share.device: share.layers for share in model.placement.shares}
+    uses = []
+    for name, memory in model.devices_memory.items():
+        kv = min(context_bytes[name], round(kv_bytes * shares.get(name, 0)))
+        uses.append(
+            DeviceUse(
+                name=name,
+                kind=memory.kind,
+                layers=layers[name],
+                weights_bytes=model.device_bytes[name],
+                kv_bytes=kv,
+                compute_bytes=context_bytes[name] - kv,
+                free_bytes=memory.free_bytes,
+                total_bytes=memory.total_bytes,
+            )
+        )
+    return uses

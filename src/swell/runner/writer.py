@@ -7,7 +7,7 @@ from swell.kv.choose import Chosen
 from swell.llama.model import Model
 from swell.protocol.messages import Embed, Failed, Load, Loaded, Reply, Stats
 from swell.runner.engine import Engine
-from swell.runner.stats import read_stats
+from swell.runner.stats import device_uses, read_stats
 from swell.runner.worker import Work
 
 
@@ -39,17 +39,19 @@ class Writer:
         self._engine.run()
 
     def describe(self) -> Loaded:
-        vocabulary = self._model.vocabulary
+        vocabulary, store = self._model.vocabulary, self._chosen.store
         return Loaded(
-            context_max=self._chosen.store.policy.max_cells,
-            slots=self._chosen.store.context.slots,
-            store=self._chosen.store.kind,
+            context_max=store.policy.max_cells,
+            slots=store.context.slots,
+            store=store.kind,
             store_reason=self._chosen.reason,
             add_bos=vocabulary.add_bos,
             add_eos=vocabulary.add_eos,
             bos_text=vocabulary.text(vocabulary.bos),
             eos_text=vocabulary.text(vocabulary.eos),
             middle_tokens=vocabulary.middle_tokens,
+            is_on_devices=self._model.is_on_devices,
+            devices=device_uses(self._model, store.context.device_bytes, store.measure().resident),
         )
 
     def stats(self, request_id: int) -> Stats:

@@ -48,6 +48,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     use_mmap: bool | None = None
     num_thread: int = 0
     draft_num_predict: int = 4
+    sched_spread: bool | None = None  # Swell's own: `OLLAMA_SCHED_SPREAD` for one model
 
 
 def merge(*layers: Mapping[str, object]) -> Options:

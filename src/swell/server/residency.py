@@ -85,6 +85,8 @@ class Residency:
         self.last_use = next(_uses)
         self.starving = 0
         """Requests that wait for memory which other models have."""
+        self.placed = Fit()
+        """What the planner chose, once it has."""
         self.is_measured = False
         """Whether it is known what the model really takes."""
         self._on_change = on_change
@@ -98,6 +100,16 @@ class Residency:
     async def runner(self) -> Runner:
         """The runner, once it is ready; raises the error that loading ended with."""
         return await asyncio.shield(self._loading)
+
+    @property
+    def fit(self) -> Fit:
+        """How the model is loaded: as was asked for, and where nothing was, as the planner chose."""
+        return self.stay.fit.completed(self.placed)
+
+    @property
+    def device_bytes(self) -> dict[str, int]:
+        """What it took on each device when it was loaded."""
+        return {use.name: use.used_bytes for use in self._runner.facts.devices} if self._runner else {}
 
     @property
     def is_idle(self) -> bool:

@@ -23,16 +23,21 @@ from swell.errors import (
     RunnerError,
     RunnerLostError,
     SwellError,
+    WorkerLostError,
     from_data,
 )
 from swell.memory.machine import processes_killed
+from swell.placement import Placement
 from swell.protocol.framing import encode, replies
 from swell.protocol.messages import (
+    WORKER_EXIT_CODES,
     Cancel,
+    DevicesFound,
     Embed,
     Embedded,
     Emitted,
     Failed,
+    FindDevices,
     Finished,
     Generate,
     GetStats,
@@ -71,31 +76,42 @@ OnNeed = Callable[["Runner", NeedMemory], None]
 """Told when a generation lacks memory; it waits until it is `offer`ed some, or until its own time is over."""
 
 
+Place = Callable[[DevicesFound], Placement]
+"""Decides where layers go, once a runner has said which devices there are; may refuse with an error."""
+
+
 class Runner:
     """One runner process with a model in it. Made by `start`; usable until `lost` is set."""
 
     def __init__(
-        self, process: Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, on_need: OnNeed
+        self,
+        process: Process,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        on_need: OnNeed,
+        workers: list[str],
     ) -> None:
         self._process = process
         self._kills = processes_killed()
         self._loss: Loss | None = None
         self._on_need = on_need
+        self._workers = workers
         self._reader = reader
         self._writer = writer
         self._answers: dict[int, asyncio.Future[Answer]] = {}
         self._streams: dict[int, _Stream] = {}
+        self._found: asyncio.Future[DevicesFound] = asyncio.get_running_loop().create_future()
         self._loaded: asyncio.Future[Loaded] = asyncio.get_running_loop().create_future()
         self.lost = asyncio.Event()
         """Set when the process is gone, for whatever reason."""
         self._task = asyncio.create_task(self._receive(), name=f"runner {process.pid}")
 
     @classmethod
-    async def start(cls, load: Load, timeout_s: float, on_need: OnNeed) -> "Runner":
-        """Start a process and load a model in it.
+    async def start(cls, load: Load, timeout_s: float, on_need: OnNeed, place: Place) -> "Runner":
+        """Start a process, have `place` decide what goes to the devices it finds, and load a model in it.
 
-        Raises the error that the runner reports, LoadDiedError when it dies, LoadTimeoutError when it makes no
-        progress for `timeout_s`. Cancelling this ends the process.
+        Raises the error that the runner reports or `place`, LoadDiedError when it dies, WorkerLostError when a worker
+        does, LoadTimeoutError when it makes no progress for `timeout_s`. Cancelling this ends the process.
         """
         ours, theirs = socket.socketpair()
         with theirs:
@@ -106,16 +122,20 @@ class Runner:
                 start_new_session=True,  # Ctrl-C in the server's terminal is the server's business
             )
         reader, writer = await asyncio.open_unix_connection(sock=ours)
-        runner = cls(process, reader, writer, on_need)
+        runner = cls(process, reader, writer, on_need, load.workers)
         try:
             async with asyncio.timeout(None) as runner._patience:
                 runner._patience_s = timeout_s
                 runner._renew_patience()
-                runner._send(load)
+                runner._send(FindDevices(load.workers))
+                placement = place(await runner._found)
+                runner._send(msgspec.structs.replace(load, placement=placement))
                 runner.facts = await runner._loaded
         except TimeoutError:
             await runner.stop()
             raise LoadTimeoutError(f"no progress for {timeout_s:g} s (OLLAMA_LOAD_TIMEOUT)") from None
+        except WorkerLostError:
+            raise
         except RunnerLostError as error:
             raise LoadDiedError(_cause(error.exit_code), error.exit_code) from error
         except BaseException:
@@ -204,8 +224,7 @@ class Runner:
             error = protocol_error
             self._process.kill()
         exit_code = await self._exit_code()
-        loss = self._loss or loss_of(exit_code, kills_before=self._kills, kills_now=processes_killed())
-        self._lost = RunnerLostError(exit_code, loss)
+        self._lost = self._lost_error(exit_code)
         self.lost.set()
         self._writer.close()
         self._fail_all(error or self._lost)
@@ -221,12 +240,14 @@ class Runner:
                 self._fail(reply)
             case NeedMemory():
                 self._on_need(self, reply)
+            case DevicesFound():
+                self._found.set_result(reply)
             case Loaded():
                 self._loaded.set_result(reply)
             case LoadProgress():
                 self._renew_patience()
             case LoadFailed():
-                self._loaded.set_exception(from_data(reply.kind, reply.fields))
+                self._fail_load(from_data(reply.kind, reply.fields))
 
     def _renew_patience(self) -> None:
         """Loading goes on: count its time limit from now."""
@@ -254,9 +275,20 @@ class Runner:
         for answer in self._answers.values():
             if not answer.done():
                 answer.set_exception(error)
-        if not self._loaded.done():
-            self._loaded.set_exception(error)
-            self._loaded.exception()  # counts as seen, also when nobody waits for it any more
+        self._fail_load(error)
+
+    def _fail_load(self, error: SwellError) -> None:
+        for step in (self._found, self._loaded):
+            if not step.done():
+                step.set_exception(error)
+                step.exception()  # counts as seen, also when nobody waits for it any more
+
+    def _lost_error(self, exit_code: int | None) -> RunnerLostError:
+        worker = dict(zip(WORKER_EXIT_CODES, self._workers, strict=False)).get(exit_code or 0)
+        if worker is not None:
+            return WorkerLostError(exit_code, Loss.WORKER, worker)
+        loss = self._loss or loss_of(exit_code, kills_before=self._kills, kills_now=processes_killed())
+        return RunnerLostError(exit_code, loss)
 
     async def _exit_code(self) -> int | None:
         """Exit code of the process whose connection has ended; one that lingers is killed."""

@@ -8,18 +8,20 @@ import asyncio
 import contextlib
 import functools
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from swell.errors import ServerBusyError, SwellError
+from swell.errors import DevicesFullError, ServerBusyError, SwellError
 from swell.memory.probe import MemoryProbe
 from swell.protocol.messages import Load, NeedMemory, ShrinkLevel
 from swell.server.clock import Clock, SystemClock
 from swell.server.models.model import Model
 from swell.server.options import Options
+from swell.server.placement.placer import Placer
 from swell.server.residency import LoadedModel, Residency, State, Stay
-from swell.server.runner import Runner
+from swell.server.runner import OnNeed, Place, Runner
 from swell.server.scheduling.accounts import RUNNERS_MAX, Accounts, SystemMemory
 from swell.server.scheduling.estimate import Experience
 from swell.server.scheduling.fit import Fit, wanted_fit
@@ -44,15 +46,13 @@ __all__ = ["Launch", "LoadedModel", "Scheduler"]
 
 log = logging.getLogger(__name__)
 
-DEVICES = 0
-"""Devices beside the CPU that models can be placed on."""
 MODELS_PER_DEVICE = 3
 """As in Ollama, where nothing else is set; the CPU counts as a device if there is no other."""
 _NO_OPTIONS = Options()
 _NO_WISH = Fit()
 
-Launch = Callable[[Load, float, Callable[[Runner, NeedMemory], None]], Awaitable[Runner]]
-"""Starts a runner: with this order, within so many seconds, telling so when it needs memory."""
+Launch = Callable[[Load, float, OnNeed, Place], Awaitable[Runner]]
+"""Starts a runner: with this order, within so many seconds, telling so when it needs memory, asking what goes where."""
 
 
 class Scheduler:
@@ -78,7 +78,8 @@ class Scheduler:
         self._changed = asyncio.Event()
         self._relief = Relief(self._accounts, self._residencies.values, lambda: self._changed)
         self._tasks: set[asyncio.Task[None]] = set()
-        automatic = MODELS_PER_DEVICE * max(1, DEVICES)
+        self._placer = Placer(settings)
+        automatic = MODELS_PER_DEVICE * max(1, len(settings.workers))
         self._models_max = min(settings.max_loaded_models or automatic, RUNNERS_MAX // 2)
 
     @contextlib.asynccontextmanager
@@ -91,7 +92,7 @@ class Scheduler:
         replaces how long it stays afterwards; None leaves that as it is. Raises ServerBusyError when too many wait
         already, or the error that the load ended with.
         """
-        residency = await self._enter(model, also.completed(wanted_fit(options, model, DEVICES)))
+        residency = await self._enter(model, also.completed(wanted_fit(options, model, self._placer.devices)))
         if keep_alive_s is not None:
             residency.keep_alive_s = keep_alive_s
         try:
@@ -158,7 +159,7 @@ class Scheduler:
 
     def _usable(self, path: Path, wish: Fit) -> Residency | None:
         residency = self._residencies.get(path)
-        if residency is None or path == self._closed or not wish.is_met_by(residency.stay.fit):
+        if residency is None or path == self._closed or not wish.is_met_by(residency.fit):
             return None
         return residency
 
@@ -249,21 +250,43 @@ class Scheduler:
         return residency
 
     async def _start(self, residency: Residency) -> Runner:
-        """Start the runner; while memory is what it fails for and idle models have some, unload one and try again."""
+        """Start the runner; while memory is what it fails for, try with less of the devices or unload an idle model."""
         stay = residency.stay
         order = load_order(stay.model, stay.fit, self._settings, stay.share)
         on_need = functools.partial(self._on_need, residency)
+        placing = self._placer.place(stay.model, order, stay.fit, self._held_by_idle)
         while True:
             try:
-                return await self._launch(order, self._settings.load_timeout_s, on_need)
+                runner = await self._launch(order, self._settings.load_timeout_s, on_need, placing.decide)
+                residency.placed = placing.compare(runner.facts.devices)
+                return runner
             except SwellError as error:
-                victim = least_recent([one for one in self._residents() if one.is_idle])
-                if victim is None or not is_shortage(error):
-                    raise
-                evicted = self._residencies[victim.path]
-                log.warning("%s; unloading %s and trying again", error, evicted.model.name)
                 self._accounts.clear(stay.share)
+                if placing.retreats(error):
+                    continue
+                evicted = self._victim(error)
+                if evicted is None:
+                    raise
+                log.warning("%s; unloading %s and trying again", error, evicted.model.name)
                 await asyncio.shield(evicted.stop())
+
+    def _victim(self, error: SwellError) -> Residency | None:
+        """Who should make way after a load that ended with `error`; None if that would not help."""
+        idle = [one for one in self._residents() if one.is_idle]
+        if isinstance(error, DevicesFullError):
+            idle = [one for one in idle if self._residencies[one.path].device_bytes]
+        elif not is_shortage(error):
+            return None
+        victim = least_recent(idle)
+        return self._residencies[victim.path] if victim else None
+
+    def _held_by_idle(self) -> dict[str, int]:
+        """What idle models have on each device."""
+        held = Counter[str]()
+        for residency in self._residencies.values():
+            if residency.is_idle:
+                held.update(residency.device_bytes)
+        return held
 
     async def _shrink_idle(self) -> None:
         idle = [residency for residency in self._residencies.values() if residency.is_idle]

@@ -11,10 +11,10 @@ from typing import cast
 from swell.cache import StoreKind
 from swell.errors import RunnerLostError
 from swell.memory.ledger import Ledger
-from swell.protocol.messages import Load, Loaded, NeedMemory, ShrinkLevel, SlotStats, Stats, Totals
+from swell.protocol.messages import DevicesFound, Load, Loaded, NeedMemory, ShrinkLevel, SlotStats, Stats, Totals
 from swell.server.models.gguf import GgufHeader
 from swell.server.models.model import Model
-from swell.server.runner import Runner
+from swell.server.runner import OnNeed, Place, Runner
 from swell.server.scheduler import Scheduler
 from swell.settings import Settings
 
@@ -35,7 +35,7 @@ FACTS = Loaded(
 def model(name: str, weights_bytes: int = WEIGHTS_BYTES) -> Model:
     """A model without a file."""
     header = GgufHeader(
-        3, {"general.architecture": "llama", "llama.context_length": 4096}, (), 0, 0, "", fills_middle=False
+        3, {"general.architecture": "llama", "llama.context_length": 4096}, (), (), 0, 0, "", fills_middle=False
     )
     moment = datetime(2026, 8, 21, tzinfo=UTC)
     return Model(name, name, Path(f"/{name}"), name, weights_bytes, moment, header)
@@ -44,7 +44,7 @@ def model(name: str, weights_bytes: int = WEIGHTS_BYTES) -> Model:
 class FakeRunner:
     """A runner that has been granted `granted_bytes` and uses `used_bytes` of them."""
 
-    def __init__(self, order: Load, need: Callable[[Runner, NeedMemory], None]) -> None:
+    def __init__(self, order: Load, need: OnNeed) -> None:
         self.order = order
         self.facts = FACTS
         self.lost = asyncio.Event()
@@ -126,7 +126,7 @@ class Launcher:
     failures: dict[str, list[Exception]] = dataclasses.field(default_factory=dict)
     go: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
 
-    async def start(self, order: Load, timeout_s: float, on_need: Callable[[Runner, NeedMemory], None]) -> Runner:
+    async def start(self, order: Load, timeout_s: float, on_need: OnNeed, place: Place) -> Runner:
         self.begun.append(order.path)
         try:
             await self.go.wait()
@@ -135,6 +135,7 @@ class Launcher:
             raise
         if failures := self.failures.get(order.path):
             raise failures.pop(0)
+        place(DevicesFound([], []))
         runner = FakeRunner(order, on_need)
         self.runners.append(runner)
         return cast(Runner, runner)

@@ -8,6 +8,7 @@ from hypothesis import given
 
 from swell.server.models.model import open_model
 from swell.server.options import Options
+from swell.server.placement.planner import Fill
 from swell.server.scheduling.fit import Fit, wanted_fit
 from swell.server.scheduling.order import complete_fit
 from swell.settings import Settings
@@ -19,6 +20,7 @@ FITS = st.builds(
     maps_weights=st.none() | st.booleans(),
     device_layers=st.none() | st.integers(0, 3),
     main_device=st.none() | st.integers(0, 1),
+    fill=st.none() | st.sampled_from(Fill),
 )
 
 
@@ -67,7 +69,7 @@ def test_only_what_a_runner_cannot_change_counts(tiny_gguf: Path, options: Optio
 def test_all_layers_are_all_layers(tiny_gguf: Path) -> None:
     model = open_model(tiny_gguf, "tiny:latest", "tiny")
     assert wanted_fit(Options(num_gpu=999), model, 2) == wanted_fit(Options(num_gpu=model.layers + 1), model, 2)
-    assert wanted_fit(Options(main_gpu=7), model, 2) == Fit(main_device=1)
+    assert wanted_fit(Options(main_gpu=7), model, 2) == Fit(main_device=7)  # which the planner refuses
 
 
 def test_a_model_for_embeddings_has_no_batch_to_choose(make_gguf: Callable[..., Path]) -> None:

@@ -20,8 +20,9 @@ def test_the_order_says_what_the_fit_and_the_settings_say(tiny_gguf: Path) -> No
     assert (order.memory_wait_s, order.slots) == (3.0, 2)
 
 
-def test_by_default_weights_are_mapped_and_nothing_is_left_open() -> None:
+def test_by_default_weights_are_mapped_and_devices_left_to_the_planner() -> None:
     fit = complete_fit(Fit(), Settings())
-    assert None not in dataclasses.asdict(fit).values()
+    assert None not in (fit.threads, fit.batch_tokens, fit.cache_type)
     assert fit.maps_weights
+    assert (fit.device_layers, fit.main_device, fit.fill) == (None, None, None)
     assert Settings().load_timeout_s < FOREVER_S

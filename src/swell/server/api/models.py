@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from swell.errors import InvalidRequestError, ModelNotFoundError
 from swell.memory.resident import process_resident
+from swell.placement import DeviceUse
 from swell.server.api.bodies import ShowBody, read_body
 from swell.server.api.checks import find_model
 from swell.server.api.responses import json_response, local_time
@@ -108,16 +109,23 @@ def _tag(model: Model) -> dict[str, Any]:
 
 
 def _row(loaded: LoadedModel) -> dict[str, Any]:
-    """A loaded model; `size` is what the kernel counts for its runner, or the file's size while that doesn't answer."""
+    """A loaded model, by what the kernel and the devices' drivers count for its runner.
+
+    While that doesn't answer, the file's size stands for host memory.
+    """
     model, stats = loaded.model, loaded.stats
+    devices = loaded.facts.devices if stats is None else stats.devices
+    host_bytes = model.size_bytes if stats is None else stats.resident_bytes
+    device_bytes = sum(use.used_bytes for use in devices)
     row = {
         "name": model.name,
         "model": model.name,
-        "size": model.size_bytes if stats is None else stats.resident_bytes,
+        # clients take equal sizes for "all on the GPU": then what the runner needs to speak to it doesn't count
+        "size": device_bytes if loaded.facts.is_on_devices else device_bytes + host_bytes,
         "digest": model.digest,
         "details": _details(model),
         "expires_at": local_time(loaded.expires_at),
-        "size_vram": 0,
+        "size_vram": device_bytes,
         "context_length": loaded.facts.context_max,
     }
     if stats is not None:
@@ -126,16 +134,28 @@ def _row(loaded: LoadedModel) -> dict[str, Any]:
             "context_active": stats.context_active,
             "context_allocated": stats.context_allocated,
             "ram_used": stats.resident_bytes,
-            "weights_used": stats.weights_resident_bytes,
+            "weights_used": stats.weights_resident_bytes + sum(use.weights_bytes for use in devices),
             "kv_used": stats.kv_resident_bytes,
             "kv_granted": stats.kv_granted_bytes,
-            "other_used": stats.other_bytes,
-            # nothing is placed on a device
-            "vram_used": 0,
-            "vram_free": 0,
-            "vram_total": 0,
+            "other_used": stats.other_bytes + sum(use.compute_bytes for use in devices),
+            "vram_used": device_bytes,
+            "vram_free": sum(use.free_bytes for use in devices),
+            "vram_total": sum(use.total_bytes for use in devices),
         }
+    if devices:
+        row["devices"] = [_device(use) for use in devices]
     return row
+
+
+def _device(use: DeviceUse) -> dict[str, Any]:
+    """What of the model is on one device."""
+    return {
+        "name": use.name,
+        "layers": use.layers,
+        "used": use.used_bytes,
+        "free": use.free_bytes,
+        "total": use.total_bytes,
+    }
 
 
 def _stats(loaded: LoadedModel) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ end the server with SIGBUS when somebody truncates the file.
 """
 
 import hashlib
+import itertools
 import math
 import struct
 from dataclasses import dataclass
@@ -85,6 +86,8 @@ class GgufHeader:
     version: int
     metadata: dict[str, Scalar | GgufArray]
     tensors: tuple[GgufTensor, ...]
+    tensor_bytes: tuple[int, ...]
+    """What each tensor takes in the file, with the padding after it."""
     parameter_count: int
     header_bytes: int
     header_sha256: str
@@ -220,12 +223,13 @@ def _parse(data: bytes, size_bytes: int) -> GgufHeader:
         if key in metadata:
             raise _MalformedError(f"the GGUF header has two values for {key!r}")
         metadata[key] = cursor.value()
-    tensors, last_start = [], 0
+    tensors, starts = [], []
     for _ in range(tensor_count):
         tensor, start = cursor.tensor()
         tensors.append(tensor)
-        last_start = max(last_start, start)
-    if tensors and _aligned(cursor.position, metadata) + last_start > size_bytes:
+        starts.append(start)
+    weights_bytes = size_bytes - _aligned(cursor.position, metadata)
+    if max(starts, default=0) > max(weights_bytes, 0):
         raise _MalformedError("the file ends before its weights do; it is truncated")
     parameter_count = sum(math.prod(tensor.shape) for tensor in tensors)
     if parameter_count > _INT64_MAX:
@@ -235,6 +239,7 @@ def _parse(data: bytes, size_bytes: int) -> GgufHeader:
         version,
         metadata,
         tuple(tensors),
+        _sizes(starts, weights_bytes),
         parameter_count,
         len(header),
         hashlib.sha256(header).hexdigest(),
@@ -251,6 +256,13 @@ def _fills_middle(header: bytes, metadata: dict[str, Scalar | GgufArray]) -> boo
         return False
     end = tokens.offset_bytes + tokens.size_bytes
     return any(header.find(_U64.pack(len(name)) + name, tokens.offset_bytes, end) >= 0 for name in _MIDDLE_TOKENS)
+
+
+def _sizes(starts: list[int], end: int) -> tuple[int, ...]:
+    """From each start to the next one in the file, the last up to `end`."""
+    ordered = sorted({*starts, end})
+    sizes = {start: following - start for start, following in itertools.pairwise(ordered)}
+    return tuple(sizes.get(start, 0) for start in starts)
 
 
 def _version(cursor: _Cursor) -> int:

@@ -9,6 +9,7 @@ import dataclasses
 from swell.cache import CacheType
 from swell.server.models.model import Model
 from swell.server.options import Options
+from swell.server.placement.planner import Fill
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,6 +24,7 @@ class Fit:
     device_layers: int | None = None
     main_device: int | None = None
     cache_type: CacheType | None = None
+    fill: Fill | None = None
 
     def is_met_by(self, loaded: "Fit") -> bool:
         """Whether a runner loaded as `loaded` is what this asks for."""
@@ -49,8 +51,12 @@ def wanted_fit(options: Options, model: Model, devices: int) -> Fit:
         batch_tokens=None if embeds else _batch_tokens(options.num_batch, model.context_length),
         maps_weights=options.use_mmap,
         device_layers=min(options.num_gpu, layers) if devices and options.num_gpu >= 0 else None,
-        main_device=min(max(options.main_gpu, 0), devices - 1) if devices and options.main_gpu is not None else None,
+        main_device=max(options.main_gpu, 0) if devices and options.main_gpu is not None else None,
+        fill=_FILLS[options.sched_spread] if devices else None,
     )
+
+
+_FILLS = {None: None, True: Fill.SPREAD, False: Fill.PACKED}
 
 
 def _batch_tokens(wanted: int | None, window_tokens: int) -> int | None:

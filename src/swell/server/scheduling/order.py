@@ -28,13 +28,11 @@ class Share:
 
 
 def complete_fit(wish: Fit, settings: Settings) -> Fit:
-    """How to load what is asked for as `wish`; nothing is left open."""
+    """How to load what is asked for as `wish`; what is left open depends on the devices that are found."""
     chosen = Fit(
         threads=compute_threads(),
         batch_tokens=BATCH_TOKENS,
         maps_weights=True,
-        device_layers=0,
-        main_device=0,
         cache_type=settings.kv_cache_type or CacheType.F16,
     )
     return wish.completed(chosen)
@@ -61,6 +59,8 @@ def load_order(model: Model, fit: Fit, settings: Settings, share: Share) -> Load
         ledger_entry=share.entry,
         budget_bytes=share.budget_bytes,
         headroom_bytes=share.headroom_bytes,
+        workers=list(settings.workers),
+        device_headroom_bytes=settings.gpu_overhead_bytes,
     )
 
 

@@ -22,6 +22,7 @@ class Cause(Enum):
     RUNNER_KILLED = "runner killed"
     RUNNER_CRASHED = "runner crashed"
     OUT_OF_MEMORY = "runner killed for want of memory"
+    WORKER_LOST = "worker lost"
     RUNNER_STUCK = "runner stuck"
     PROTOCOL_BROKEN = "protocol broken"
     LOAD_DIED = "runner died while it loaded"
@@ -31,6 +32,7 @@ _LOSSES = {
     Loss.KILLED: Cause.RUNNER_KILLED,
     Loss.CRASHED: Cause.RUNNER_CRASHED,
     Loss.OUT_OF_MEMORY: Cause.OUT_OF_MEMORY,
+    Loss.WORKER: Cause.WORKER_LOST,
     Loss.STUCK: Cause.RUNNER_STUCK,
 }
 

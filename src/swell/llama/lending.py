@@ -1,0 +1,93 @@
+"""This machine's processor as a device with a memory of its own, so that allocations in it can fail.
+
+llama.cpp's CPU device takes what it is asked for and calls all of the machine's memory free. Here its allocation
+function and the one that reports its memory are replaced, in the same structs that the Reserved store relies on. A
+limit on the process (RLIMIT_AS) would not do: it also refuses small allocations, on which C++ ends the process, and
+then llama.cpp ends the client's.
+"""
+
+import ctypes
+import logging
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from swell.llama import layout, library
+from swell.llama.library import VOID, function
+
+log = logging.getLogger(__name__)
+
+_MMAP_THRESHOLD = -3  # M_MMAP_THRESHOLD
+_CPU = 0  # GGML_BACKEND_DEVICE_TYPE_CPU
+_device_by_type = function("ggml_backend_dev_by_type", [ctypes.c_int], VOID)
+
+_kept: list[Any] = []
+"""Callbacks, for as long as the process lives: C holds only the pointers."""
+
+
+class Account(Protocol):
+    """The memory that may be lent."""
+
+    def claim(self, size_bytes: int) -> bool:
+        """Take so much, or nothing."""
+
+    def release(self, size_bytes: int) -> None:
+        """Give back what was taken."""
+
+    def free_bytes(self) -> int: ...
+
+    def total_bytes(self) -> int: ...
+
+
+def _return_large_buffers() -> None:
+    """Have freed memory of a megabyte and more go back to the system.
+
+    llama.cpp's server receives each tensor in a buffer of its size, which glibc would keep for later (30 MB after a
+    small model was loaded, measured).
+    """
+    if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):
+        mallopt(_MMAP_THRESHOLD, 1 << 20)
+
+
+def lend_memory(account: Account) -> int:
+    """Have the CPU device take its memory from `account`; returns the device.
+
+    Raises KvLayoutError if llama.cpp's structs are not what they should be. For the rest of the process.
+    """
+    library.start()
+    layout.check()
+    _return_large_buffers()
+    device: int = _device_by_type(_CPU)
+    layout.check_device(device)
+    interface = layout.BufferType.from_address(layout.cpu_buffer_type()).iface
+    take = layout.AllocBuffer(interface.alloc_buffer)
+    give: list[Callable[[int], None]] = []  # the one function that frees such buffers, once it is known
+    lent: dict[int, int] = {}
+
+    def free(buffer: int) -> None:
+        give[0](buffer)
+        account.release(lent.pop(buffer))
+
+    def allocate(buffer_type: int, size_bytes: int) -> int | None:
+        if not account.claim(size_bytes):
+            log.warning("refused %d bytes; %d are free", size_bytes, account.free_bytes())
+            return None
+        buffer = take(buffer_type, size_bytes)
+        if not buffer:
+            account.release(size_bytes)
+            return None
+        lent[buffer] = size_bytes
+        struct = layout.Buffer.from_address(buffer)
+        if not give:
+            give.append(layout.FreeBuffer(struct.iface.free_buffer))
+        struct.iface.free_buffer = ctypes.cast(free_callback, VOID)
+        return int(buffer)
+
+    def report(_device: int, free: Any, total: Any) -> None:
+        free[0], total[0] = account.free_bytes(), account.total_bytes()
+
+    free_callback, allocate_callback = layout.FreeBuffer(free), layout.AllocBuffer(allocate)
+    report_callback = layout.GetMemory(report)
+    _kept.extend((free_callback, allocate_callback, report_callback))
+    interface.alloc_buffer = ctypes.cast(allocate_callback, VOID)
+    layout.DeviceInterface.from_address(device).get_memory = ctypes.cast(report_callback, VOID)
+    return device

@@ -1,0 +1,98 @@
+"""llama.cpp's RPC backend: devices of other processes, and lending this process's devices to them.
+
+It is in the library only if that was built with `GGML_RPC`. On the client's side it ends the process when a connection
+breaks, so whoever adds a worker should watch its connection (`swell.runner.workers`).
+"""
+
+import contextlib
+import ctypes
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from swell.errors import LibraryError
+from swell.llama import library
+from swell.llama.library import VOID, function
+
+NOT_BUILT_IN = "it was built without RPC, which workers need (docs/workers.md says how to build it)"
+
+
+def _rpc_function(name: str, argument_types: Sequence[Any], result_type: Any) -> Any:
+    """Raises LibraryError if the library was built without RPC."""
+    try:
+        return function(name, argument_types, result_type)
+    except LibraryError as error:
+        raise LibraryError(NOT_BUILT_IN) from error
+
+
+def require() -> None:
+    """Raise LibraryError if the library was built without RPC."""
+    _rpc_function("ggml_backend_rpc_reg", [], VOID)
+
+
+def connect(address: str) -> list[int]:
+    """The devices of the worker at `address` (`host:port`), as pointers; the connection stays until the process ends.
+
+    Raises LibraryError if the library was built without RPC. Ends the process if nobody answers there as a worker
+    should, and waits as long as one is silent.
+    """
+    library.start()
+    add_server = _rpc_function("ggml_backend_rpc_add_server", [ctypes.c_char_p], VOID)
+    open_connection = _rpc_function("ggml_backend_rpc_init", [ctypes.c_char_p, ctypes.c_uint32], VOID)
+    count = function("ggml_backend_reg_dev_count", [VOID], ctypes.c_size_t)
+    get = function("ggml_backend_reg_dev_get", [VOID, ctypes.c_size_t], VOID)
+    registry = add_server(address.encode())
+    if not registry:
+        return []
+    open_connection(address.encode(), 0)  # never freed: otherwise every question would connect anew
+    return [get(registry, index) for index in range(count(registry))]
+
+
+def lend(device: int, listener: socket.socket, threads: int) -> None:
+    """Serve the clients of `listener` one after the other, for ever. Raises LibraryError if that can't be begun.
+
+    llama.cpp insists on opening a listening socket of its own. That one is on loopback, and is replaced by `listener`
+    as soon as it is there: so several processes can accept clients on one address.
+    """
+    start_server = _rpc_function(
+        "ggml_backend_rpc_start_server",
+        [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_size_t, ctypes.POINTER(VOID)],
+        None,
+    )
+    known = set(_listening())
+    threading.Thread(target=_replace_listener, args=(known, listener), daemon=True).start()
+    start_server(b"127.0.0.1:0", None, threads, 1, (VOID * 1)(device))
+    raise LibraryError("its RPC server ended")
+
+
+def _replace_listener(known: set[int], listener: socket.socket) -> None:
+    """Put `listener` in the place of the listening socket that is not `known`.
+
+    llama.cpp already waits for a client on the old one, or will wait on the new one. In the first case a client that
+    leaves at once makes it look again.
+    """
+    while not (opened := set(_listening()) - known):
+        time.sleep(0.001)
+    (descriptor,) = opened
+    with socket.socket(fileno=os.dup(descriptor)) as old:
+        address = old.getsockname()
+        os.dup2(listener.fileno(), descriptor)
+        with contextlib.suppress(OSError):
+            socket.create_connection(address, timeout=1).close()
+
+
+def _listening() -> Iterator[int]:
+    """Descriptors of this process that are listening sockets."""
+    for number, duplicate in sockets():
+        if duplicate.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            yield number
+
+
+def sockets() -> Iterator[tuple[int, socket.socket]]:
+    """Every socket of this process: its descriptor, and a duplicate that is closed when the next one is asked for."""
+    for name in os.listdir("/dev/fd"):
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(int(name))) as duplicate:
+            yield int(name), duplicate

@@ -1,0 +1,79 @@
+"""Where a model lies: words and messages that the planner, the protocol and the runner share."""
+
+from enum import Enum
+
+import msgspec
+
+
+class DeviceKind(Enum):
+    """Where a device is, which decides how dear it is to go back and forth."""
+
+    WORKER = "worker"  # behind a network connection
+    GPU = "gpu"
+    INTEGRATED_GPU = "integrated gpu"  # takes its memory from the host's
+
+
+class KvPlace(Enum):
+    """Which memory holds K and V of the layers that are on devices."""
+
+    DEVICE = "device"  # beside the layer's weights
+    HOST = "host"
+
+
+class DeviceMemory(msgspec.Struct, frozen=True, kw_only=True):
+    """A device that can take layers, and its memory as its driver reports it."""
+
+    name: str
+    kind: DeviceKind
+    free_bytes: int
+    total_bytes: int
+
+
+class DeviceUse(msgspec.Struct, frozen=True, kw_only=True):
+    """What one model takes on a device; `free_bytes` as last reported by its driver."""
+
+    name: str
+    kind: DeviceKind
+    layers: int
+    weights_bytes: int
+    kv_bytes: int
+    compute_bytes: int
+    free_bytes: int
+    total_bytes: int
+
+    @property
+    def used_bytes(self) -> int:
+        return self.weights_bytes + self.kv_bytes + self.compute_bytes
+
+
+class LayersOn(msgspec.Struct, frozen=True):
+    """So many consecutive layers lie on `device`. The model's output counts as its last layer."""
+
+    device: str
+    layers: int
+
+
+class Placement(msgspec.Struct, frozen=True, kw_only=True):
+    """The model's last layers, in the order of `shares`; all layers before them are in host memory."""
+
+    shares: tuple[LayersOn, ...] = ()
+    kv: KvPlace = KvPlace.DEVICE
+
+    @property
+    def device_layers(self) -> int:
+        """Layers on devices, the output included; 0: everything is in host memory."""
+        return sum(share.layers for share in self.shares)
+
+    def kv_shares(self, layers: int) -> dict[str, float]:
+        """Which part of the cache lies on which device, for a model of `layers` layers, the output not counted.
+
+        What is missing to 1 is in host memory.
+        """
+        if self.kv is KvPlace.HOST or not self.shares:
+            return {}
+        counts = [share.layers for share in self.shares]
+        counts[-1] -= 1  # the output has no cache
+        return {share.device: count / layers for share, count in zip(self.shares, counts, strict=True) if count}
+
+
+HOST_ONLY = Placement()

@@ -1,0 +1,117 @@
+"""A worker: one address, and a process for each client that may be served at a time.
+
+llama.cpp's RPC server serves one client after the other. So several processes of it wait on the same listening socket;
+the system gives each client to one of them. They are forked from this one, which has the library loaded already and no
+threads, and so cost about 4 MB each. What one of them lent is free again when it ends.
+"""
+
+import ipaddress
+import logging
+import os
+import signal
+import socket
+import sys
+from typing import NoReturn
+
+from swell.errors import SwellError
+from swell.llama import library, logs, rpc
+from swell.llama.lending import lend_memory
+from swell.memory.ledger import Ledger
+from swell.memory.probe import MemoryProbe
+from swell.remote.account import SharedAccount
+from swell.runner.lifeline import die_with_parent
+
+log = logging.getLogger(__name__)
+
+CLIENTS_MAX = 8
+"""Clients at the same time: each model that uses the worker is one. Another one waits."""
+
+_BACKLOG = 16
+_REFUSED = 78  # EX_CONFIG
+
+
+class Worker:
+    """Its processes; a context manager that ends them."""
+
+    def __init__(self, listener: socket.socket, *, limit_bytes: int | None, threads: int) -> None:
+        self._listener = listener
+        self._limit_bytes = limit_bytes
+        self._threads = threads
+        self._ledger = Ledger.create(CLIENTS_MAX)
+        self._entries: dict[int, int] = {}  # by process
+
+    def run(self) -> None:
+        """Serve until a signal ends this process. Raises LibraryError if the library can't be used for it."""
+        rpc.require()
+        library.start()
+        for entry in range(CLIENTS_MAX):
+            self._start(entry)
+        while True:
+            process, status = os.wait()
+            entry = self._entries.pop(process)
+            self._ledger.clear(entry)
+            exit_code = os.waitstatus_to_exitcode(status)
+            if exit_code == _REFUSED:
+                return  # it said why, and another one would say the same
+            log.warning("the process of a client ended (exit code %d), it is replaced", exit_code)
+            self._start(entry)
+
+    def close(self) -> None:
+        for process in self._entries:
+            os.kill(process, signal.SIGKILL)
+            os.waitpid(process, 0)
+        self._entries.clear()
+        self._ledger.close()
+
+    def _start(self, entry: int) -> None:
+        parent = os.getpid()
+        process = os.fork()
+        if process == 0:
+            self._serve(entry, parent)
+        self._entries[process] = entry
+
+    def _serve(self, entry: int, parent: int) -> NoReturn:
+        """The life of a client's process."""
+        try:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_DFL)
+            die_with_parent(parent)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # llama.cpp prints to it
+            account = SharedAccount(self._ledger, entry, MemoryProbe(), self._limit_bytes)
+            rpc.lend(lend_memory(account), self._listener, self._threads)
+        except SwellError as error:
+            log.error("%s", error)
+            os._exit(_REFUSED)
+        except BaseException:
+            log.exception("a client's process failed")
+            os._exit(1)
+        os._exit(1)
+
+
+def work(host: str, port: int, *, limit_bytes: int | None, threads: int, log_level: int) -> None:
+    """Lend memory and processors on `host:port`, port 0 being any, until SIGINT or SIGTERM.
+
+    Raises OSError when the address can't be bound, LibraryError when the library was built without RPC.
+    """
+    logging.basicConfig(level=log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logs.route()
+    signal.signal(signal.SIGTERM, _interrupt)
+    with socket.create_server((host, port), backlog=_BACKLOG) as listener:
+        if not ipaddress.ip_address(listener.getsockname()[0]).is_loopback:
+            log.warning("whoever can reach this address can use this machine's memory; there is no password")
+        worker = Worker(listener, limit_bytes=limit_bytes, threads=threads)
+        log.info("lending %s on %s:%d", _amount(limit_bytes), *listener.getsockname()[:2])
+        try:
+            worker.run()
+        except KeyboardInterrupt:
+            log.info("ending")
+        finally:
+            worker.close()
+
+
+def _interrupt(_signal: int, _frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _amount(limit_bytes: int | None) -> str:
+    return "all free memory" if limit_bytes is None else f"up to {limit_bytes / 1e9:.2f} GB"

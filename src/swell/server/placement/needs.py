@@ -1,0 +1,116 @@
+"""What a model takes, layer by layer, as far as its header tells."""
+
+import dataclasses
+import re
+
+from swell.cache import CacheType
+from swell.server.models.gguf import GgufArray, read_array
+from swell.server.models.model import Model
+
+_ELEMENT_BYTES = {CacheType.F16: 2.0, CacheType.Q8_0: 34 / 32, CacheType.Q4_0: 18 / 32}
+_LAYER = re.compile(r"blk\.([0-9]+)\.")
+_INPUT = "token_embd."
+_OUTPUT = "output"
+_COMPUTE_MIN_BYTES = 4 << 20
+_PIPELINE_COPIES = 4
+"""llama.cpp keeps the inputs of so many batches at once when several devices work in a row."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Needs:
+    """Bytes of weights per layer and of the output, which counts as the last layer where layers are placed.
+
+    `kv_bytes` are per layer, for the cells granted at load. `compute_bytes` and `input_bytes` are taken on each device
+    to compute a batch in, and to hold what goes into it. `growth` is the part of the cache's size that should be left
+    free beside it: a model that is cut to fit must not be refused its first growth.
+    """
+
+    layer_bytes: tuple[int, ...]
+    output_bytes: int
+    kv_bytes: tuple[int, ...]
+    compute_bytes: int
+    input_bytes: int
+    growth: float = 0.0
+
+    @property
+    def weights(self) -> tuple[int, ...]:
+        """Bytes of weights of everything that can be on a device."""
+        return (*self.layer_bytes, self.output_bytes)
+
+    @property
+    def kv(self) -> tuple[int, ...]:
+        """Bytes of cache beside each of `weights`."""
+        return (*self.kv_bytes, 0)
+
+    def scratch_bytes(self, devices: int) -> int:
+        """What is taken on each of so many devices beside weights and cache."""
+        return self.compute_bytes + self.input_bytes * (_PIPELINE_COPIES if devices > 1 else 1)
+
+
+def estimate(
+    model: Model, *, cells: int, growth_cells: int, slots: int, batch_tokens: int, cache_type: CacheType
+) -> Needs:
+    """The needs of `model` when `cells` cells are granted in all, to `slots` slots, and `growth_cells` come next."""
+    layers, output, embeddings = _weights(model)
+    per_cell = _cell_bytes(model, len(layers), cache_type)
+    return Needs(
+        layer_bytes=tuple(layers),
+        output_bytes=output or embeddings,  # without an output of its own, the embeddings are copied for it
+        kv_bytes=tuple(round(size * cells) for size in per_cell),
+        compute_bytes=_compute_bytes(model, slots, batch_tokens),
+        input_bytes=batch_tokens * cells * 2,  # which token attends to which cell, as 16-bit numbers
+        growth=growth_cells / cells if cells else 0.0,
+    )
+
+
+def _weights(model: Model) -> tuple[list[int], int, int]:
+    """Bytes of every layer, of the output, and of the input embeddings, which are always in host memory."""
+    layers, output, embeddings = dict[int, int](), 0, 0
+    for tensor, size in zip(model.header.tensors, model.header.tensor_bytes, strict=True):
+        if match := _LAYER.match(tensor.name):
+            index = int(match[1])
+            layers[index] = layers.get(index, 0) + size
+        elif tensor.name.startswith(_OUTPUT):
+            output += size
+        elif tensor.name.startswith(_INPUT):
+            embeddings += size
+    has_output = any(tensor.name == "output.weight" for tensor in model.header.tensors)
+    count = max(layers, default=-1) + 1
+    return [layers.get(index, 0) for index in range(count)], output if has_output else output + embeddings, embeddings
+
+
+def _cell_bytes(model: Model, layers: int, cache_type: CacheType) -> list[float]:
+    """K and V of one token in each layer, as if every layer kept every token: too much for sliding windows."""
+    heads = _number(model, "attention.head_count", 1)
+    length = _number(model, "embedding_length", 0) // max(heads, 1)
+    key, value = _number(model, "attention.key_length", length), _number(model, "attention.value_length", length)
+    is_latent = _number(model, "attention.key_length_mla", 0) > 0  # one row for all heads, and no V
+    rows = [key if is_latent else kv_heads * (key + value) for kv_heads in _kv_heads(model, layers, heads)]
+    return [row * _ELEMENT_BYTES[cache_type] for row in rows]
+
+
+def _kv_heads(model: Model, layers: int, heads: int) -> list[int]:
+    """Of each layer; 0 where it keeps a state instead of a cache."""
+    key = f"{model.architecture}.attention.head_count_kv"
+    found = model.header.metadata.get(key, heads)
+    if not isinstance(found, GgufArray):
+        return [found if isinstance(found, int) else heads] * layers
+    counts = [count if isinstance(count, int) else heads for count in read_array(model.path, found)]
+    return (counts + [heads] * layers)[:layers]
+
+
+def _compute_bytes(model: Model, slots: int, batch_tokens: int) -> int:
+    """Intermediate results of a batch: a few rows of the widest layer, and the logits.
+
+    Only its order of magnitude: `Correction` learns the rest.
+    """
+    embedding = _number(model, "embedding_length", 0)
+    widest = max(_number(model, "feed_forward_length", 0), 3 * embedding)
+    rows = batch_tokens * (4 * embedding + 2 * widest) * 4
+    logits = slots * model.vocabulary_tokens * 4
+    return max(_COMPUTE_MIN_BYTES, rows + logits)
+
+
+def _number(model: Model, name: str, default: int) -> int:
+    value = model.header.metadata.get(f"{model.architecture}.{name}", default)
+    return value if isinstance(value, int) else default

@@ -1,0 +1,77 @@
+"""A cache on workers grows, and is refused growth, for real."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.e2e.server import running
+from tests.rpc.asking import COUNTING, FOX, ask, stats, using
+from tests.rpc.worker import Worker, lending
+
+from swell.cache import StoreKind
+from swell.errors import KvGrowError
+from swell.kv.copied import CopiedStore
+from swell.kv.gate import OpenGate
+from swell.kv.policy import GrowthPolicy
+from swell.llama.context import ContextShape
+from swell.llama.devices import worker_devices
+from swell.llama.model import Model
+from swell.placement import LayersOn, Placement
+
+pytestmark = pytest.mark.rpc
+
+Workers = tuple[Worker, Worker]
+
+
+def test_it_grows_on_both_workers(log: Path, workers: Workers, local_answer: dict[str, Any]) -> None:
+    with running(log, using(*workers, OLLAMA_SCHED_SPREAD="1")) as server:
+        server.generate("1 2 3", predict=1)
+        before = server.loaded()
+        assert stats(server)["store"] == StoreKind.COPIED.value
+        assert before["context_allocated"] == 512
+        assert ask(server)["response"] == local_answer["response"]
+        after = server.loaded()
+        assert after["context_allocated"] >= after["context_used"] > 512
+        for small, large in zip(before["devices"], after["devices"], strict=True):
+            assert large["used"] > small["used"]
+            assert large["used"] + large["free"] == large["total"] == small["total"]
+
+
+def test_a_growth_that_a_worker_has_no_room_for_is_refused_with_the_numbers(log: Path) -> None:
+    with lending(log.with_name("worker.log"), "130MB") as worker, running(log, using(worker)) as server:
+        server.generate("1 2 3", predict=1)
+        body = {"model": "smollm2:135m", "prompt": FOX * 200, "raw": True, "stream": False}
+        response = server.http.post("/api/generate", json=body)
+        assert response.status_code == 400
+        assert response.json()["error"].startswith("insufficient memory while expanding the KV cache: cells ")
+        assert server.generate("1 2 3 4 5 6 7 8 9 10 ", predict=4)["response"].startswith("11")
+
+
+def test_an_allocation_that_fails_on_a_worker_leaves_the_cache_as_it_was(model_path: Path, tmp_path: Path) -> None:
+    with lending(tmp_path / "worker.log", "130MB") as worker:
+        devices = worker_devices(worker.address)
+        placement = Placement(shares=(LayersOn(worker.address, 31),))
+        shape = ContextShape(cells=8192, slots=1, batch_tokens=64, threads=1)
+        policy = GrowthPolicy(initial_cells=512, block_cells=256, max_cells=8192)
+        with Model(model_path, placement, devices) as model:
+            store = CopiedStore(model, shape, policy, OpenGate())
+            with pytest.raises(KvGrowError) as refused:
+                store.ensure(0, 4000)
+            assert (refused.value.from_cells, refused.value.to_cells) == (512, 4000)
+            assert store.capacity_cells == 512
+            store.ensure(0, 600)
+            assert store.capacity_cells == 1024
+            store.close()
+        assert "refused" in worker.log.read_text()
+
+
+def test_with_the_cache_in_host_memory_it_is_reserved(log: Path) -> None:
+    roomy = {"OLLAMA_KV_CACHE_INIT": "8192"}
+    with lending(log.with_name("worker.log"), "125MB") as worker, running(log, using(worker, **roomy)) as server:
+        assert server.generate(COUNTING, predict=12)["response"].startswith("40 41 42")
+        found = stats(server)
+        assert found["store"] == StoreKind.RESERVED.value
+        (device,) = found["devices"]
+        assert (device["layers"], device["kv_bytes"]) == (31, 0)
+        row = server.loaded()
+        assert row["size"] == row["size_vram"] + row["ram_used"]

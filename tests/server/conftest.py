@@ -18,7 +18,7 @@ import pytest
 
 from swell.cache import StoreKind
 from swell.protocol.messages import Emitted, Finished, FinishReason, Generate, Loaded, Prefilled
-from swell.sampling import Preamble
+from swell.sampling import Preamble, Sampling
 from swell.server.app import create_app
 from swell.server.models.catalog import Catalog, Model
 from swell.server.models.model import open_model

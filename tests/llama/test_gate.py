@@ -44,6 +44,7 @@ def tokens_of(model: Model, *texts: str) -> list[int]:
         (THINK, ["{", '"a"'], ""),
         (THINK, [], ""),
         (THINK, ["\n", "Hello"], "\n"),
+        (THINK, ["\f", "{"], ""),
         (THINK, ["<", "html", ">"], "<think></think>"),
         (OPENED, ["Hm.", "</think>", "{"], "Hm.</think>"),
         (OPENED, ["Hm.", "</think", "></", "p>"], "Hm.</think>"),

@@ -16,18 +16,23 @@ _SHARP = 1.6
 
 
 def add_ends(
-    file: ModelFile, *, output_norm: str = "output_norm", embedding_deviation: float = 1.0, tied: bool = False
+    file: ModelFile,
+    *,
+    output_norm: str = "output_norm",
+    embedding_deviation: float = 1.0,
+    tied: bool = False,
+    vocabulary_tokens: int = VOCABULARY,
 ) -> None:
     """Embedding and output; `tied` where the architecture has no output matrix of its own.
 
     A tied matrix would repeat its input for ever; a final norm of random signs keeps it from that.
     """
-    file.array("token_embd.weight", file.normal((VOCABULARY, WIDTH), deviation=embedding_deviation))
+    file.array("token_embd.weight", file.normal((vocabulary_tokens, WIDTH), deviation=embedding_deviation))
     if tied:
         file.vector(f"{output_norm}.weight", WIDTH, mean=0.0, deviation=1.0)
     else:
         file.vector(f"{output_norm}.weight", WIDTH)
-        file.matrix("output", VOCABULARY, WIDTH, gain=3.0)
+        file.matrix("output", vocabulary_tokens, WIDTH, gain=3.0)
 
 
 def add_attention(file: ModelFile, block: str, *, heads: int, kv_heads: int, head_norms: bool = False) -> None:

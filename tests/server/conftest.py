@@ -18,7 +18,7 @@ import pytest
 
 from swell.cache import StoreKind
 from swell.protocol.messages import Emitted, Finished, FinishReason, Generate, Loaded, Prefilled
-from swell.sampling import Preamble
+from swell.sampling import Preamble, Sampling
 from swell.server.app import create_app
 from swell.server.models.catalog import Catalog, Model
 from swell.server.models.model import open_model
@@ -94,6 +94,7 @@ class ScriptedRunner:
         self.reason = FinishReason.STOP
         self.prompts: list[list[int]] = []
         self.windows: list[int] = []
+        self.samplings: list[Sampling] = []
         self.asked: list[Asked] = []
         self.embedded: list[list[int]] = []
         self.vector: list[float] | None = [3.0, 4.0, 12.0]
@@ -120,6 +121,7 @@ class ScriptedRunner:
         self.prompts.append(order.prompt)
         self.asked.append(Asked(order.schema, order.preamble, tuple(order.visible)))
         self.windows.append(order.window_tokens)
+        self.samplings.append(order.sampling)
         prefilled = False
         try:
             for step in self.script[len(order.emitted) :]:  # it goes on where another one was lost

@@ -283,3 +283,9 @@ def test_thoughts_are_told_from_the_response(server: Any, make_gguf: Any) -> Non
 
     whole = server.post(PATH, model=path, prompt="2+2?", stream=False, think=False).json()
     assert (whole["response"], "thinking" in whole) == ("Four.", False)
+
+
+@pytest.mark.parametrize(("wanted", "given"), [(5, 5), (-1, 100), (2**40, 100)])
+def test_repetitions_are_looked_for_in_no_more_than_the_window(server: Any, wanted: int, given: int) -> None:
+    server.post(PATH, model=MODEL, prompt="Hi", options={"repeat_last_n": wanted, "num_ctx": 100})
+    assert [sampling.repeat_last_n for sampling in server.runner.samplings] == [given]

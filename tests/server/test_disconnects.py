@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect
 from swell.server.api.disconnects import while_connected
 
 LIMIT_S = 10
+HI = [{"role": "user", "content": "Hi"}]
 
 
 async def _with_connection(
@@ -42,8 +43,20 @@ async def _with_connection(
 
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("before", [[], ["a piece"]])
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/generate", {"prompt": "Hi"}),
+        ("/api/chat", {"messages": HI}),
+        ("/v1/chat/completions", {"messages": HI}),
+        ("/v1/chat/completions", {"messages": HI, "n": 3}),
+        ("/v1/completions", {"prompt": "Hi"}),
+        ("/v1/responses", {"input": "Hi"}),
+        ("/v1/messages", {"messages": HI, "max_tokens": 5}),
+    ],
+)
 def test_a_client_that_leaves_cancels_its_generation(
-    server: Any, hang: object, stream: bool, before: list[object]
+    server: Any, hang: object, stream: bool, before: list[object], path: str, body: dict[str, object]
 ) -> None:
     server.runner.script = [*before, hang]
 
@@ -54,7 +67,7 @@ def test_a_client_that_leaves_cancels_its_generation(
         while server.scheduler.leases:
             await asyncio.sleep(0.01)
 
-    asyncio.run(_with_connection(server, {"model": "tiny", "prompt": "Hi", "stream": stream}, leave))
+    asyncio.run(_with_connection(server, {"model": "tiny", "stream": stream, **body}, leave, path))
     assert server.scheduler.calls[-1] == ("close",)
 
 

@@ -9,6 +9,9 @@ from swell.sampling import Preamble
 Spell = Callable[[bytes], list[int]]
 """Tokens that stand for exactly these bytes."""
 
+_SPACE = b" \t\r\n"
+"""What may stand before a document: JSON knows no other white space."""
+
 
 class Gate:
     """Follows the preamble of a document token by token, and makes sure that it ends where a document can begin."""
@@ -48,7 +51,7 @@ class Gate:
     def _enter(self, token: int) -> None:
         """Before the preamble: does it begin, or is there none?"""
         written = b"" if self._vocabulary.is_end(token) else self._vocabulary.written(token)
-        text = (self._held + written).lstrip()
+        text = (self._held + written).lstrip(_SPACE)
         if text.startswith(self._opening):
             self._is_open, self._held = True, b""
         elif written and self._opening.startswith(text):
@@ -73,5 +76,5 @@ class Gate:
             return
         self._is_closed = True
         behind = self._held[min(ends) :]
-        if behind.strip():
+        if behind.strip(_SPACE):
             self._forced.extend(self._spell(written[: len(written) - len(behind)]))

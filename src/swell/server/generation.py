@@ -194,7 +194,8 @@ def _sampling(options: Options, window: int) -> Sampling:
         mirostat=_mirostat(options.mirostat),
         mirostat_tau=options.mirostat_tau,
         mirostat_eta=options.mirostat_eta,
-        repeat_last_n=window if options.repeat_last_n < 0 else options.repeat_last_n,
+        # llama.cpp allocates what is asked for: 8 GB for the largest number there is.
+        repeat_last_n=window if options.repeat_last_n < 0 else min(options.repeat_last_n, window),
         repeat_penalty=options.repeat_penalty,
         presence_penalty=options.presence_penalty,
         frequency_penalty=options.frequency_penalty,

@@ -58,6 +58,7 @@ def _agree(one: Fit, other: Fit) -> bool:
         (Options(num_ctx=16, temperature=0.1, seed=5, num_keep=7, stop=("x",)), Fit()),
         (Options(num_thread=3, num_batch=512, use_mmap=False), Fit(threads=3, batch_tokens=512, maps_weights=False)),
         (Options(num_thread=0, num_batch=0), Fit()),
+        (Options(num_thread=2**31 - 1), Fit(threads=512)),
         (Options(num_batch=100_000), Fit(batch_tokens=2048)),  # no longer than the window
         (Options(num_gpu=5, main_gpu=1), Fit()),  # there is none
     ],

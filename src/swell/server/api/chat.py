@@ -42,7 +42,7 @@ async def chat(request: Request) -> Response:
     if not body.messages and keep_alive_s == 0:
         await services(request).scheduler.unload(model)
         return json_response(_without_text(body, "unload"))
-    _check_abilities(body, model, thinking)
+    check_abilities(body, model, thinking)
     job = job_of(request, body, model, keep_alive_s, started_ns)
     if not body.messages:
         await load(request, model, keep_alive_s, job.options)
@@ -51,7 +51,7 @@ async def chat(request: Request) -> Response:
     return LineStream(replies) if body.stream else await while_connected(request.receive, _whole(replies))
 
 
-def _check_abilities(body: ChatBody, model: Model, thinking: bool | str | None) -> None:
+def check_abilities(body: ChatBody, model: Model, thinking: bool | str | None) -> None:
     checks.check_thinking(body.model, model, thinking)
     checks.check_completes(body.model, model, "chat")
     if body.tools and "tools" not in model.capabilities:

@@ -5,9 +5,16 @@ import asyncio
 import msgspec
 from starlette.requests import Request
 
-from swell.errors import InvalidFormatError, InvalidRequestError, NoEmbeddingsError, UnsupportedError
+from swell.errors import (
+    InvalidFormatError,
+    InvalidRequestError,
+    ModelLoadError,
+    NoEmbeddingsError,
+    UnsupportedError,
+)
 from swell.server.api.bodies import Common
 from swell.server.api.services import is_local_client, services
+from swell.server.models.catalog import is_path
 from swell.server.models.model import Model
 
 _TOP_LOGPROBS_MAX = 20
@@ -15,9 +22,17 @@ _ANY_OBJECT = '{"type": "object"}'
 
 
 async def find_model(request: Request, name: str) -> Model:
-    """The model called `name`, or the file, if the client may name files. In a thread: it may read a header."""
+    """The model called `name`, or the file, if the client may name files. In a thread: it may read a header.
+
+    Raises what `Catalog.find` does, but InvalidRequestError for a file that is no model: the client chose it.
+    """
     catalog = services(request).catalog
-    return await asyncio.to_thread(catalog.find, name, allow_path=is_local_client(request))
+    try:
+        return await asyncio.to_thread(catalog.find, name, allow_path=is_local_client(request))
+    except ModelLoadError as error:
+        if is_path(name):
+            raise InvalidRequestError(str(error)) from error
+        raise
 
 
 def check_top_logprobs(count: int) -> None:

@@ -1,6 +1,7 @@
 """A conversation carried on by a model: what native chat, OpenAI's and Anthropic's endpoints have in common."""
 
 import dataclasses
+import functools
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -44,6 +45,12 @@ async def converse(job: Job, conversation: Conversation) -> AsyncGenerator[Promp
             yield event
 
 
+async def count_tokens_of(job: Job, conversation: Conversation) -> int:
+    """The length of the whole prompt, whether it fits or not. Loads the model. Raises RequestError or RunnerError."""
+    async with job.services.scheduler.lease(job.model, job.keep_alive_s, job.options) as runner:
+        return await _Builder(job, conversation).count(runner, conversation.messages)
+
+
 class _Builder:
     """Makes a conversation's prompt once the runner is known, which tokenises it."""
 
@@ -61,16 +68,16 @@ class _Builder:
 
     async def build(self, runner: Runner, window_tokens: int) -> Prompt:
         """The prompt, without the oldest messages if need be. Raises PromptTooLongError."""
-
-        async def count(messages: Sequence[Message]) -> int:
-            self._text, self._measured = self._rendering.text(messages, runner.facts), messages
-            self._tokens = await tokenize_rendered(runner, self._text)
-            return len(self._tokens)
-
-        messages = self._conversation.messages
+        messages, count = self._conversation.messages, functools.partial(self.count, runner)
         kept = await drop_oldest(messages, window_tokens, count) if self._conversation.truncate else messages
         if kept is not self._measured:
             await count(kept)
         if not fits(len(self._tokens), window_tokens):
             raise PromptTooLongError(len(self._tokens), window_tokens)
         return self._rendering.prompt(self._text, self._tokens, dropped_messages=len(messages) - len(kept))
+
+    async def count(self, runner: Runner, messages: Sequence[Message]) -> int:
+        """How many tokens the prompt of some of the messages has."""
+        self._text, self._measured = self._rendering.text(messages, runner.facts), messages
+        self._tokens = await tokenize_rendered(runner, self._text)
+        return len(self._tokens)

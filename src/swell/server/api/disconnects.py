@@ -8,9 +8,10 @@ is one task beside a second one that waits for that message.
 
 import asyncio
 import logging
+from abc import abstractmethod
 from collections.abc import AsyncGenerator, Coroutine, Mapping
 from contextlib import aclosing
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
@@ -22,7 +23,7 @@ from swell.server.api.responses import NDJSON_TYPE, ErrorReply, Reply, line
 log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
-R = TypeVar("R", bound=Reply)
+Item = TypeVar("Item")
 
 
 async def while_connected(receive: Receive, work: Coroutine[Any, Any, Result]) -> Result:
@@ -55,13 +56,13 @@ class Heading(NamedTuple):
     headers: Mapping[str, str]
 
 
-Replies = AsyncGenerator[Heading | R, None]
+Replies = AsyncGenerator[Heading | Item, None]
 """An answer in pieces, or lines."""
 
 
-async def gather(replies: Replies[R]) -> tuple[list[R], Mapping[str, str]]:
+async def gather(replies: Replies[Item]) -> tuple[list[Item], Mapping[str, str]]:
     """All of an answer, and its headers."""
-    gathered: list[R] = []
+    gathered: list[Item] = []
     headers: dict[str, str] = {}
     async with aclosing(replies):
         async for reply in replies:
@@ -72,18 +73,28 @@ async def gather(replies: Replies[R]) -> tuple[list[R], Mapping[str, str]]:
     return gathered, headers
 
 
-class LineStream(Response):
-    """An answer in lines of JSON, one per item of `replies`, sent as they come.
+class Stream(Response, Generic[Item]):
+    """An answer in pieces, one per item, sent as they come.
 
     The status isn't sent before the first item is there, so an error until then is answered like any other; a later
-    one becomes the last line. `replies` is used and closed in one single task.
+    one becomes the last piece. `items` is used and closed in one single task.
     """
 
-    def __init__(self, replies: Replies[R]) -> None:
-        super().__init__(media_type=NDJSON_TYPE)
+    stream_headers: ClassVar[Mapping[str, str]]
+
+    def __init__(self, items: Replies[Item]) -> None:
+        super().__init__(headers=self.stream_headers)
         del self.headers["content-length"]
-        self._replies = replies
+        self._items = items
         self._started = False
+
+    @abstractmethod
+    def encode(self, item: Item) -> bytes:
+        """The piece for `item`."""
+
+    @abstractmethod
+    def encode_error(self, error: Exception) -> bytes:
+        """The piece that says with which error the stream ended."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -94,20 +105,32 @@ class LineStream(Response):
                 raise
 
     async def _send_all(self, send: Send) -> None:
-        async with aclosing(self._replies):
+        async with aclosing(self._items):
             try:
-                async for reply in self._replies:
-                    if isinstance(reply, Heading):
-                        self.headers.update(reply.headers)
+                async for item in self._items:
+                    if isinstance(item, Heading):
+                        self.headers.update(item.headers)
                         continue
                     if not self._started:
                         self._started = True
                         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-                    await send({"type": "http.response.body", "body": line(reply), "more_body": True})
+                    await send({"type": "http.response.body", "body": self.encode(item), "more_body": True})
             except Exception as error:
                 if not self._started:
                     raise
                 if status_of(error) >= 500:
                     log.error("a stream ended with an error: %s", error, exc_info=error)
-                await send({"type": "http.response.body", "body": line(ErrorReply(text_of(error))), "more_body": True})
+                await send({"type": "http.response.body", "body": self.encode_error(error), "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+class LineStream(Stream[Reply]):
+    """An answer in lines of JSON; an error becomes the last line."""
+
+    stream_headers: ClassVar = {"content-type": NDJSON_TYPE}
+
+    def encode(self, item: Reply) -> bytes:
+        return line(item)
+
+    def encode_error(self, error: Exception) -> bytes:
+        return line(ErrorReply(text_of(error)))

@@ -1,6 +1,7 @@
 """Errors as HTTP answers."""
 
 import logging
+from collections.abc import Callable, Mapping
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -50,25 +51,36 @@ def text_of(error: Exception) -> str:
     return "request canceled" if isinstance(error, ClientDisconnect) else str(error) or type(error).__name__
 
 
-async def answer_error(request: Request, error: Exception) -> Response:
-    """The JSON answer to `error`; what isn't the client's doing is logged with its traceback."""
-    status = status_of(error)
-    if not isinstance(error, RequestError | ClientDisconnect):
-        log.error("%s %s failed: %s", request.method, request.url.path, error, exc_info=error)
-    return json_response(ErrorReply(text_of(error)), status)
+ErrorAnswer = Callable[[Exception], Response]
+"""Makes the answer to an error in the words of one API."""
+
+
+def native_answer(error: Exception) -> Response:
+    """As Ollama's own endpoints answer."""
+    return json_response(ErrorReply(text_of(error)), status_of(error))
+
+
+def handlers(answers: Mapping[str, ErrorAnswer]) -> dict[type[Exception], ExceptionHandler]:
+    """For `Starlette(exception_handlers=...)`. `answers` are the APIs by how their paths begin, the longest first."""
+
+    async def answer_error(request: Request, error: Exception) -> Response:
+        """What isn't the client's doing is logged with its traceback."""
+        path = request.url.path
+        if not isinstance(error, RequestError | ClientDisconnect):
+            log.error("%s %s failed: %s", request.method, path, error, exc_info=error)
+        answer = next((answer for prefix, answer in answers.items() if path.startswith(prefix)), native_answer)
+        return answer(error)
+
+    return {
+        HTTPException: answer_routing_error,
+        ClientDisconnect: answer_error,
+        # Not only Exception: what that handler answers is raised once more by Starlette, for the log.
+        SwellError: answer_error,
+        Exception: answer_error,
+    }
 
 
 async def answer_routing_error(_request: Request, error: Exception) -> Response:
     """Unknown paths and wrong methods are answered in plain text, as Go's router does."""
     assert isinstance(error, HTTPException)
     return PlainTextResponse(_ROUTING_TEXTS.get(error.status_code, error.detail), error.status_code, error.headers)
-
-
-HANDLERS: dict[type[Exception], ExceptionHandler] = {
-    HTTPException: answer_routing_error,
-    ClientDisconnect: answer_error,
-    # Not only Exception: what that handler answers is raised once more by Starlette, for the log.
-    SwellError: answer_error,
-    Exception: answer_error,
-}
-"""For `Starlette(exception_handlers=...)`."""

@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 import msgspec
@@ -20,7 +20,7 @@ from swell.server.api.responses import GenerateReply, all_logprobs, created_at, 
 from swell.server.api.services import services
 from swell.server.models.model import Model
 from swell.server.parsing.parser import Plain, Recorder
-from swell.server.parsing.parts import Likelihood, Text, Thought
+from swell.server.parsing.parts import Likelihood, Part, Text, Thought
 from swell.server.prompts.fitting import fits, truncate_around, truncate_tokens
 from swell.server.prompts.messages import prompt_messages, refuse_images
 from swell.server.prompts.override import render_override
@@ -45,7 +45,7 @@ async def generate(request: Request) -> Response:
     if not body.prompt and keep_alive_s == 0:
         await services(request).scheduler.unload(model)
         return json_response(_without_text(body, "unload"))
-    _check_abilities(body, model, thinking)
+    check_abilities(body, model, thinking)
     job = job_of(request, body, model, keep_alive_s, started_ns)
     if not body.prompt:
         await load(request, model, keep_alive_s, job.options)
@@ -54,7 +54,7 @@ async def generate(request: Request) -> Response:
     return LineStream(replies) if body.stream else await while_connected(request.receive, _whole(replies))
 
 
-def _check_abilities(body: GenerateBody, model: Model, thinking: bool | str | None) -> None:
+def check_abilities(body: GenerateBody, model: Model, thinking: bool | str | None) -> None:
     if body.raw and (body.template or body.system or body.context):
         raise InvalidRequestError("raw mode does not support template, system, or context")
     checks.check_thinking(body.model, model, thinking)
@@ -70,6 +70,11 @@ def _check_abilities(body: GenerateBody, model: Model, thinking: bool | str | No
 
 def _without_text(body: GenerateBody, reason: str) -> GenerateReply:
     return GenerateReply(model=body.model, created_at=created_at(), response="", done=True, done_reason=reason)
+
+
+def completed(job: Job, body: GenerateBody) -> AsyncGenerator[Prompted | Part | Finish, None]:
+    """What the model makes of `body`, for endpoints with words of their own."""
+    return complete(job, _Builder(job, body, None).build)
 
 
 async def _replies(job: Job, body: GenerateBody, thinking: bool | str | None) -> Replies[GenerateReply]:

@@ -141,7 +141,7 @@ class ErrorReply(msgspec.Struct):
 
 
 def json_response(content: Any, status_code: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """`content`, anything msgspec can encode, as a JSON body."""
+    """`content`, anything msgspec can encode, as a JSON body; `headers` may name another type of JSON."""
     return Response(encode(content), status_code, headers={"content-type": JSON_TYPE, **(headers or {})})
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from swell.errors import InvalidRequestError
 
 _DEFAULT_HOST = "registry.ollama.ai"
-_DEFAULT_NAMESPACE = "library"
+DEFAULT_NAMESPACE = "library"
 _DEFAULT_TAG = "latest"
 
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,349}")
@@ -28,7 +28,7 @@ class ModelName:
         """What people see: without the default host and namespace, always with the tag."""
         if self.host.lower() != _DEFAULT_HOST:
             return f"{self.host}/{self.namespace}/{self.model}:{self.tag}"
-        if self.namespace.lower() != _DEFAULT_NAMESPACE:
+        if self.namespace.lower() != DEFAULT_NAMESPACE:
             return f"{self.namespace}/{self.model}:{self.tag}"
         return f"{self.model}:{self.tag}"
 
@@ -52,7 +52,7 @@ def parse_name(text: str) -> ModelName:
     if not colon:
         model, tag = last, _DEFAULT_TAG
     parts = path.split("/") if path else []
-    namespace = parts.pop() if parts else _DEFAULT_NAMESPACE
+    namespace = parts.pop() if parts else DEFAULT_NAMESPACE
     host = parts.pop() if parts else _DEFAULT_HOST
     name = ModelName(host, namespace, model, tag)
     if parts or rest.startswith("/") or not _is_valid(name):

@@ -11,6 +11,9 @@ from swell.server.models.model import Model
 from swell.server.options import Options
 from swell.server.placement.planner import Fill
 
+THREADS_MAX = 512
+"""llama.cpp's GGML_MAX_N_THREADS; with more, a runner crashes."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Fit:
@@ -47,7 +50,7 @@ def wanted_fit(options: Options, model: Model, devices: int) -> Fit:
     embeds = "embedding" in model.capabilities
     layers = model.layers + 1  # the output counts as one
     return Fit(
-        threads=options.num_thread if options.num_thread > 0 else None,
+        threads=min(options.num_thread, THREADS_MAX) if options.num_thread > 0 else None,
         batch_tokens=None if embeds else _batch_tokens(options.num_batch, model.context_length),
         maps_weights=options.use_mmap,
         device_layers=min(options.num_gpu, layers) if devices and options.num_gpu >= 0 else None,

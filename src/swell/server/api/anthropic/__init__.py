@@ -1,0 +1,1 @@
+"""Anthropic's endpoints: their bodies turned into Ollama's, and the answers into Anthropic's."""

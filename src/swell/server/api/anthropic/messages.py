@@ -1,0 +1,71 @@
+"""POST /v1/messages and /v1/messages/count_tokens."""
+
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from swell.server.api.anthropic.bodies import CountRequest, MessagesRequest
+from swell.server.api.anthropic.conversion import count_body, messages_body, tools_and_duty
+from swell.server.api.anthropic.errors import error_event
+from swell.server.api.anthropic.replies import TokenCount
+from swell.server.api.anthropic.writing import MessageWriter
+from swell.server.api.bodies import ChatBody, read_body
+from swell.server.api.completion import Finish, Job, Prompted
+from swell.server.api.conversation import Conversation, converse, count_tokens_of
+from swell.server.api.disconnects import Heading, Replies, while_connected
+from swell.server.api.events import Event, EventStream
+from swell.server.api.v1 import find_chat_model, open_conversation, v1_response
+from swell.server.parsing.parts import Part
+
+Events = AsyncGenerator[Prompted | Part | Finish, None]
+
+
+async def messages(request: Request) -> Response:
+    """The endpoint. Its checks are those of /api/chat, after the body's own."""
+    wanted = await read_body(request, MessagesRequest)
+    job, conversation = await _open(request, wanted, messages_body(wanted))
+    events, writer = converse(job, conversation), MessageWriter(wanted.model)
+    if wanted.stream:
+        return EventStream(_stream(events, writer), error_event)
+    return await while_connected(request.receive, _whole(events, writer))
+
+
+async def count_tokens(request: Request) -> Response:
+    """How many tokens the prompt has, which loads the model but computes nothing."""
+    wanted = await read_body(request, CountRequest)
+    job, conversation = await _open(request, wanted, count_body(wanted))
+    tokens = await while_connected(request.receive, count_tokens_of(job, conversation))
+    return v1_response(TokenCount(tokens))
+
+
+async def _open(request: Request, wanted: CountRequest, body: ChatBody) -> tuple[Job, Conversation]:
+    """A wish to think is dropped if the model can't."""
+    started_ns = time.perf_counter_ns()
+    body.tools, must_call = tools_and_duty(body.tools, wanted.tool_choice)
+    model = await find_chat_model(request, body)
+    if "thinking" not in model.capabilities:
+        body.think = None
+    return open_conversation(request, body, model, must_call, started_ns)
+
+
+async def _stream(events: Events, writer: MessageWriter) -> Replies[Event]:
+    async with aclosing(events):
+        async for event in events:
+            if isinstance(event, Prompted):
+                yield Heading(event.headers())
+            for one in writer.add(event):
+                yield one
+
+
+async def _whole(events: Events, writer: MessageWriter) -> Response:
+    headers: dict[str, str] = {}
+    async with aclosing(events):
+        async for event in events:
+            if isinstance(event, Prompted):
+                headers = event.headers()
+            for _ in writer.add(event):
+                pass
+    return v1_response(writer.message, headers=headers)

@@ -1,0 +1,52 @@
+"""Several generators as one."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class _End:
+    """A generator has no more, or failed."""
+
+    error: Exception | None
+
+
+async def side_by_side(generators: Sequence[AsyncGenerator[T, None]]) -> AsyncGenerator[tuple[int, T], None]:
+    """What all `generators` give, as it comes, with their numbers. An error in one ends all; so does closing this."""
+    if len(generators) == 1:
+        async with aclosing(generators[0]) as only:
+            async for item in only:
+                yield 0, item
+        return
+    queue: asyncio.Queue[tuple[int, T] | _End] = asyncio.Queue(maxsize=1)  # nobody runs ahead of a slow client
+    tasks = [asyncio.create_task(_feed(queue, *numbered)) for numbered in enumerate(generators)]
+    try:
+        unfinished = len(tasks)
+        while unfinished:
+            got = await queue.get()
+            if not isinstance(got, _End):
+                yield got
+            elif got.error is not None:
+                raise got.error
+            else:
+                unfinished -= 1
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _feed(queue: asyncio.Queue[tuple[int, T] | _End], index: int, generator: AsyncGenerator[T, None]) -> None:
+    failure = None
+    try:
+        async with aclosing(generator):
+            async for item in generator:
+                await queue.put((index, item))
+    except Exception as error:
+        failure = error
+    await queue.put(_End(failure))

@@ -1,0 +1,126 @@
+"""From OpenAI's bodies to Ollama's."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from swell.errors import InvalidRequestError
+from swell.server.api.bodies import ChatBody, GenerateBody
+from swell.server.api.openai.bodies import ChatRequest, CompletionRequest, ResponseFormat, Sampled
+from swell.server.api.openai.messages import chat_messages
+from swell.server.prompts.messages import Tool
+
+ANSWERS_MAX = 128
+"""OpenAI's own limit for `n`."""
+
+_EFFORTS: dict[str, bool | str] = {
+    "none": False,
+    "minimal": "low",
+    "low": "low",
+    "medium": "medium",
+    "high": "high",
+    "max": "max",
+    "xhigh": "max",
+    "ultra": "max",
+}
+
+
+def chat_body(request: ChatRequest) -> ChatBody:
+    """Raises InvalidRequestError."""
+    if not request.messages:
+        raise InvalidRequestError("[] is too short - 'messages'")
+    _check_answers(request)
+    limit = request.max_tokens if request.max_completion_tokens is None else request.max_completion_tokens
+    return ChatBody(
+        model=request.model,
+        messages=chat_messages(request.messages),
+        tools=request.tools,
+        stream=request.stream,
+        format=_format(request.response_format),
+        options=_options(request, limit),
+        think=think_of(request.reasoning_effort or request.reasoning.effort),
+        logprobs=request.logprobs,
+        top_logprobs=request.top_logprobs,
+    )
+
+
+def generate_body(request: CompletionRequest) -> GenerateBody:
+    """Raises InvalidRequestError."""
+    _check_answers(request)
+    return GenerateBody(
+        model=request.model,
+        prompt=request.prompt,
+        suffix=request.suffix,
+        stream=request.stream,
+        options=_options(request, request.max_tokens),
+        logprobs=request.logprobs is not None,
+        top_logprobs=request.logprobs or 0,
+    )
+
+
+def think_of(effort: str | None) -> bool | str | None:
+    """How hard to think, in Ollama's words; None if it isn't said. Raises InvalidRequestError."""
+    if not effort:
+        return None
+    if effort not in _EFFORTS:
+        raise InvalidRequestError(f'invalid reasoning effort "{effort}" (must be one of {", ".join(_EFFORTS)})')
+    return _EFFORTS[effort]
+
+
+def tools_and_duty(tools: Sequence[Tool], choice: object) -> tuple[list[Tool], list[str]]:
+    """The tools the model is told of, and the names of those of which it must call one.
+
+    `choice` is OpenAI's `tool_choice`: "none", "auto", "required", or a function's name in one of two shapes. What
+    isn't known is like "auto". Raises InvalidRequestError for a choice that can't be met.
+    """
+    if choice == "none":
+        return [], []
+    names = [tool.function.name for tool in tools]
+    if choice == "required":
+        if not names:
+            raise InvalidRequestError('tool_choice is "required", but there are no tools')
+        return list(tools), names
+    name = _chosen_name(choice)
+    if name is None:
+        return list(tools), []
+    if name not in names:
+        raise InvalidRequestError(f'tool_choice names the function "{name}", which is none of the tools')
+    return list(tools), [name]
+
+
+def _chosen_name(choice: object) -> str | None:
+    if not isinstance(choice, dict) or choice.get("type") != "function":
+        return None
+    function = choice.get("function", choice)
+    name = function.get("name") if isinstance(function, dict) else None
+    if not isinstance(name, str):
+        raise InvalidRequestError("tool_choice has no name of a function")
+    return name
+
+
+def _check_answers(request: Sampled) -> None:
+    if not 1 <= request.n <= ANSWERS_MAX:
+        raise InvalidRequestError(f"n must be between 1 and {ANSWERS_MAX}")
+
+
+def _options(request: Sampled, limit_tokens: int | None) -> dict[str, Any]:
+    """What isn't given is left to the model, but not temperature and top_p: OpenAI's are 1."""
+    stop = [request.stop] if isinstance(request.stop, str) else request.stop
+    options = {
+        "num_predict": limit_tokens,
+        "temperature": request.temperature,
+        "top_p": request.top_p,
+        "seed": request.seed,
+        "stop": stop,
+        "frequency_penalty": request.frequency_penalty,
+        "presence_penalty": request.presence_penalty,
+    }
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _format(wanted: ResponseFormat) -> str | dict[str, Any] | None:
+    match wanted.type:
+        case "json_object":
+            return "json"
+        case "json_schema":
+            return wanted.json_schema.schema
+    return None

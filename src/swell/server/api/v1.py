@@ -1,0 +1,66 @@
+"""What all endpoints under /v1 share, OpenAI's and Anthropic's."""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from swell.errors import InvalidRequestError, RequestError
+from swell.server.api.bodies import ChatBody
+from swell.server.api.chat import check_abilities
+from swell.server.api.checks import check_top_logprobs, find_model
+from swell.server.api.completion import Job, job_of
+from swell.server.api.conversation import Conversation
+from swell.server.api.errors import status_of
+from swell.server.api.responses import json_response
+from swell.server.models.model import Model
+
+
+def v1_response(content: Any, status_code: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """`content`, anything msgspec can encode, as a JSON body."""
+    return json_response(content, status_code, {"content-type": "application/json", **(headers or {})})
+
+
+def v1_status_of(error: Exception) -> int:
+    """The native endpoints' status, but 400 where those blame the server for a bad request.
+
+    The clients of these APIs repeat a request that is answered by a 5xx.
+    """
+    status = status_of(error)
+    return 400 if isinstance(error, RequestError) and status >= 500 else status
+
+
+def random_id(prefix: str, digits: int = 24) -> str:
+    """`prefix` and so many random hexadecimal digits."""
+    return prefix + secrets.token_hex(digits)[:digits]
+
+
+async def find_chat_model(request: Request, body: ChatBody) -> Model:
+    """The model that `body` names. The first of the checks of /api/chat."""
+    check_top_logprobs(body.top_logprobs)
+    if not body.model:
+        raise InvalidRequestError("model is required")
+    return await find_model(request, body.model)
+
+
+def open_conversation(
+    request: Request, body: ChatBody, model: Model, must_call: Sequence[str], started_ns: int
+) -> tuple[Job, Conversation]:
+    """What `body` asks of `model`: the rest of the checks. `started_ns` is by `time.perf_counter_ns`."""
+    check_abilities(body, model, body.think)
+    conversation = Conversation(
+        messages=body.messages, tools=body.tools, thinking=body.think, truncate=body.truncate, must_call=must_call
+    )
+    return job_of(request, body, model, None, started_ns), conversation
+
+
+def several(job: Job, count: int) -> list[Job]:
+    """`job` so many times. A seed is raised by one each time: with the same one for all, all would be the same."""
+    seed = job.options.seed
+    if seed < 0:
+        return [job] * count
+    return [replace(job, options=msgspec.structs.replace(job.options, seed=seed + index)) for index in range(count)]

@@ -1,0 +1,104 @@
+"""From texts to vectors: what all endpoints for embeddings do alike."""
+
+import asyncio
+import math
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from starlette.requests import Request
+
+from swell.errors import (
+    EmbeddingValueError,
+    InputTooLongError,
+    InvalidRequestError,
+    ModelNotFoundError,
+    ModelNotPulledError,
+)
+from swell.server.api.checks import find_model
+from swell.server.api.services import Services
+from swell.server.models.model import Model
+from swell.server.options import Options
+from swell.server.runner import Runner
+from swell.server.survival.recovery import retried
+
+_TINY_NORM = 1e-12
+"""What a shorter vector is divided by instead, as Ollama does: a null vector stays one."""
+
+
+async def find_embedder(request: Request, name: str) -> Model:
+    """The model called `name`; that there is none is said in the words of the endpoints for embeddings."""
+    try:
+        return await find_model(request, name)
+    except ModelNotFoundError as error:
+        raise ModelNotPulledError(name) from error
+
+
+class Computed(NamedTuple):
+    """Vectors, how many tokens they were computed from, and when the model was ready (`time.perf_counter_ns`)."""
+
+    vectors: list[list[float]]
+    tokens: int
+    loaded_ns: int
+
+
+async def compute(
+    parts: Services,
+    model: Model,
+    options: Options,
+    keep_alive_s: float | None,
+    texts: Sequence[str],
+    *,
+    truncates: bool,
+) -> Computed:
+    """Load, tokenise, cut, embed. Raises what `_fitted` and the runner raise."""
+
+    async def embed(runner: Runner) -> Computed:
+        loaded_ns = time.perf_counter_ns()
+        limit = _limit_tokens(options, parts.settings.context_length, runner.facts.context_max)
+        inputs = await asyncio.gather(*(_fitted(runner, text, limit, truncates=truncates) for text in texts))
+        return Computed(await runner.embed(inputs), sum(map(len, inputs)), loaded_ns)
+
+    return await retried(parts.recovery(model, options), keep_alive_s, embed)
+
+
+def _limit_tokens(options: Options, default_tokens: int, context_max: int) -> int:
+    """How long a text may be. Unlike a window it isn't raised to a sensible minimum."""
+    wanted = options.num_ctx if options.num_ctx is not None else default_tokens or context_max
+    return min(wanted, context_max)
+
+
+async def _fitted(runner: Runner, text: str, limit_tokens: int, *, truncates: bool) -> list[int]:
+    """The tokens of `text`, its end cut off if it must be and may. The tokenizer's own first and last tokens stay.
+
+    Raises InputTooLongError, and InvalidRequestError when nothing would be left.
+    """
+    tokens = await runner.tokenize(text, add_special=True, parse_special=True)
+    if len(tokens) <= limit_tokens:
+        return tokens
+    if not truncates:
+        raise InputTooLongError
+    bare = await runner.tokenize(text, add_special=False, parse_special=True)
+    keep = limit_tokens - (len(tokens) - len(bare))
+    if keep <= 0:
+        raise InvalidRequestError("input after truncation exceeds maximum context length")
+    places = range(len(tokens) - len(bare) + 1)
+    start = next((place for place in places if tokens[place : place + len(bare)] == bare), 0)
+    return tokens[: start + keep] + tokens[start + len(bare) :]
+
+
+def shortened(vector: Sequence[float], dimensions: int) -> list[float]:
+    """`vector` at length 1, or as many `dimensions` of it, again at length 1. Raises EmbeddingValueError."""
+    unit = _unit(finite(vector))
+    return _unit(unit[:dimensions]) if 0 < dimensions < len(unit) else unit
+
+
+def finite(vector: Sequence[float]) -> list[float]:
+    if not all(map(math.isfinite, vector)):
+        raise EmbeddingValueError
+    return list(vector)
+
+
+def _unit(vector: Sequence[float]) -> list[float]:
+    norm = max(math.hypot(*vector), _TINY_NORM)
+    return [number / norm for number in vector]

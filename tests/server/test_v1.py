@@ -1,0 +1,153 @@
+"""The endpoints under /v1: wire formats, errors in each API's words, and clients that leave."""
+
+import json
+from typing import Any
+
+import pytest
+
+from swell.errors import RunnerLostError
+
+CHAT, COMPLETIONS, RESPONSES, MESSAGES = (
+    "/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages"
+)  # fmt: skip
+HI = [{"role": "user", "content": "Hi"}]
+BODIES: dict[str, dict[str, Any]] = {
+    CHAT: {"model": "tiny", "messages": HI},
+    COMPLETIONS: {"model": "tiny", "prompt": "Hi"},
+    RESPONSES: {"model": "tiny", "input": "Hi"},
+    MESSAGES: {"model": "tiny", "messages": HI, "max_tokens": 5},
+}
+
+
+def _events(text: str) -> list[tuple[str | None, str]]:
+    """The name and data of each event."""
+    assert text.endswith("\n\n")
+    events = []
+    for block in text.removesuffix("\n\n").split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.split("\n"))
+        events.append((fields.get("event"), fields["data"]))
+    return events
+
+
+@pytest.mark.parametrize("path", BODIES)
+def test_a_stream_is_events(server: Any, path: str) -> None:
+    response = server.post(path, stream=True, **BODIES[path])
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "text/event-stream"
+    events = _events(response.text)
+    if path in (CHAT, COMPLETIONS):
+        assert all(name is None for name, _ in events)
+        assert events[-1][1] == "[DONE]"
+    else:
+        assert all(name == json.loads(data)["type"] for name, data in events)
+
+
+@pytest.mark.parametrize("path", BODIES)
+def test_an_answer_in_one_piece_is_json(server: Any, path: str) -> None:
+    response = server.post(path, **BODIES[path])
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/json"
+    assert "Hello" in response.text
+    assert server.scheduler.leases == 0
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("path", BODIES)
+def test_an_error_before_the_first_token_has_a_status(server: Any, path: str, stream: bool) -> None:
+    server.runner.script = [RunnerLostError(-9)]
+    response = server.post(path, stream=stream, **BODIES[path])
+    assert response.status_code == 500
+    assert response.headers["content-type"] == "application/json"
+    error = response.json()["error"]
+    assert error["type"] == "api_error"
+    assert "unexpectedly stopped" in error["message"]
+
+
+@pytest.mark.parametrize("path", BODIES)
+def test_an_error_after_it_is_the_last_event(server: Any, path: str) -> None:
+    server.runner.script = ["Hel", RunnerLostError(-9)]
+    response = server.post(path, stream=True, **BODIES[path])
+    assert response.status_code == 200
+    name, data = _events(response.text)[-1]
+    body = json.loads(data)
+    if path == RESPONSES:
+        assert (name, body["response"]["error"]["code"]) == ("response.failed", "server_error")
+    else:
+        assert name == ("error" if path == MESSAGES else None)
+        assert body["error"]["type"] == "api_error"
+    assert "unexpectedly stopped" in data
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "type"),
+    [
+        (CHAT, {"messages": []}, 400, "invalid_request_error"),
+        (CHAT, {"model": "nope"}, 404, "not_found_error"),
+        (CHAT, {"model": ""}, 400, "invalid_request_error"),
+        (CHAT, {"model": "embed"}, 400, "invalid_request_error"),
+        (CHAT, {"top_logprobs": 21}, 400, "invalid_request_error"),
+        (CHAT, {"messages": "Hi"}, 400, "invalid_request_error"),
+        (COMPLETIONS, {"model": ""}, 404, "not_found_error"),
+        (COMPLETIONS, {"prompt": ["a"]}, 400, "invalid_request_error"),
+        (COMPLETIONS, {"suffix": "a"}, 400, "invalid_request_error"),
+        ("/v1/embeddings", {"model": "tiny", "input": "a"}, 400, "invalid_request_error"),
+        ("/v1/embeddings", {"model": "nope", "input": "a"}, 404, "not_found_error"),
+        ("/v1/embeddings", {"model": "embed", "input": "a", "encoding_format": "hex"}, 400, "invalid_request_error"),
+        (RESPONSES, {"input": ""}, 400, "invalid_request_error"),
+        (MESSAGES, {"model": "nope"}, 404, "not_found_error"),
+        (MESSAGES, {"max_tokens": 0}, 400, "invalid_request_error"),
+        ("/v1/messages/count_tokens", {"model": "", "messages": HI}, 400, "invalid_request_error"),
+    ],
+)
+def test_errors(server: Any, path: str, body: dict[str, Any], status: int, type: str) -> None:
+    response = server.post(path, **{**BODIES.get(path, {}), **body})
+    assert response.status_code == status
+    error = response.json()
+    assert error["error"]["type"] == type
+    assert error["error"]["message"]
+    if path.startswith(MESSAGES):
+        assert list(error) == ["type", "error", "request_id"]
+    else:
+        assert list(error) == ["error"]
+        assert list(error["error"]) == ["message", "type", "param", "code"]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"5", b"[]", b"\xff"])
+@pytest.mark.parametrize("path", [*BODIES, "/v1/embeddings", "/v1/messages/count_tokens"])
+def test_bodies_that_are_none(server: Any, path: str, content: bytes) -> None:
+    response = server.request("POST", path, content=content)
+    assert response.status_code == 400
+    assert response.json()["error"]["type"] == "invalid_request_error"
+
+
+def test_models(server: Any) -> None:
+    listed = server.request("GET", "/v1/models").json()
+    assert listed["object"] == "list"
+    assert sorted(entry["id"] for entry in listed["data"]) == ["embed:latest", "tiny:latest"]
+    assert all((entry["object"], entry["owned_by"]) == ("model", "library") for entry in listed["data"])
+    assert server.request("GET", "/v1/models/Tiny").json()["id"] == "Tiny"
+    unknown = server.request("GET", "/v1/models/a%2Fb")
+    assert unknown.status_code == 404
+    assert unknown.json()["error"]["type"] == "not_found_error"
+
+
+def test_embeddings(server: Any) -> None:
+    reply = server.post("/v1/embeddings", model="embed", input=["a", ""]).json()
+    assert list(reply) == ["object", "data", "model", "usage"]
+    assert [(one["object"], one["index"]) for one in reply["data"]] == [("embedding", 0), ("embedding", 1)]
+    assert reply["usage"] == {"prompt_tokens": 3, "total_tokens": 3}
+    packed = server.post("/v1/embeddings", model="embed", input="a", encoding_format="base64", dimensions=1).json()
+    assert packed["data"][0]["embedding"] == "AACAPw=="
+
+
+def test_counting_computes_nothing(server: Any) -> None:
+    reply = server.post("/v1/messages/count_tokens", model="tiny", messages=HI, system="s").json()
+    assert reply == {"input_tokens": 1 + len("<system>s<user>Hi<assistant>")}
+    assert server.runner.prompts == []
+
+
+def test_seeds_of_several_answers(server: Any) -> None:
+    choices = server.post(CHAT, n=3, seed=5, **BODIES[CHAT]).json()["choices"]
+    assert [choice["message"]["content"] for choice in choices] == ["Hello"] * 3
+    assert sorted(sampling.seed for sampling in server.runner.samplings) == [5, 6, 7]
+    assert server.scheduler.leases == 0

@@ -276,12 +276,13 @@ class SlotStats(msgspec.Struct, frozen=True, kw_only=True):
 
 class Totals(msgspec.Struct, kw_only=True):
     """Tokens since the model was loaded: of prompts, those of them that were cached, generated ones, and those left out
-    of prompts or forgotten because a window was full."""
+    of prompts or forgotten because a window was full. And how many batches were computed."""
 
     prompt: int = 0
     cached: int = 0
     generated: int = 0
     cut: int = 0
+    batches: int = 0
 
 
 class Stats(msgspec.Struct, frozen=True, tag=True, kw_only=True):

@@ -134,6 +134,7 @@ class Embedder:
             self._check(request.inputs)
             for texts in batches(request.inputs, self._shared.capacity):
                 vectors += self._context_for(sum(map(len, texts))).embed(texts)
+                self._totals.batches += 1
                 self._totals.prompt += sum(map(len, texts))
                 self._take_work(wait=False)
                 if request.id in self._cancelled:

@@ -260,6 +260,7 @@ class Engine:
                 self._store.rewind(share.slot.index, 0)
                 self._fail(share.slot, error)
         else:
+            self.totals.batches += 1
             return True
         return False
 

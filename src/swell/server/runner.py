@@ -9,12 +9,14 @@ import os
 import signal
 import socket
 import sys
+import time
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncGenerator, Callable
 from typing import TypeVar
 
 import msgspec
 
+from swell.durations import FOREVER_S
 from swell.errors import (
     LoadDiedError,
     LoadTimeoutError,
@@ -68,6 +70,8 @@ Event = Prefilled | Emitted | Likelihood | Finished
 EMBED_INPUTS = 256
 """Texts per message: so no frame grows too large, and requests at the same time take turns."""
 _EXIT_WAIT_S = 5.0
+_WATCHES = 4  # within the time after which a runner counts as stuck
+_BATCH_PATIENCE = 10  # a batch of a large model takes long, an answer doesn't
 _ids = itertools.count(1)
 
 Answer = Tokenized | Stats | Embedded | Shrunk
@@ -107,11 +111,15 @@ class Runner:
         self._task = asyncio.create_task(self._receive(), name=f"runner {process.pid}")
 
     @classmethod
-    async def start(cls, load: Load, timeout_s: float, on_need: OnNeed, place: Place) -> "Runner":
+    async def start(
+        cls, load: Load, timeout_s: float, on_need: OnNeed, place: Place, *, stuck_s: float = FOREVER_S
+    ) -> "Runner":
         """Start a process, have `place` decide what goes to the devices it finds, and load a model in it.
 
         Raises the error that the runner reports or `place`, LoadDiedError when it dies, WorkerLostError when a worker
         does, LoadTimeoutError when it makes no progress for `timeout_s`. Cancelling this ends the process.
+
+        Once loaded, it is ended when it doesn't answer for `stuck_s`, or computes one batch for ten times as long.
         """
         ours, theirs = socket.socketpair()
         with theirs:
@@ -141,8 +149,11 @@ class Runner:
         except BaseException:
             await runner.stop()
             raise
+        if stuck_s != FOREVER_S:
+            runner._watching = asyncio.create_task(runner._watch(stuck_s), name=f"watch runner {process.pid}")
         return runner
 
+    _watching: asyncio.Task[None] | None = None
     _patience: asyncio.Timeout
     _patience_s: float
     facts: Loaded
@@ -224,6 +235,8 @@ class Runner:
             error = protocol_error
             self._process.kill()
         exit_code = await self._exit_code()
+        if self._watching is not None:
+            self._watching.cancel()
         self._lost = self._lost_error(exit_code)
         self.lost.set()
         self._writer.close()
@@ -299,6 +312,27 @@ class Runner:
             log.warning("runner %d closed its connection but did not exit; killing it", self.process_id)
             self._process.kill()
             return await self._process.wait()
+
+    async def _watch(self, stuck_s: float) -> None:
+        """End a process that gives no sign of life while somebody waits for it."""
+        batches, since_s = -1, time.monotonic()
+        while True:
+            await asyncio.sleep(stuck_s / _WATCHES)
+            if not self._streams and not self._answers:
+                since_s = time.monotonic()
+                continue
+            try:
+                async with asyncio.timeout(stuck_s):
+                    stats = await self.stats()
+            except TimeoutError:
+                break
+            if stats.totals.batches != batches or not stats.slots_in_use:
+                batches, since_s = stats.totals.batches, time.monotonic()
+            elif time.monotonic() - since_s > _BATCH_PATIENCE * stuck_s:
+                break
+        log.error("runner %d gave no sign of life for %g s; ending it", self.process_id, time.monotonic() - since_s)
+        self._loss = Loss.STUCK
+        self._process.kill()
 
     # --- sending -----------------------------------------------------------------------------------------------
 

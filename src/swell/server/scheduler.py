@@ -63,11 +63,11 @@ class Scheduler:
         settings: Settings,
         *,
         memory: SystemMemory | None = None,
-        launch: Launch = Runner.start,
+        launch: Launch | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._settings = settings
-        self._launch = launch
+        self._launch = launch or functools.partial(Runner.start, stuck_s=settings.stuck_s)
         self._clock = clock or SystemClock()
         self._accounts = Accounts(settings, memory or MemoryProbe())
         self._experience = Experience()

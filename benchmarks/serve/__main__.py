@@ -71,7 +71,8 @@ def _interleaved(servers: list[Server], model: str, workload: Workload, clients:
         first = number % len(servers)
         for server in servers[first:] + servers[:first]:
             before = server.usage()
-            answers = asyncio.run(load(server.url, server.dialect, model, workload, number, clients))
+            seed = clients * rounds + number  # nobody has read this before
+            answers = asyncio.run(load(server.url, server.dialect, model, workload, seed, clients))
             result = summarise(server.kind, workload.name, clients, number, answers, before, server.usage())
             done = f"{workload.name}, {clients} clients, round {number}, {server.kind.value}"
             print(f"{done}: {result.total_rate:.1f} tok/s", file=sys.stderr)

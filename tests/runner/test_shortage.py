@@ -150,3 +150,30 @@ def test_an_idle_engine_gives_back_what_it_is_told_to(harness: Harness, gate: Li
     harness.engine.submit(Shrink(8, ShrinkLevel.PREFIXES))
     harness.engine._take_work()
     assert (harness.shrunk, slot.stored, gate.granted_bytes) == ([7, 8], 0, 0)
+
+
+def test_the_youngest_is_paused_and_goes_on_when_the_elder_has_ended(model: Model, gate: LimitedGate) -> None:
+    """Three generations with room for about one and a half: all finish, and none says anything twice."""
+    harness = Harness(model, gate)
+    gate.limit_bytes = harness.store.bytes_of(352)
+    for request_id in range(3):
+        harness.submit(request_id, limit=200)
+    harness.run()
+    assert harness.failures() == {}
+    assert harness.engine.totals.pauses > 0
+    for request_id in range(3):
+        text = harness.text(request_id)
+        assert text == expected(40, len(text))
+        assert sum(event.id == request_id for step in harness.steps for event in step.emitted) == 200
+    finished = [event.id for step in harness.steps for event in step.finished]
+    assert finished[0] == 0
+    harness.store.close()
+
+
+def test_one_alone_that_lacks_memory_fails(model: Model, gate: LimitedGate) -> None:
+    harness = Harness(model, gate)
+    gate.limit_bytes = harness.store.bytes_of(128)
+    harness.submit(1, limit=200)
+    harness.run()
+    assert isinstance(harness.failures()[1], KvGrowError)
+    harness.store.close()

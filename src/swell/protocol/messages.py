@@ -23,11 +23,12 @@ class FinishReason(Enum):
 
 
 class SlotState(Enum):
-    """What a slot is doing: nothing, reading a prompt, or generating."""
+    """What a slot is doing: nothing, reading a prompt, generating, or waiting for memory."""
 
     IDLE = "idle"
     PREFILL = "prefill"
     GENERATE = "generate"
+    WAIT = "wait"
 
 
 class ShrinkLevel(Enum):
@@ -276,13 +277,15 @@ class SlotStats(msgspec.Struct, frozen=True, kw_only=True):
 
 class Totals(msgspec.Struct, kw_only=True):
     """Tokens since the model was loaded: of prompts, those of them that were cached, generated ones, and those left out
-    of prompts or forgotten because a window was full. And how many batches were computed."""
+    of prompts or forgotten because a window was full. How many batches were computed, and how
+    often a generation was paused for want of memory."""
 
     prompt: int = 0
     cached: int = 0
     generated: int = 0
     cut: int = 0
     batches: int = 0
+    pauses: int = 0
 
 
 class Stats(msgspec.Struct, frozen=True, tag=True, kw_only=True):

@@ -39,7 +39,8 @@ from swell.protocol.messages import (
     Totals,
 )
 from swell.runner.memory import SlotMemory
-from swell.runner.slots import Generation, Place, Shortage, Slot, choose_place, forgotten, recall
+from swell.runner.shortages import Shortages
+from swell.runner.slots import Generation, Place, Slot, choose_place, forgotten, recall
 
 log = logging.getLogger(__name__)
 
@@ -81,10 +82,12 @@ class Engine:
         self._deliver = deliver
         self._tell = tell
         self.totals = Totals()
+        self._shortages = Shortages(
+            self.slots, store, self._memory, self.totals, tell=tell, fail=self._fail, wait_s=memory_wait_s
+        )
         # the state of a recurrent layer is that of the last token, a window's cells are those of the last tokens
         self._can_copy = not (store.context.model.is_recurrent or store.context.model.window_tokens)
         self._idle_shrink_s = None if idle_shrink_s == math.inf else idle_shrink_s
-        self._memory_wait_s = memory_wait_s
         self._inbox: SimpleQueue[Work] = SimpleQueue()
         self._waiting: deque[Generation] = deque()
 
@@ -134,9 +137,9 @@ class Engine:
 
     def _wait_for_memory(self) -> None:
         """Every generation lacks memory: wait for work, or until one of them may wait no longer."""
-        until_s = min(slot.shortage.until_s for slot in self.slots if slot.shortage)
+        remaining_s = self._shortages.next_end_s() - time.monotonic()
         with contextlib.suppress(Empty):
-            self._take(self._inbox.get(timeout=max(0.0, until_s - time.monotonic())))
+            self._take(self._inbox.get(timeout=max(0.0, remaining_s)))
 
     def _take(self, work: Work) -> None:
         match work:
@@ -148,7 +151,7 @@ class Engine:
                 self._memory.shrink(work.level)
                 self._tell(Shrunk(work.id))
             case MemoryOffered():
-                self._end_shortage(work.id)
+                self._shortages.end(work.id)
 
     def _enqueue(self, work: Generate) -> None:
         try:
@@ -197,7 +200,7 @@ class Engine:
             try:
                 self._occupy(place, generation)
             except KvGrowError as error:
-                self._lack(place.slot, len(generation.known), error)
+                self._shortages.lack(place.slot, len(generation.known), error)
 
     def _occupy(self, place: Place, generation: Generation) -> None:
         slot = place.slot
@@ -228,7 +231,7 @@ class Engine:
         """Fill the batch: first the generations that wait for one token, then prompts as far as there is room."""
         self._batch.clear()
         for slot in self._busy():
-            self._grant_next(slot)
+            self._shortages.grant(slot, min(len(slot.tokens), slot.stored + self._batch.capacity))
         shares = []
         for slot in sorted(self._running(), key=lambda slot: slot.pending > 1):  # after granting, which may move cells
             count = slot.next_count(self._batch.capacity - self._batch.size)
@@ -325,38 +328,6 @@ class Engine:
 
     # --- slots -------------------------------------------------------------------------------------------------
 
-    def _grant_next(self, slot: Slot) -> None:
-        """Grant what the next batch may take of `slot`, or what it waited for. It waits for memory only once."""
-        shortage = slot.shortage
-        if shortage is not None and not shortage.is_over:
-            return
-        cells = min(len(slot.tokens), slot.stored + self._batch.capacity) if shortage is None else shortage.cells
-        try:
-            self._memory.grant(slot, cells)
-        except KvGrowError as error:
-            if shortage is None:
-                self._lack(slot, cells, error)
-            else:
-                self._fail(slot, error)
-        else:
-            if slot.generation is not None:
-                slot.generation.shortage = None
-
-    def _lack(self, slot: Slot, cells: int, error: KvGrowError) -> None:
-        """`slot` was refused memory: let it wait for that of other models while the other slots go on."""
-        if slot.generation is None or self._memory_wait_s == 0:
-            self._fail(slot, error)
-            return
-        log.info("%s; asking for what other models have", error)
-        slot.generation.shortage = Shortage(cells, time.monotonic() + self._memory_wait_s)
-        self._tell(NeedMemory(id=slot.generation.id, needed_bytes=error.needed_bytes, free_bytes=error.free_bytes))
-
-    def _end_shortage(self, generation_id: int) -> None:
-        """The next step tries again; after a cancel there is nothing to end."""
-        for slot in self.slots:
-            if slot.generation is not None and slot.generation.id == generation_id and slot.generation.shortage:
-                slot.generation.shortage = Shortage(slot.generation.shortage.cells, until_s=0)
-
     def _finish(self, slot: Slot, generation: Generation, reason: FinishReason) -> None:
         generate_ns = time.perf_counter_ns() - generation.prefilled_ns
         self._step.finished.append(Finished(generation.id, reason, generate_ns))
@@ -374,4 +345,5 @@ class Engine:
             slot.generation = None
         del slot.tokens[slot.stored :]
         self._store.settle(slot.index)
+        self._shortages.retry()
         slot.last_used_ns = time.perf_counter_ns()

@@ -68,9 +68,12 @@ class Slot:
 
     @property
     def state(self) -> SlotState:
-        if self.generation is None:
+        generation = self.generation  # read once: another thread may ask
+        if generation is None:
             return SlotState.IDLE
-        return SlotState.GENERATE if self.generation.prefilled_ns else SlotState.PREFILL
+        if generation.shortage is not None:
+            return SlotState.WAIT
+        return SlotState.GENERATE if generation.prefilled_ns else SlotState.PREFILL
 
     @property
     def pending(self) -> int:

@@ -21,6 +21,7 @@ SwellError
 │   │   └── DevicesFullError   idle models have what it needs on devices
 │   ├── RunnerLostError        it died, or its connection did
 │   │   └── WorkerLostError    a worker it needs did
+│   ├── InterruptedTurnError   an answer that had begun could not be carried on
 │   └── ProtocolError          it said something that can't be understood
 └── RequestError               the client must change something
     ├── InvalidRequestError    the request makes no sense
@@ -268,6 +269,14 @@ class WorkerLostError(RunnerLostError):
             f"the worker {self.worker} was lost, and with it the model that used it: it ended, its machine can't be "
             "reached, or it runs another version of llama.cpp"
         )
+
+
+@_error
+class InterruptedTurnError(RunnerError):
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
 
 
 @_error

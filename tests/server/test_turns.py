@@ -12,8 +12,9 @@ from swell.server.api.events import Event
 from swell.server.api.openai.bodies import ResponseRequest
 from swell.server.api.openai.output import begun
 from swell.server.api.openai.replies import Identity
-from swell.server.api.openai.turns import TurnEvent, Turns
+from swell.server.api.openai.turns import Turns
 from swell.server.api.openai.writing import ResponseWriter
+from swell.server.api.v1 import TurnEvent
 from swell.server.parsing.parts import Alternative, Likelihood, Text, Thought, ToolCall
 
 CALL = ToolCall("add", {"a": 1}, "call_1")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from swell.errors import RunnerLostError
+from swell.errors import RunnerLostError, ServerBusyError
 
 CHAT, COMPLETIONS, RESPONSES, MESSAGES = (
     "/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages"
@@ -76,6 +76,23 @@ def test_an_error_after_it_is_the_last_event(server: Any, path: str) -> None:
         assert name == ("error" if path == MESSAGES else None)
         assert body["error"]["type"] == "api_error"
     assert "unexpectedly stopped" in data
+
+
+@pytest.mark.parametrize("path", BODIES)
+def test_an_answer_in_one_piece_is_whole_or_an_error(server: Any, path: str) -> None:
+    """Where Ollama's endpoints give what there is, beside the error; these APIs have no place for that."""
+    server.runner.script = ["Hel", RunnerLostError(-9)]
+    response = server.post(path, **BODIES[path])
+    assert response.status_code == 500
+    assert "unexpectedly stopped" in response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("path", BODIES)
+def test_a_busy_server_asks_to_come_back(server: Any, path: str) -> None:
+    server.scheduler.error = ServerBusyError()
+    response = server.post(path, **BODIES[path])
+    assert response.status_code == 503
+    assert response.json()["error"]["type"] == ("overloaded_error" if path == MESSAGES else "api_error")
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from swell.server.prompts.calls import call_schema
 from swell.server.prompts.fitting import drop_oldest, fits
 from swell.server.prompts.messages import Message, Tool
 from swell.server.runner import Runner
+from swell.server.survival.recovery import retried
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +48,11 @@ async def converse(job: Job, conversation: Conversation) -> AsyncGenerator[Promp
 
 async def count_tokens_of(job: Job, conversation: Conversation) -> int:
     """The length of the whole prompt, whether it fits or not. Loads the model. Raises RequestError or RunnerError."""
-    async with job.services.scheduler.lease(job.model, job.keep_alive_s, job.options) as runner:
+
+    async def count(runner: Runner) -> int:
         return await _Builder(job, conversation).count(runner, conversation.messages)
+
+    return await retried(job.services.recovery(job.model, job.options), job.keep_alive_s, count)
 
 
 class _Builder:

@@ -1,7 +1,8 @@
 """What all endpoints under /v1 share, OpenAI's and Anthropic's."""
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
@@ -9,15 +10,19 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from swell.errors import InvalidRequestError, RequestError
+from swell.errors import InterruptedTurnError, InvalidRequestError, RequestError
 from swell.server.api.bodies import ChatBody
 from swell.server.api.chat import check_abilities
 from swell.server.api.checks import check_top_logprobs, find_model
-from swell.server.api.completion import Job, job_of
+from swell.server.api.completion import Finish, Job, Prompted, job_of
 from swell.server.api.conversation import Conversation
 from swell.server.api.errors import status_of
 from swell.server.api.responses import json_response
 from swell.server.models.model import Model
+from swell.server.parsing.parts import Part
+
+TurnEvent = Prompted | Part | Finish
+"""What a model's turn consists of."""
 
 
 def v1_response(content: Any, status_code: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -26,12 +31,12 @@ def v1_response(content: Any, status_code: int = 200, headers: Mapping[str, str]
 
 
 def v1_status_of(error: Exception) -> int:
-    """The native endpoints' status, but 400 where those blame the server for a bad request.
+    """The native endpoints' status, but 400 where those call a bad request a failure of the server.
 
     The clients of these APIs repeat a request that is answered by a 5xx.
     """
     status = status_of(error)
-    return 400 if isinstance(error, RequestError) and status >= 500 else status
+    return 400 if isinstance(error, RequestError) and status in (500, 501) else status
 
 
 def random_id(prefix: str, digits: int = 24) -> str:
@@ -56,6 +61,15 @@ def open_conversation(
         messages=body.messages, tools=body.tools, thinking=body.think, truncate=body.truncate, must_call=must_call
     )
     return job_of(request, body, model, None, started_ns), conversation
+
+
+async def unbroken(events: AsyncGenerator[TurnEvent, None]) -> AsyncGenerator[TurnEvent, None]:
+    """`events`, but InterruptedTurnError for an end by an error, which Ollama's answers carry beside their text."""
+    async with aclosing(events):
+        async for event in events:
+            if isinstance(event, Finish) and event.error:
+                raise InterruptedTurnError(event.error)
+            yield event
 
 
 def several(job: Job, count: int) -> list[Job]:

@@ -13,21 +13,20 @@ from swell.server.api.anthropic.errors import error_event
 from swell.server.api.anthropic.replies import TokenCount
 from swell.server.api.anthropic.writing import MessageWriter
 from swell.server.api.bodies import ChatBody, read_body
-from swell.server.api.completion import Finish, Job, Prompted
+from swell.server.api.completion import Job, Prompted
 from swell.server.api.conversation import Conversation, converse, count_tokens_of
 from swell.server.api.disconnects import Heading, Replies, while_connected
 from swell.server.api.events import Event, EventStream
-from swell.server.api.v1 import find_chat_model, open_conversation, v1_response
-from swell.server.parsing.parts import Part
+from swell.server.api.v1 import TurnEvent, find_chat_model, open_conversation, unbroken, v1_response
 
-Events = AsyncGenerator[Prompted | Part | Finish, None]
+Events = AsyncGenerator[TurnEvent, None]
 
 
 async def messages(request: Request) -> Response:
     """The endpoint. Its checks are those of /api/chat, after the body's own."""
     wanted = await read_body(request, MessagesRequest)
     job, conversation = await _open(request, wanted, messages_body(wanted))
-    events, writer = converse(job, conversation), MessageWriter(wanted.model)
+    events, writer = unbroken(converse(job, conversation)), MessageWriter(wanted.model)
     if wanted.stream:
         return EventStream(_stream(events, writer), error_event)
     return await while_connected(request.receive, _whole(events, writer))

@@ -9,8 +9,8 @@ from swell.server.api.anthropic.replies import Block, Message, TextBlock, Thinki
 from swell.server.api.completion import Finish, Prompted
 from swell.server.api.events import Event
 from swell.server.api.responses import encode
-from swell.server.api.v1 import random_id
-from swell.server.parsing.parts import Part, Text, Thought, ToolCall
+from swell.server.api.v1 import TurnEvent, random_id
+from swell.server.parsing.parts import Text, Thought, ToolCall
 
 _STOP_REASONS = {"stop": "end_turn", "length": "max_tokens"}
 
@@ -29,7 +29,7 @@ class MessageWriter:
         """The whole answer, once the turn has finished."""
         return self._message
 
-    def add(self, event: Prompted | Part | Finish) -> Iterator[Event]:
+    def add(self, event: TurnEvent) -> Iterator[Event]:
         """Takes `event` in; gives what a stream says of it. Must be exhausted."""
         match event:
             case Prompted():

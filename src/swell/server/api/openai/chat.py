@@ -17,8 +17,8 @@ from swell.server.api.openai.bodies import ChatRequest
 from swell.server.api.openai.conversion import chat_body, tools_and_duty
 from swell.server.api.openai.errors import error_event
 from swell.server.api.openai.replies import DONE, Identity
-from swell.server.api.openai.turns import TurnEvent, Turns
-from swell.server.api.v1 import find_chat_model, open_conversation, several, v1_response
+from swell.server.api.openai.turns import Turns
+from swell.server.api.v1 import TurnEvent, find_chat_model, open_conversation, several, unbroken, v1_response
 
 Events = AsyncGenerator[tuple[int, TurnEvent], None]
 
@@ -31,7 +31,7 @@ async def chat_completions(request: Request) -> Response:
     body.tools, must_call = tools_and_duty(wanted.tools, wanted.tool_choice)
     model = await find_chat_model(request, body)
     job, conversation = open_conversation(request, body, model, must_call, started_ns)
-    events = side_by_side([converse(one, conversation) for one in several(job, wanted.n)])
+    events = side_by_side([unbroken(converse(one, conversation)) for one in several(job, wanted.n)])
     turns = Turns(Identity.new("chatcmpl", wanted.model), wanted.n)
     if wanted.stream:
         return EventStream(_stream(events, turns, with_usage=wanted.stream_options.include_usage), error_event)

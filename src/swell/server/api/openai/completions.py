@@ -22,9 +22,9 @@ from swell.server.api.openai.bodies import CompletionRequest
 from swell.server.api.openai.conversion import generate_body
 from swell.server.api.openai.errors import error_event
 from swell.server.api.openai.replies import DONE, FINGERPRINT, Identity, Usage
-from swell.server.api.openai.turns import Turn, TurnEvent
+from swell.server.api.openai.turns import Turn
 from swell.server.api.responses import logprob_list
-from swell.server.api.v1 import several, v1_response
+from swell.server.api.v1 import TurnEvent, several, unbroken, v1_response
 from swell.server.parsing.parts import Likelihood, Text
 
 Events = AsyncGenerator[tuple[int, TurnEvent], None]
@@ -83,7 +83,7 @@ async def completions(request: Request) -> Response:
     model = await checks.find_model(request, body.model)
     check_abilities(body, model, None)
     jobs = several(job_of(request, body, model, None, started_ns), wanted.n)
-    events = side_by_side([completed(job, body) if body.prompt else _nothing(job) for job in jobs])
+    events = side_by_side([unbroken(completed(job, body)) if body.prompt else _nothing(job) for job in jobs])
     answers = _Answers(Identity.new("cmpl", wanted.model), wanted.n)
     if wanted.stream:
         return EventStream(_stream(events, answers, with_usage=wanted.stream_options.include_usage), error_event)

@@ -16,9 +16,8 @@ from swell.server.api.openai.bodies import ResponseRequest
 from swell.server.api.openai.conversion import tools_and_duty
 from swell.server.api.openai.items import response_body
 from swell.server.api.openai.output import begun
-from swell.server.api.openai.turns import TurnEvent
 from swell.server.api.openai.writing import ResponseWriter
-from swell.server.api.v1 import find_chat_model, open_conversation, v1_response
+from swell.server.api.v1 import TurnEvent, find_chat_model, open_conversation, unbroken, v1_response
 
 Events = AsyncGenerator[TurnEvent, None]
 
@@ -31,7 +30,7 @@ async def responses(request: Request) -> Response:
     body.tools, must_call = tools_and_duty(body.tools, wanted.tool_choice)
     model = await find_chat_model(request, body)
     job, conversation = open_conversation(request, body, model, must_call, started_ns)
-    events = converse(job, conversation)
+    events = unbroken(converse(job, conversation))
     writer = ResponseWriter(begun(wanted))
     if wanted.stream:
         return EventStream(_stream(events, writer), writer.failed)

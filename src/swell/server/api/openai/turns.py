@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from swell.server.api.completion import Finish, Prompted
+from swell.server.api.completion import Finish
 from swell.server.api.openai.replies import (
     FINGERPRINT,
     Call,
@@ -17,9 +17,8 @@ from swell.server.api.openai.replies import (
     ReplyMessage,
     Usage,
 )
-from swell.server.parsing.parts import Likelihood, Part, Text, Thought, ToolCall
-
-TurnEvent = Prompted | Part | Finish
+from swell.server.api.v1 import TurnEvent
+from swell.server.parsing.parts import Likelihood, Text, Thought, ToolCall
 
 
 @dataclass

@@ -18,7 +18,7 @@ from swell.server.api.openai.output import (
     completed,
     new_id,
 )
-from swell.server.api.openai.turns import TurnEvent
+from swell.server.api.v1 import TurnEvent
 from swell.server.parsing.parts import Text, Thought, ToolCall
 
 

@@ -1,11 +1,13 @@
 # make demo      answer a question with the bundled model
 # make test      run all tests but those with workers
 # make test-rpc  run the tests with workers, on a llama.cpp that knows them
+# make soak      random requests and faults for MINUTES=30
 # make check     formatting, lints, types
 # They create what they need first, in .venv or, for test-rpc, .venv-rpc; the first time, llama.cpp is compiled (5 to 9
 # minutes on two cores).
 
 PYTHON ?= python3
+MINUTES ?= 30
 VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
@@ -13,7 +15,7 @@ DEVELOPMENT := $(VENV)/.development
 RPC_VENV := .venv-rpc
 RPC_DEVELOPMENT := $(RPC_VENV)/.development
 
-.PHONY: demo test test-rpc check clean
+.PHONY: demo test test-rpc soak check clean
 
 demo: $(RUNTIME)
 	$(BIN)/swell run smollm2:135m "Why is the sky blue? Answer in one sentence."
@@ -28,6 +30,9 @@ check: $(DEVELOPMENT)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+soak: $(DEVELOPMENT)
+	$(BIN)/python -m tests.soak --minutes $(MINUTES) --results benchmarks/results
 
 clean:
 	rm -rf $(VENV) $(RPC_VENV)

@@ -29,6 +29,7 @@ SwellError
     ├── InvalidFormatError     `format` is neither "json" nor a schema
     ├── InvalidTemplateError   the `template` of a request can't be read
     ├── ServerBusyError        too many requests wait already
+    ├── ServerStoppingError    there is no more time to answer
     ├── ModelNotFoundError     no such model
     │   └── ModelNotPulledError  the same, as the endpoints for embeddings word it
     ├── UnsupportedError       the model, or Swell, can't do what is asked
@@ -331,6 +332,12 @@ class InvalidTemplateError(RequestError):
 class ServerBusyError(RequestError):
     def __str__(self) -> str:
         return "server busy, please try again.  maximum pending requests exceeded"
+
+
+@_error
+class ServerStoppingError(RequestError):
+    def __str__(self) -> str:
+        return "the server is stopping; send the request again when it is back"
 
 
 @_error

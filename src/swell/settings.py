@@ -252,6 +252,12 @@ class Settings:
         "How many things are tried for an answer that can't go on where it is, without getting another token out of "
         "any, before it fails; `0` fails at once.",
     )
+    drain_s: float = _setting(
+        "SWELL_DRAIN",
+        parse_wait,
+        "30s",
+        "How long answers in progress may take when the server is told to stop; then they end with what there is.",
+    )
     stuck_s: float = _setting(
         "SWELL_STUCK",
         parse_timeout,

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from swell.durations import FOREVER_S
-from swell.errors import RunnerError
+from swell.errors import RunnerError, SwellError
 from swell.protocol.messages import Loaded, ShrinkLevel, Stats
 from swell.server.clock import Clock, Timer
 from swell.server.models.model import Model
@@ -155,6 +155,11 @@ class Residency:
             async with asyncio.timeout(STATS_LIMIT_S):
                 stats = await self._runner.stats()
         return LoadedModel(self.model, self._runner.facts, stats, self._expires_at or self._expiry())
+
+    def interrupt(self, error: SwellError) -> None:
+        """End what the runner is computing with `error`."""
+        if self._runner is not None:
+            self._runner.interrupt(error)
 
     async def shrink(self, level: ShrinkLevel) -> None:
         """Have the runner give memory back; returns when it has, or is gone, or takes too long."""

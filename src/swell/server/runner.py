@@ -215,6 +215,10 @@ class Runner:
             if not stream.is_finished and not self.lost.is_set():
                 self._send(Cancel(order.id))
 
+    def interrupt(self, error: SwellError) -> None:
+        """End everything that is waited for with `error`."""
+        self._fail_all(error)
+
     async def stop(self) -> None:
         """End the process and wait for it."""
         self._writer.close()

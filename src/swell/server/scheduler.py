@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from swell.errors import DevicesFullError, ServerBusyError, SwellError
+from swell.errors import DevicesFullError, ServerBusyError, ServerStoppingError, SwellError
 from swell.memory.probe import MemoryProbe
 from swell.protocol.messages import Load, NeedMemory, ShrinkLevel
 from swell.server.clock import Clock, SystemClock
@@ -133,6 +133,11 @@ class Scheduler:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._settings.kv_wait_s):
                 await self._changed.wait()
+
+    def interrupt(self) -> None:
+        """End everything that is being computed, because the server stops: ServerStoppingError."""
+        for residency in self._residencies.values():
+            residency.interrupt(ServerStoppingError())
 
     async def close(self) -> None:
         """End all runners, and wait until they have ended."""

@@ -18,6 +18,7 @@ from swell.errors import (
     NoEmbeddingsError,
     RequestError,
     ServerBusyError,
+    ServerStoppingError,
     SwellError,
 )
 from swell.server.api.responses import ErrorReply, json_response
@@ -32,6 +33,7 @@ _STATUS: dict[type[Exception], int] = {
     LegacyInputTooLongError: 500,  # likewise
     NoEmbeddingsError: 501,
     ServerBusyError: 503,
+    ServerStoppingError: 503,
     RequestError: 400,
     KvGrowError: 400,  # memory is what limits the window here: as for a prompt that is too long
     ClientDisconnect: 499,  # nobody reads it; nginx's number for this, as Ollama uses it

@@ -1,0 +1,63 @@
+"""The ladder as a pure function: its order, and that it ends."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from swell.server.survival.causes import Cause
+from swell.server.survival.ladder import Rung, Situation, back_off_s, next_rung
+
+EVERYTHING = Situation(idle_models=1, busy_requests=2, has_other_placement=True, has_smaller_cache=True, attempts_max=9)
+NOTHING = Situation(idle_models=0, busy_requests=0, has_other_placement=False, has_smaller_cache=False, attempts_max=4)
+situations = st.builds(
+    Situation,
+    idle_models=st.integers(0, 3),
+    busy_requests=st.integers(0, 3),
+    has_other_placement=st.booleans(),
+    has_smaller_cache=st.booleans(),
+    attempts_max=st.integers(0, 8),
+)
+
+
+def climb(cause: Cause, situation: Situation) -> list[Rung]:
+    """All rungs in one situation, to the last."""
+    tried: list[Rung] = []
+    while Rung.GIVE_UP not in tried:
+        tried.append(next_rung(cause, tried, situation))
+    return tried
+
+
+def test_a_refused_growth_walks_from_the_cheapest_to_the_dearest() -> None:
+    rungs = climb(Cause.GROWTH_REFUSED, EVERYTHING)
+    assert list(dict.fromkeys(rungs)) == [
+        Rung.EVICT_IDLE,
+        Rung.WAIT,
+        Rung.OTHER_PLACEMENT,
+        Rung.SMALLER_CACHE,
+        Rung.WINDOW_END,
+        Rung.GIVE_UP,
+    ]
+
+
+def test_a_refused_growth_with_nothing_to_gain_ends_the_window() -> None:
+    assert climb(Cause.GROWTH_REFUSED, NOTHING) == [Rung.WINDOW_END, Rung.GIVE_UP]
+
+
+def test_a_lost_runner_is_replaced_a_number_of_times() -> None:
+    assert climb(Cause.RUNNER_KILLED, EVERYTHING) == [Rung.RELOAD] * 9 + [Rung.GIVE_UP]
+
+
+def test_after_a_kill_for_want_of_memory_idle_models_go_first() -> None:
+    assert climb(Cause.OUT_OF_MEMORY, EVERYTHING)[:3] == [Rung.EVICT_IDLE, Rung.RELOAD, Rung.WAIT]
+
+
+@given(st.sampled_from(Cause), situations)
+def test_it_always_ends_and_never_has_more_attempts_than_allowed(cause: Cause, situation: Situation) -> None:
+    rungs = climb(cause, situation)
+    assert len([rung for rung in rungs if rung not in (Rung.WINDOW_END, Rung.GIVE_UP)]) <= situation.attempts_max
+    assert rungs.count(Rung.WINDOW_END) <= (cause is Cause.GROWTH_REFUSED)
+
+
+@given(st.lists(st.sampled_from(Rung), max_size=20))
+def test_the_wait_before_a_rung_is_bounded_and_none_before_the_first(tried: list[Rung]) -> None:
+    assert 0 <= back_off_s(tried) <= 4
+    assert back_off_s([]) == 0

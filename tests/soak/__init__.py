@@ -1,0 +1,1 @@
+"""A long run of random requests and faults: `make soak`."""

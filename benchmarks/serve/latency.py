@@ -1,4 +1,4 @@
-"""`python -m benchmarks.serve.latency`: what a long prompt does to a stream beside it, and what a second turn costs."""
+"""`python -m benchmarks.serve.latency`: what a long prompt does to a stream beside it, and what later turns cost."""
 
 import asyncio
 import itertools
@@ -35,7 +35,7 @@ def main(model: str = "smollm2:135m") -> None:
 
 async def _measure(url: str, model: str) -> list[tuple[str, str]]:
     async with aiohttp.ClientSession(url, raise_for_status=True, timeout=aiohttp.ClientTimeout()) as session:
-        return [*await _beside(session, model), *await _second_turn(session, model)]
+        return [*await _beside(session, model), *await _turns(session, model)]
 
 
 async def _beside(session: aiohttp.ClientSession, model: str) -> list[tuple[str, str]]:
@@ -61,30 +61,37 @@ async def _beside(session: aiohttp.ClientSession, model: str) -> list[tuple[str,
     ]
 
 
-async def _second_turn(session: aiohttp.ClientSession, model: str) -> list[tuple[str, str]]:
-    """Time to first token of two turns of one conversation."""
+async def _turns(session: aiohttp.ClientSession, model: str) -> list[tuple[str, str]]:
+    """Time to first token of three turns of one conversation; before the last the model is loaded in another way."""
     messages = [_user(_numbers(_FIRST_TOKENS, 2))]
     times: list[float] = []
-    for question in ("", "Go on."):
+    for question, options in (("", {}), ("Go on.", {}), ("And on.", {"num_batch": 128})):
         if question:
             messages.append(_user(question))
         arrivals: list[float] = []
         start = time.perf_counter()
-        last = await _chat(session, model, messages, 32, arrivals)
+        last = await _chat(session, model, messages, 32, arrivals, **options)
         times.append(arrivals[0] - start)
         messages.append({"role": "assistant", "content": last["text"]})
     return [
         ("first token of a first turn, s", f"{times[0]:.2f}"),
         ("first token of its second turn, s", f"{times[1]:.2f}"),
         ("second / first (must stay below 0.1)", f"{times[1] / times[0]:.3f}"),
+        ("first token after a planned reload, s", f"{times[2]:.2f}"),
+        ("after reload / first (must stay below 0.25)", f"{times[2] / times[0]:.3f}"),
     ]
 
 
 async def _chat(
-    session: aiohttp.ClientSession, model: str, messages: list[dict[str, str]], predict: int, arrivals: list[float]
+    session: aiohttp.ClientSession,
+    model: str,
+    messages: list[dict[str, str]],
+    predict: int,
+    arrivals: list[float],
+    **options: int,
 ) -> dict[str, Any]:
     """The last line of a streamed chat, with all its text; notes when pieces came."""
-    body = {"model": model, "messages": messages, "options": {"temperature": 0, "num_predict": predict}}
+    body = {"model": model, "messages": messages, "options": {"temperature": 0, "num_predict": predict, **options}}
     text = []
     line: dict[str, Any] = {}
     async with session.post("/api/chat", json=body) as response:

@@ -238,3 +238,15 @@ def test_when_nothing_helps_the_text_stays_and_the_reason_is_given(tmp_path: Pat
         assert lines[-1]["done_reason"] == "error"
         assert "somebody killed it" in lines[-1]["error"]
         assert lines[-1]["eval_count"] == len(lines) - 1
+
+
+def test_a_planned_reload_takes_the_conversation_along(tmp_path: Path) -> None:
+    with running(tmp_path / "log") as server:
+        prompt = " ".join(map(str, range(900)))
+        first = server.generate(prompt, predict=4)
+        before = server.runner().pid
+        second = server.generate(prompt, predict=4, options={"num_thread": 1})
+        assert server.runner().pid != before
+        (row,) = server.http.get("/stats").json()["models"]
+        assert row["stats"]["totals"]["cached"] == first["prompt_eval_count"] - 1
+        assert second["response"] == first["response"]

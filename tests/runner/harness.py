@@ -8,7 +8,7 @@ from swell.kv.policy import GrowthPolicy
 from swell.kv.reserved import ReservedStore
 from swell.llama.context import ContextShape
 from swell.llama.model import Model
-from swell.protocol.messages import FinishReason, Generate, NeedMemory, Shrunk, Step
+from swell.protocol.messages import FinishReason, Generate, NeedMemory, Shrunk, SlotsSaved, Step
 from swell.runner.engine import Engine
 from swell.sampling import Sampling
 
@@ -35,7 +35,7 @@ class Harness:
             memory_wait_s=memory_wait_s,
         )
 
-    def _note(self, message: NeedMemory | Shrunk) -> None:
+    def _note(self, message: NeedMemory | Shrunk | SlotsSaved) -> None:
         if isinstance(message, NeedMemory):
             self.needs.append(message)
         else:

@@ -24,9 +24,9 @@ from swell.server.models.catalog import Catalog, Model
 from swell.server.models.model import open_model
 from swell.server.models.names import ModelName, parse_name
 from swell.server.options import Options
-from swell.server.runner import Event
 from swell.server.scheduler import LoadedModel, Scheduler
 from swell.server.scheduling.fit import Fit
+from swell.server.stream import Event
 from swell.settings import Settings
 
 TEMPLATE = (

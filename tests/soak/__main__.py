@@ -160,7 +160,7 @@ def _ending(lines: list[dict[str, Any]], predict: int) -> str:
     assert last["done_reason"] in ("stop", "length", "error"), last
     assert last["eval_count"] <= predict, last
     resumed = " after " + ", ".join(dict.fromkeys(last["resumed"])) if last.get("resumed") else ""
-    return last["done_reason"] + resumed
+    return f"{last['done_reason']}{resumed}"
 
 
 async def _break_things(server: Server, end_s: float, chance: random.Random, summary: Summary) -> None:

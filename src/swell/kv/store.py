@@ -132,6 +132,24 @@ class KvStore(ABC):
         state.stored = count
         return self.rewind(target, keep)
 
+    def load(self, slot: int, data: bytes, count: int) -> bool:
+        """Fill an empty slot with the `count` cells that a context of the same kind saved. Raises KvGrowError.
+
+        False, and the slot is empty, if they are not what they are said to be.
+        """
+        state = self.cells[slot]
+        self.prepare(slot, count)
+        try:
+            self.context.restore_state(slot, data)
+        except StateError as error:
+            log.warning("saved cells could not be restored: %s", error)
+            return False
+        if self.context.positions(slot)[1] != count - 1:
+            self.rewind(slot, 0)
+            return False
+        state.stored = count
+        return True
+
     def settle(self, slot: int) -> None:
         """After a request: give back what is no longer stored, and grants that recent requests don't need."""
         state = self.cells[slot]

@@ -71,6 +71,7 @@ class Load(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     budget_bytes: int | None = None  # for all runners together
     headroom_bytes: int = 0
     maps_weights: bool = True
+    handover: str = ""  # a file with the cells of the last runner of this model
     workers: list[str] = []  # as in FindDevices
     placement: Placement = HOST_ONLY
     device_headroom_bytes: int = 0  # on each device
@@ -141,7 +142,14 @@ class MemoryOffered(msgspec.Struct, frozen=True, tag=True):
     id: int
 
 
-Request = FindDevices | Load | Generate | Embed | Cancel | Tokenize | GetStats | Shrink | MemoryOffered
+class SaveSlots(msgspec.Struct, frozen=True, tag=True):
+    """Write the cells of all slots to the file at `path`, for the next runner. Answered by SlotsSaved."""
+
+    id: int
+    path: str
+
+
+Request = FindDevices | SaveSlots | Load | Generate | Embed | Cancel | Tokenize | GetStats | Shrink | MemoryOffered
 
 
 # --- from the runner -------------------------------------------------------------------------------------------
@@ -332,8 +340,16 @@ class Shrunk(msgspec.Struct, frozen=True, tag=True):
     id: int
 
 
+class SlotsSaved(msgspec.Struct, frozen=True, tag=True):
+    """The cells of so many tokens were written; none if that failed."""
+
+    id: int
+    tokens: int
+
+
 Reply = (
-    DevicesFound
+    SlotsSaved
+    | DevicesFound
     | Loaded
     | LoadProgress
     | LoadFailed

@@ -15,8 +15,10 @@ from swell.protocol.messages import (
     Generate,
     Loaded,
     Reply,
+    SaveSlots,
     Shrink,
     Shrunk,
+    SlotsSaved,
     SlotState,
     SlotStats,
     Stats,
@@ -54,6 +56,8 @@ class Embedder:
                 self._deliver(Failed(work.id, *to_data(UnsupportedError("the model", "generate"))))
             case Shrink():
                 self._deliver(Shrunk(work.id))  # it never has more than it needs
+            case SaveSlots():
+                self._deliver(SlotsSaved(work.id, 0))
             case Embed() | Cancel():
                 self._inbox.put(work)
 

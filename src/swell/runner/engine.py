@@ -11,6 +11,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from swell.errors import AbortedError, DecodeError, KvGrowError, SwellError, to_data
@@ -33,18 +34,21 @@ from swell.protocol.messages import (
     MemoryOffered,
     NeedMemory,
     Prefilled,
+    SaveSlots,
     Shrink,
     Shrunk,
+    SlotsSaved,
     Step,
     Totals,
 )
+from swell.runner.handover import save
 from swell.runner.memory import SlotMemory
 from swell.runner.shortages import Shortages
 from swell.runner.slots import Generation, Place, Slot, choose_place, forgotten, recall
 
 log = logging.getLogger(__name__)
 
-Work = Generate | Cancel | Shrink | MemoryOffered
+Work = Generate | Cancel | Shrink | MemoryOffered | SaveSlots
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +70,7 @@ class Engine:
         batch_tokens: int,
         deliver: Callable[[Step], None],
         *,
-        tell: Callable[[NeedMemory | Shrunk], None] = lambda _message: None,
+        tell: Callable[[NeedMemory | Shrunk | SlotsSaved], None] = lambda _message: None,
         idle_shrink_s: float = math.inf,
         memory_wait_s: float = 0,
     ) -> None:
@@ -150,8 +154,17 @@ class Engine:
             case Shrink():
                 self._memory.shrink(work.level)
                 self._tell(Shrunk(work.id))
+            case SaveSlots():
+                self._tell(SlotsSaved(work.id, self._save(Path(work.path))))
             case MemoryOffered():
                 self._shortages.end(work.id)
+
+    def _save(self, path: Path) -> int:
+        try:
+            return save(path, self._store, self.slots)
+        except OSError as error:
+            log.warning("the cells could not be saved for the next runner: %s", error)
+            return 0
 
     def _enqueue(self, work: Generate) -> None:
         try:

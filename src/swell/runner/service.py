@@ -23,6 +23,7 @@ from swell.protocol.messages import (
     MemoryOffered,
     Reply,
     Request,
+    SaveSlots,
     Shrink,
     Tokenize,
     Tokenized,
@@ -58,7 +59,7 @@ class Service:
 
     def _answer(self, request: Request) -> None:
         match request:
-            case Generate() | Embed() | Cancel() | Shrink() | MemoryOffered():
+            case Generate() | Embed() | Cancel() | Shrink() | MemoryOffered() | SaveSlots():
                 self._worker.submit(request)
             case Tokenize():
                 self._outbox.send(self._tokenize(request))

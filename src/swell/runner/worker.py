@@ -2,9 +2,9 @@
 
 from typing import Protocol
 
-from swell.protocol.messages import Cancel, Embed, Generate, Loaded, MemoryOffered, Shrink, Stats
+from swell.protocol.messages import Cancel, Embed, Generate, Loaded, MemoryOffered, SaveSlots, Shrink, Stats
 
-Work = Generate | Embed | Cancel | Shrink | MemoryOffered
+Work = Generate | Embed | Cancel | Shrink | MemoryOffered | SaveSlots
 
 
 class Worker(Protocol):

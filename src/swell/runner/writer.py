@@ -1,14 +1,19 @@
 """The worker of models that write text: the engine over its store."""
 
+import logging
 from collections.abc import Callable
+from pathlib import Path
 
 from swell.errors import NoEmbeddingsError, to_data
 from swell.kv.choose import Chosen
 from swell.llama.model import Model
 from swell.protocol.messages import Embed, Failed, Load, Loaded, Reply, Stats
 from swell.runner.engine import Engine
+from swell.runner.handover import restore
 from swell.runner.stats import device_uses, read_stats
 from swell.runner.worker import Work
+
+log = logging.getLogger(__name__)
 
 
 class Writer:
@@ -28,6 +33,10 @@ class Writer:
             idle_shrink_s=order.idle_shrink_s,
             memory_wait_s=order.memory_wait_s,
         )
+
+        if order.handover:
+            tokens = restore(Path(order.handover), chosen.store, self._engine.slots)
+            log.info("took over %d tokens from the last runner", tokens)
 
     def submit(self, work: Work) -> None:
         if isinstance(work, Embed):

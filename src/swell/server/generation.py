@@ -15,7 +15,8 @@ from swell.protocol.messages import Emitted, Finished, FinishReason, Generate, L
 from swell.sampling import Mirostat, Preamble, Sampling
 from swell.server.options import Options
 from swell.server.parsing.parts import Alternative, Likelihood
-from swell.server.runner import Event, Runner
+from swell.server.runner import Runner
+from swell.server.stream import Event
 from swell.server.text import TextStream
 from swell.settings import Settings
 

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from enum import Enum
+from pathlib import Path
 
 from swell.durations import FOREVER_S
 from swell.errors import RunnerError, SwellError
@@ -155,6 +156,13 @@ class Residency:
             async with asyncio.timeout(STATS_LIMIT_S):
                 stats = await self._runner.stats()
         return LoadedModel(self.model, self._runner.facts, stats, self._expires_at or self._expiry())
+
+    async def save_slots(self, path: Path) -> None:
+        """Have the runner leave its cells in the file at `path`, if it can do so in time."""
+        if self._runner is not None and self.state is State.READY:
+            with contextlib.suppress(TimeoutError, RunnerError):
+                async with asyncio.timeout(SHRINK_LIMIT_S):
+                    await self._runner.save_slots(path)
 
     def interrupt(self, error: SwellError) -> None:
         """End what the runner is computing with `error`."""

@@ -12,6 +12,7 @@ import sys
 import time
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
 from typing import TypeVar
 
 import msgspec
@@ -37,35 +38,32 @@ from swell.protocol.messages import (
     DevicesFound,
     Embed,
     Embedded,
-    Emitted,
     Failed,
     FindDevices,
-    Finished,
     Generate,
     GetStats,
-    Likelihood,
     Load,
     Loaded,
     LoadFailed,
     LoadProgress,
     MemoryOffered,
     NeedMemory,
-    Prefilled,
     Reply,
     Request,
+    SaveSlots,
     Shrink,
     ShrinkLevel,
     Shrunk,
+    SlotsSaved,
     Stats,
     Step,
     Tokenize,
     Tokenized,
 )
+from swell.server.stream import Event, Stream
 from swell.server.survival.causes import loss_of
 
 log = logging.getLogger(__name__)
-
-Event = Prefilled | Emitted | Likelihood | Finished
 
 EMBED_INPUTS = 256
 """Texts per message: so no frame grows too large, and requests at the same time take turns."""
@@ -74,8 +72,8 @@ _WATCHES = 4  # within the time after which a runner counts as stuck
 _BATCH_PATIENCE = 10  # a batch of a large model takes long, an answer doesn't
 _ids = itertools.count(1)
 
-Answer = Tokenized | Stats | Embedded | Shrunk
-R = TypeVar("R", Tokenized, Stats, Embedded, Shrunk)
+Answer = Tokenized | Stats | Embedded | Shrunk | SlotsSaved
+R = TypeVar("R", Tokenized, Stats, Embedded, Shrunk, SlotsSaved)
 OnNeed = Callable[["Runner", NeedMemory], None]
 """Told when a generation lacks memory; it waits until it is `offer`ed some, or until its own time is over."""
 
@@ -103,7 +101,7 @@ class Runner:
         self._reader = reader
         self._writer = writer
         self._answers: dict[int, asyncio.Future[Answer]] = {}
-        self._streams: dict[int, _Stream] = {}
+        self._streams: dict[int, Stream] = {}
         self._found: asyncio.Future[DevicesFound] = asyncio.get_running_loop().create_future()
         self._loaded: asyncio.Future[Loaded] = asyncio.get_running_loop().create_future()
         self.lost = asyncio.Event()
@@ -176,6 +174,10 @@ class Runner:
         """Have memory given back; returns when it is. Raises RunnerLostError."""
         await self._ask(Shrink(next(_ids), level), Shrunk)
 
+    async def save_slots(self, path: Path) -> int:
+        """Have all cells written to the file at `path`; returns of how many tokens. Raises RunnerLostError."""
+        return (await self._ask(SaveSlots(next(_ids), str(path)), SlotsSaved)).tokens
+
     def offer(self, generation_id: int) -> None:
         """Let a generation that lacked memory try again."""
         if not self.lost.is_set():
@@ -205,7 +207,7 @@ class Runner:
         Closing the generator before the end cancels the work. Raises what the runner reports, or RunnerLostError.
         """
         order = msgspec.structs.replace(order, id=next(_ids))
-        stream = self._streams[order.id] = _Stream()
+        stream = self._streams[order.id] = Stream()
         try:
             self._send(order)
             while not stream.is_finished:
@@ -250,7 +252,7 @@ class Runner:
         match reply:
             case Step():
                 self._hand_out(reply)
-            case Tokenized() | Stats() | Embedded() | Shrunk():
+            case Tokenized() | Stats() | Embedded() | Shrunk() | SlotsSaved():
                 if (answer := self._answers.get(reply.id)) and not answer.done():
                     answer.set_result(reply)
             case Failed():
@@ -345,7 +347,7 @@ class Runner:
             raise self._lost
         self._writer.write(encode(request))
 
-    async def _ask(self, request: Tokenize | GetStats | Embed | Shrink, kind: type[R]) -> R:
+    async def _ask(self, request: Tokenize | GetStats | Embed | Shrink | SaveSlots, kind: type[R]) -> R:
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._answers[request.id] = future
         try:
@@ -373,38 +375,3 @@ def _numbers(vector: bytes) -> list[float]:
     if sys.byteorder == "big":
         numbers.byteswap()
     return numbers.tolist()
-
-
-class _Stream:
-    """Events of one generation on their way to its only reader."""
-
-    def __init__(self) -> None:
-        self._events: list[Event] = []
-        self._error: SwellError | None = None
-        self._reader: asyncio.Future[None] | None = None
-        self.is_finished = False
-        """Whether the reader has been given the last event, or the error."""
-
-    def put(self, event: Event) -> None:
-        self._events.append(event)
-        self._wake()
-
-    def fail(self, error: SwellError) -> None:
-        self._error = error
-        self._wake()
-
-    async def take(self) -> list[Event]:
-        """All events not yet taken, at least one; raises the error after the last event before it."""
-        if not self._events and self._error is None:
-            self._reader = asyncio.get_running_loop().create_future()
-            await self._reader
-        events, self._events = self._events, []
-        if not events and self._error is not None:
-            self.is_finished = True
-            raise self._error
-        self.is_finished = isinstance(events[-1], Finished)
-        return events
-
-    def _wake(self) -> None:
-        if self._reader is not None and not self._reader.done():
-            self._reader.set_result(None)

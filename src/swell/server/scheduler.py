@@ -25,6 +25,7 @@ from swell.server.runner import OnNeed, Place, Runner
 from swell.server.scheduling.accounts import RUNNERS_MAX, Accounts, SystemMemory
 from swell.server.scheduling.estimate import Experience
 from swell.server.scheduling.fit import Fit, wanted_fit
+from swell.server.scheduling.handover import Handover
 from swell.server.scheduling.order import complete_fit, footprint, load_order
 from swell.server.scheduling.policy import (
     Demand,
@@ -72,6 +73,7 @@ class Scheduler:
         self._accounts = Accounts(settings, memory or MemoryProbe())
         self._experience = Experience()
         self._residencies: dict[Path, Residency] = {}
+        self._handovers: dict[Path, Handover] = {}
         self._leaving: dict[Residency, asyncio.Task[None]] = {}
         self._line: list[object] = []
         self._closed: Path | None = None  # to newcomers: the first in line waits until this one is idle
@@ -146,6 +148,8 @@ class Scheduler:
         for residency in list(self._residencies.values()):
             residency.stop()
         await asyncio.gather(*self._leaving.values(), *self._tasks, return_exceptions=True)
+        for handover in self._handovers.values():
+            handover.close()
         self._accounts.close()
 
     # --- requests on their way to a runner -----------------------------------------------------------------------
@@ -190,8 +194,11 @@ class Scheduler:
                         evicted = self._residencies[path]
                         if path == model.path:
                             wish = wish.completed(evicted.stay.fit)  # so that wishes that differ add up
-                        log.info("unloading %s to make room for %s", evicted.model.name, model.name)
-                        evicted.stop()
+                            self._closed = path
+                            await self._keep_cells(evicted, wish)
+                        if evicted.is_idle:
+                            log.info("unloading %s to make room for %s", evicted.model.name, model.name)
+                            evicted.stop()
                     case ShrinkIdle():
                         may_shrink = False
                         await self._shrink_idle()
@@ -254,10 +261,29 @@ class Scheduler:
         )
         return residency
 
+    async def _keep_cells(self, residency: Residency, wish: Fit) -> None:
+        """Before a model is loaded in another way, save its cells for the next runner if there is room for a while."""
+        row = await self._measure(residency)
+        is_same = residency.stay.fit.cache_type == complete_fit(wish, self._settings).cache_type
+        if row is None or row.stats is None or not is_same:
+            return
+        if 0 < row.stats.kv_resident_bytes < self._accounts.spare_bytes() // 2:
+            handover = self._handovers[residency.model.path] = Handover()
+            await residency.save_slots(handover.path)
+
     async def _start(self, residency: Residency) -> Runner:
-        """Start the runner; while memory is what it fails for, try with less of the devices or unload an idle model."""
+        """Start the runner, with what the last one of the model left to it."""
+        handover = self._handovers.pop(residency.model.path, None)
+        try:
+            return await self._launch_in_room(residency, handover)
+        finally:
+            if handover is not None:
+                handover.close()
+
+    async def _launch_in_room(self, residency: Residency, handover: Handover | None) -> Runner:
+        """While memory is what a load fails for, try with less of the devices or unload an idle model."""
         stay = residency.stay
-        order = load_order(stay.model, stay.fit, self._settings, stay.share)
+        order = load_order(stay.model, stay.fit, self._settings, stay.share, handover)
         on_need = functools.partial(self._on_need, residency)
         placing = self._placer.place(stay.model, order, stay.fit, self._held_by_idle)
         while True:

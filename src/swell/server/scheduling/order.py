@@ -11,6 +11,7 @@ from swell.protocol.messages import Load
 from swell.server.models.model import Model
 from swell.server.scheduling.estimate import Footprint, estimate
 from swell.server.scheduling.fit import Fit
+from swell.server.scheduling.handover import Handover
 from swell.settings import Settings
 
 BATCH_TOKENS = 256
@@ -38,7 +39,7 @@ def complete_fit(wish: Fit, settings: Settings) -> Fit:
     return wish.completed(chosen)
 
 
-def load_order(model: Model, fit: Fit, settings: Settings, share: Share) -> Load:
+def load_order(model: Model, fit: Fit, settings: Settings, share: Share, handover: Handover | None = None) -> Load:
     """What to tell the runner of `model`; `fit` is complete."""
     return Load(
         path=str(model.path),
@@ -59,6 +60,7 @@ def load_order(model: Model, fit: Fit, settings: Settings, share: Share) -> Load
         ledger_entry=share.entry,
         budget_bytes=share.budget_bytes,
         headroom_bytes=share.headroom_bytes,
+        handover=str(handover.path) if handover else "",
         workers=list(settings.workers),
         device_headroom_bytes=settings.gpu_overhead_bytes,
     )

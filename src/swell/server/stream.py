@@ -1,0 +1,43 @@
+"""What a runner says of one generation, on its way to the only one who listens."""
+
+import asyncio
+
+from swell.errors import SwellError
+from swell.protocol.messages import Emitted, Finished, Likelihood, Prefilled
+
+Event = Prefilled | Emitted | Likelihood | Finished
+
+
+class Stream:
+    """Events of one generation on their way to its only reader."""
+
+    def __init__(self) -> None:
+        self._events: list[Event] = []
+        self._error: SwellError | None = None
+        self._reader: asyncio.Future[None] | None = None
+        self.is_finished = False
+        """Whether the reader has been given the last event, or the error."""
+
+    def put(self, event: Event) -> None:
+        self._events.append(event)
+        self._wake()
+
+    def fail(self, error: SwellError) -> None:
+        self._error = error
+        self._wake()
+
+    async def take(self) -> list[Event]:
+        """All events not yet taken, at least one; raises the error after the last event before it."""
+        if not self._events and self._error is None:
+            self._reader = asyncio.get_running_loop().create_future()
+            await self._reader
+        events, self._events = self._events, []
+        if not events and self._error is not None:
+            self.is_finished = True
+            raise self._error
+        self.is_finished = isinstance(events[-1], Finished)
+        return events
+
+    def _wake(self) -> None:
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)

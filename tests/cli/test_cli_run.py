@@ -1,3 +1,4 @@
+import io
 import json
 import os
 import pty
@@ -12,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from swell.cli.answer import timings
+from swell.cli.answer import Answer, timings
 from swell.cli.chat import converse
 from swell.cli.client import Client
 from swell.cli.replies import Chunk
@@ -32,6 +33,7 @@ TIMES = {
     "eval_count": 259,
     "eval_duration": 4232700000,
 }
+FAILED = '{"response":"","done":true,"done_reason":"error","eval_count":1,"error":"out of memory"}\n'
 VERBOSE = """\
 total duration:       1.234567891s
 load duration:        12.3ms
@@ -83,10 +85,11 @@ def test_an_unknown_model(swell: Swell, answers: Answers) -> None:
     assert result.stderr == "Error: 404 Not Found: model 'x' not found\n"
 
 
-def test_an_answer_that_fails_half_way(swell: Swell, answers: Answers) -> None:
-    answers["POST /api/generate"] = (200, '{"response":"Hel","done":false}\n{"error":"model runner has stopped"}\n')
+@pytest.mark.parametrize("last", [FAILED, '{"error":"out of memory"}\n'])
+def test_an_answer_that_fails_half_way(swell: Swell, answers: Answers, last: str) -> None:
+    answers["POST /api/generate"] = (200, '{"response":"Hel","done":false}\n' + last)
     result = swell("run", "m", "hi")
-    assert (result.returncode, result.stdout, result.stderr) == (1, "Hel\n", "Error: model runner has stopped\n")
+    assert (result.returncode, result.stdout, result.stderr) == (1, "Hel\n", "Error: out of memory\n")
 
 
 def test_a_wrong_duration(swell: Swell) -> None:
@@ -108,6 +111,47 @@ def test_an_interrupt_ends_quietly(environment: dict[str, str], answers: Answers
         process.send_signal(signal.SIGINT)
         assert process.communicate(timeout=20) == (b"\n", b"")
     assert process.returncode == 130
+
+
+THOUGHTS = (
+    '{"response":"","thinking":"Hm,","done":false}\n'
+    '{"response":"","thinking":" well.","done":false}\n'
+    '{"response":"Hello","done":false}\n'
+    '{"response":"","done":true,"done_reason":"stop"}\n'
+)
+
+
+def test_thoughts_are_marked(swell: Swell, answers: Answers, asked: Asked) -> None:
+    answers["POST /api/generate"] = (200, THOUGHTS)
+    result = swell("run", "m", "--think", "hi")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == "Thinking...\nHm, well.\n...done thinking.\n\nHello\n\n"
+    assert asked[0][1] == {"model": "m", "prompt": "hi", "think": True}
+
+
+def test_thoughts_can_be_hidden(swell: Swell, answers: Answers, asked: Asked) -> None:
+    answers["POST /api/generate"] = (200, THOUGHTS)
+    assert swell("run", "m", "hi", "--hidethinking").stdout == "Hello\n\n"
+    assert asked[0][1] == {"model": "m", "prompt": "hi"}
+
+
+@pytest.mark.parametrize(("flag", "sent"), [("true", True), ("false", False), ("low", "low"), ("max", "max")])
+def test_how_hard_to_think(swell: Swell, answers: Answers, asked: Asked, flag: str, sent: object) -> None:
+    answers["POST /api/generate"] = (200, generated("Hello"))
+    swell("run", f"--think={flag}", "m", "hi", "--", "--think")
+    assert asked == [("POST /api/generate", {"model": "m", "prompt": "hi --think", "think": sent})]
+
+
+def test_a_wrong_level(swell: Swell, asked: Asked) -> None:
+    result = swell("run", "m", "hi", "--think=hard")
+    assert (result.returncode, asked) == (1, [])
+    assert result.stderr == 'Error: invalid think value: "hard" (must be true, false, low, medium, high or max)\n'
+
+
+def test_thoughts_that_break_off(swell: Swell, answers: Answers) -> None:
+    answers["POST /api/generate"] = (200, '{"response":"","thinking":"Hm"}\n' + FAILED)
+    result = swell("run", "m", "hi")
+    assert (result.returncode, result.stdout, result.stderr) == (1, "Thinking...\nHm\n", "Error: out of memory\n")
 
 
 def converse_with(address: str, *typed: str | type[BaseException]) -> None:
@@ -148,6 +192,47 @@ def test_a_conversation_keeps_its_history(
         "Unknown command '/nope'. Type /? for help\n"
         "I'm fine\n\n"
     )
+
+
+def test_a_conversation_is_told_to_think(
+    address: str, answers: Answers, asked: Asked, capsys: pytest.CaptureFixture[str]
+) -> None:
+    thought = '{"message":{"role":"assistant","content":"","thinking":"Hm\\n"},"done":false}\n'
+    answers["POST /api/generate"] = (200, LOADED)
+    answers["POST /api/chat"] = (200, thought + said("Hi"))
+    converse_with(
+        address, "a", "/set think", "b", "/set think low", "c", "/set think hard", "/set nothink", "d", "/set x"
+    )
+    assert [body.get("think") for _, body in asked] == [None, None, True, "low", False]
+    assert asked[2][1]["messages"][1] == {"role": "assistant", "content": "Hi", "thinking": "Hm\n"}
+    out, err = capsys.readouterr()
+    turn = "Thinking...\nHm\n...done thinking.\n\nHi\n\n"
+    think, nothink = "Set 'think' mode.\n", "Set 'nothink' mode.\n"
+    unknown = "Unknown command '/set x'. Type /? for help\n\n"
+    assert out == turn + think + turn + think + turn + nothink + turn + unknown
+    assert err.startswith('Error: invalid think value: "hard"')
+
+
+def test_what_came_of_a_broken_answer_is_kept(
+    address: str, answers: Answers, asked: Asked, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers["POST /api/generate"] = (200, LOADED)
+    answers["POST /api/chat"] = (200, said("Hel").splitlines()[0] + "\n" + FAILED)
+    converse_with(address, "one", "two")
+    assert [message["content"] for message in asked[2][1]["messages"]] == ["one", "Hel", "two"]
+    assert capsys.readouterr().err == "Error: out of memory\n\n" * 2
+
+
+def test_thoughts_are_grey_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+    monkeypatch.setattr(screen, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stdout", screen)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    pieces = [Chunk(thinking="Hm"), Chunk(response="Hi"), Chunk(thinking="Or")]
+    Answer(wordwrap=False).show(piece for piece in pieces)
+    grey, plain = "\x1b[90m", "\x1b[0m"
+    block = f"{grey}Thinking...\nHm\n...done thinking.{plain}\n\n"
+    assert screen.getvalue() == f"{block}Hi\n{grey}Thinking...\nOr\n\n{plain}"
 
 
 def test_a_refused_turn_is_forgotten(

@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 from tests.e2e.server import MODEL, Server, running
+from tests.e2e.templates import THINKS, write_with_template
 
 WINDOW = {"OLLAMA_CONTEXT_LENGTH": "96"}
 """The commands sample, and now and then the little model doesn't know when to stop: a small window ends its answer."""
@@ -49,6 +50,18 @@ def test_run_reads_a_pipe_before_its_words(server: Server) -> None:
     run = swell("run", MODEL, "Summarise.", host=server.url, stdin="The lighthouse is red.")
     assert run.returncode == 0, run.stderr
     assert run.stdout.strip()
+
+
+def test_run_shows_thoughts(server: Server, model_path: Path, tmp_path: Path) -> None:
+    thinks = write_with_template(model_path, tmp_path / "thinks.gguf", THINKS)
+    shown = swell("run", thinks, "--think", "Say hello.", host=server.url)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert shown.stdout.startswith("Thinking...\n")
+    silent = swell("run", thinks, "--think=false", "Say hello.", host=server.url)
+    assert silent.stdout.strip()
+    assert "Thinking..." not in silent.stdout
+    refused = swell("run", MODEL, "--think=high", "Say hello.", host=server.url)
+    assert (refused.returncode, refused.stderr) == (1, f'Error: 400 Bad Request: "{MODEL}" does not support thinking\n')
 
 
 def test_run_starts_a_server_of_its_own_and_leaves_nothing(nowhere: str, model_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Showing an answer while it is generated, and how long it took."""
 
+import os
 import shutil
 import sys
 from collections.abc import Generator
@@ -10,14 +11,22 @@ from swell.cli.replies import Chunk
 from swell.cli.wrap import MIN_COLUMNS, WordWrap
 from swell.durations import format_duration
 
+_GREY, _PLAIN = "\x1b[90m", "\x1b[0m"
+
 
 class Answer:
-    """One answer on its way to stdout. `text` is what was shown so far, `last` the line that ended it."""
+    """One answer on its way to stdout. `text` and `thoughts` are what came so far, `last` the line that ended it."""
 
-    def __init__(self, *, wordwrap: bool) -> None:
-        columns = shutil.get_terminal_size().columns
-        self._wrap = WordWrap(columns) if wordwrap and columns >= MIN_COLUMNS and sys.stdout.isatty() else None
+    def __init__(self, *, wordwrap: bool, hide_thinking: bool = False) -> None:
+        self._wordwrap = wordwrap
+        self._hide_thinking = hide_thinking
+        has_colours = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        self._grey, self._plain = (_GREY, _PLAIN) if has_colours else ("", "")
+        self._wrap = self._new_wrap()
+        self._is_thinking = False  # on the screen: a block of thoughts is open
+        self._written = ""
         self.text = ""
+        self.thoughts = ""
         self.last = Chunk()
 
     def show(self, chunks: Generator[Chunk, None, None]) -> None:
@@ -28,19 +37,55 @@ class Answer:
         try:
             with closing(chunks):
                 for chunk in chunks:
-                    self._add(chunk.text)
+                    self._add(chunk)
                     if chunk.done:
                         self.last = chunk
         except (CommandError, KeyboardInterrupt):
-            if self.text:
-                _write("\n")
+            self._write(self._line_end())
             raise
-        _write("\n\n")
+        else:
+            self._write("\n\n")
+        finally:
+            if self._is_thinking:
+                self._write(self._plain)
 
-    def _add(self, piece: str) -> None:
-        if piece:
-            self.text += piece
-            _write(self._wrap.feed(piece) if self._wrap else piece)
+    def _add(self, chunk: Chunk) -> None:
+        self.thoughts += chunk.thoughts
+        self.text += chunk.text
+        if chunk.thoughts and not self._hide_thinking:
+            self._begin_thoughts()
+            self._flow(chunk.thoughts)
+        if chunk.text:
+            self._end_thoughts()
+            self._flow(chunk.text)
+
+    def _begin_thoughts(self) -> None:
+        if not self._is_thinking:
+            self._is_thinking = True
+            self._write(f"{self._line_end()}{self._grey}Thinking...\n")
+            self._wrap = self._new_wrap()
+
+    def _end_thoughts(self) -> None:
+        if self._is_thinking:
+            self._is_thinking = False
+            self._write(f"{self._line_end()}...done thinking.{self._plain}\n\n")
+            self._wrap = self._new_wrap()
+
+    def _new_wrap(self) -> WordWrap | None:
+        columns = shutil.get_terminal_size().columns
+        return WordWrap(columns) if self._wordwrap and columns >= MIN_COLUMNS and sys.stdout.isatty() else None
+
+    def _line_end(self) -> str:
+        """What ends the line that was begun, if one was."""
+        return "\n" if self._written and not self._written.endswith("\n") else ""
+
+    def _flow(self, piece: str) -> None:
+        self._write(self._wrap.feed(piece) if self._wrap else piece)
+
+    def _write(self, text: str) -> None:
+        self._written = text or self._written
+        sys.stdout.write(text)
+        sys.stdout.flush()
 
 
 def timings(last: Chunk) -> str:
@@ -56,11 +101,6 @@ def timings(last: Chunk) -> str:
         ("eval rate", _rate(last.eval_count, last.eval_duration)),
     ]
     return "".join(f"{f'{name}:':<22}{value}\n" for name, value in rows if value)
-
-
-def _write(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()
 
 
 def _duration(duration_ns: int) -> str:

@@ -1,20 +1,23 @@
 """The conversation that `run` holds on a terminal."""
 
+import dataclasses
 import sys
 from collections.abc import Callable
 
 import msgspec
 
-from swell.cli.answer import Answer, timings
+from swell.cli.answer import timings
 from swell.cli.client import Client
-from swell.cli.errors import AnswerFailedError, RefusedError
+from swell.cli.errors import AnswerFailedError, RefusedError, UsageError
 from swell.cli.names import clean
 from swell.cli.replies import Chunk, Message
-from swell.cli.run import Run, load
+from swell.cli.run import Run, load, parse_think
 
 PROMPT = ">>> "
 HELP = """\
 Available Commands:
+  /set think      Let the model think; a level may follow (low, medium, high, max)
+  /set nothink    Don't let the model think
   /clear          Clear session context
   /bye            Exit
   /?, /help       Show this help
@@ -40,7 +43,7 @@ def converse(client: Client, run: Run, read_line: Callable[[str], str] = input) 
         if text in ("/bye", "/exit"):
             return
         if text.startswith("/"):
-            _command(text, history)
+            run = _command(text, run, history)
         elif text:
             _turn(client, run, history, text)
 
@@ -50,19 +53,42 @@ def enable_line_editing() -> None:
     import readline  # noqa: F401 - importing it is what does it
 
 
-def _command(text: str, history: list[Message]) -> None:
-    if text == "/clear":
-        history.clear()
-        print("Cleared session context")
-    elif text in ("/help", "/?"):
-        print(HELP)
-    else:
-        print(f"Unknown command '{text.split()[0]}'. Type /? for help")
+def _command(text: str, run: Run, history: list[Message]) -> Run:
+    """Obey a line that begins with a slash; returns how to ask from now on."""
+    match text.split():
+        case ["/clear"]:
+            history.clear()
+            print("Cleared session context")
+        case ["/help" | "/?"]:
+            print(HELP)
+        case ["/set", "think"]:
+            print("Set 'think' mode.")
+            return dataclasses.replace(run, think=True)
+        case ["/set", "think", level]:
+            return _set_think(run, level)
+        case ["/set", "nothink"]:
+            print("Set 'nothink' mode.")
+            return dataclasses.replace(run, think=False)
+        case ["/set", *_]:
+            print(f"Unknown command '{text}'. Type /? for help")
+        case [command, *_]:
+            print(f"Unknown command '{command}'. Type /? for help")
+    return run
+
+
+def _set_think(run: Run, level: str) -> Run:
+    try:
+        changed = dataclasses.replace(run, think=parse_think(level))
+    except UsageError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return run
+    print("Set 'think' mode." if changed.think else "Set 'nothink' mode.")
+    return changed
 
 
 def _turn(client: Client, run: Run, history: list[Message], text: str) -> None:
-    """Answer `text`. What the user saw stays in `history`, so an interrupted answer does too."""
-    answer = Answer(wordwrap=run.wordwrap)
+    """Answer `text`. What came stays in `history`, so an answer that was interrupted or broke off does too."""
+    answer = run.answer()
     messages = [*history, Message("user", text)]
     body = run.request(messages=msgspec.to_builtins(messages))
     try:
@@ -71,9 +97,10 @@ def _turn(client: Client, run: Run, history: list[Message], text: str) -> None:
         print()
     except (RefusedError, AnswerFailedError) as error:
         print(f"Error: {error}\n", file=sys.stderr)
-        return
-    if answer.text:
-        messages.append(Message("assistant", answer.text))
+        if not answer.text:
+            return
+    if answer.text or answer.thoughts:
+        messages.append(Message("assistant", answer.text, answer.thoughts))
     history[:] = messages
     if run.verbose:
         sys.stderr.write(timings(answer.last))

@@ -3,9 +3,10 @@
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from swell.errors import SwellError
 
@@ -93,23 +94,44 @@ def serve(
 app.command("start", hidden=True, help="Same as serve.")(serve)
 
 
-@app.command()
+class _RunCommand(TyperCommand):
+    """`--think` alone is `--think=true`: the word after it belongs to the prompt, as with Ollama."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        flags = args.index("--") if "--" in args else len(args)
+        words = ["--think=true" if word == "--think" else word for word in args[:flags]]
+        return super().parse_args(ctx, [*words, *args[flags:]])
+
+
+@app.command(cls=_RunCommand)
 def run(
     model: Model,
     prompt: Annotated[list[str] | None, typer.Argument(metavar="PROMPT", help="What to ask.")] = None,
     keepalive: Annotated[
         str | None, typer.Option(metavar="DURATION", help="How long the model stays loaded (e.g. 5m).")
     ] = None,
+    think: Annotated[
+        str | None,
+        typer.Option(metavar="[=LEVEL]", help="Whether to think: true, false, or how hard: low, medium, high, max."),
+    ] = None,
+    hidethinking: Annotated[bool, typer.Option("--hidethinking", help="Don't show what the model thinks.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Show timings after the answer.")] = False,
     nowordwrap: Annotated[bool, typer.Option("--nowordwrap", help="Don't wrap words to the next line.")] = False,
 ) -> None:
     """Ask a model; without a prompt, hold a conversation."""
     from swell.cli.connect import connected
     from swell.cli.names import model_name
-    from swell.cli.run import Run, answer_once, is_interactive, read_prompt
+    from swell.cli.run import Run, answer_once, is_interactive, parse_think, read_prompt
     from swell.settings import Settings
 
-    request = Run(model_name(model), keepalive, verbose, wordwrap=not nowordwrap)
+    request = Run(
+        model_name(model),
+        keepalive,
+        think=None if think is None else parse_think(think),
+        hide_thinking=hidethinking,
+        verbose=verbose,
+        wordwrap=not nowordwrap,
+    )
     text = read_prompt(prompt or [])
     with connected(Settings.from_environment().host) as client:
         if is_interactive(text):

@@ -78,11 +78,12 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     capabilities: list[str] = []
 
 
-class Message(msgspec.Struct, frozen=True):
-    """One turn of a conversation, in requests too."""
+class Message(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One turn of a conversation, in requests too; `thinking` is what the model thought before `content`."""
 
     role: str
-    content: str = ""
+    content: str
+    thinking: str = ""
 
 
 class Chunk(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,6 +91,7 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True):
 
     response: str = ""
     message: Message | None = None
+    thinking: str = ""
     done: bool = False
     total_duration: int = 0
     load_duration: int = 0
@@ -102,3 +104,8 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True):
     def text(self) -> str:
         """The piece of the answer in this line."""
         return self.message.content if self.message else self.response
+
+    @property
+    def thoughts(self) -> str:
+        """The piece of the model's thoughts in this line."""
+        return self.message.thinking if self.message else self.thinking

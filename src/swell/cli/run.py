@@ -11,13 +11,28 @@ from swell.cli.names import clean
 from swell.cli.replies import Chunk
 from swell.durations import parse_duration_s
 
+Think = bool | str
+"""Whether to think, or how hard: one of THINK_LEVELS."""
+THINK_LEVELS = ("low", "medium", "high", "max")
+
+
+def parse_think(text: str) -> Think:
+    """What `--think` and `/set think` accept. Raises UsageError."""
+    if text in THINK_LEVELS:
+        return text
+    if text in ("true", "false"):
+        return text == "true"
+    raise UsageError(f'invalid think value: "{text}" (must be true, false, {", ".join(THINK_LEVELS[:-1])} or max)')
+
 
 @dataclass(frozen=True)
 class Run:
-    """What to ask for and how to show it. `keep_alive` is a Go duration."""
+    """What to ask for and how to show it. `keep_alive` is a Go duration; `think` None leaves it to the model."""
 
     model: str
     keep_alive: str | None = None
+    think: Think | None = None
+    hide_thinking: bool = False
     verbose: bool = False
     wordwrap: bool = True
 
@@ -30,8 +45,12 @@ class Run:
 
     def request(self, **fields: Any) -> dict[str, Any]:
         """A request's body."""
-        body = {"model": self.model, **fields}
-        return body if self.keep_alive is None else {**body, "keep_alive": self.keep_alive}
+        optional = {"keep_alive": self.keep_alive, "think": self.think}
+        return {"model": self.model, **fields, **{name: value for name, value in optional.items() if value is not None}}
+
+    def answer(self) -> Answer:
+        """An answer that is shown as asked for."""
+        return Answer(wordwrap=self.wordwrap, hide_thinking=self.hide_thinking)
 
 
 def is_interactive(prompt: str) -> bool:
@@ -58,7 +77,7 @@ def answer_once(client: Client, run: Run, prompt: str) -> None:
     if not prompt:
         load(client, run)
         return
-    answer = Answer(wordwrap=run.wordwrap)
+    answer = run.answer()
     answer.show(client.stream("/api/generate", run.request(prompt=prompt), Chunk))
     if run.verbose:
         sys.stderr.write(timings(answer.last))

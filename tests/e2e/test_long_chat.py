@@ -34,10 +34,14 @@ def test_a_long_chat_is_kept_whole(tmp_path: Path) -> None:
 
 
 def test_what_is_dropped_is_said(server: Server) -> None:
+    server.ask("/api/generate")  # only loads
     for stream in (True, False):
+        cut = server.loaded()["cut_tokens"]
         response = _chat(server, 6, stream=stream, num_ctx=256)
         assert response.status_code == 200
         assert 0 < int(response.headers["swell-dropped-messages"]) <= 12  # not the instructions, and not the question
+        dropped = server.loaded()["cut_tokens"] - cut
+        assert dropped == int(response.headers["swell-dropped-tokens"]) > 0
     assert server.log.read_text().count("dropped the oldest") >= 2
 
 

@@ -33,7 +33,7 @@ def embedder(tmp_path: Path, replies: list[Reply]) -> Iterator[Embedder]:
 
 def test_requests_are_answered_in_their_order(embedder: Embedder, replies: list[Reply]) -> None:
     embedder.submit(Embed(1, [TEXT]))
-    embedder.submit(Embed(2, [TEXT, [9]]))
+    embedder.submit(Embed(2, [TEXT, [9]], cut_tokens=3))
     embedder.step()
     embedder.step()
     first, second = replies
@@ -41,6 +41,7 @@ def test_requests_are_answered_in_their_order(embedder: Embedder, replies: list[
     assert isinstance(second, Embedded)
     assert (first.id, second.id) == (1, 2)
     assert (len(first.vectors), len(second.vectors)) == (1, 2)
+    assert embedder.stats(0).totals.cut == 3
 
 
 def test_a_cancelled_request_is_not_computed(embedder: Embedder, replies: list[Reply]) -> None:

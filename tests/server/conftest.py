@@ -97,6 +97,7 @@ class ScriptedRunner:
         self.samplings: list[Sampling] = []
         self.asked: list[Asked] = []
         self.embedded: list[list[int]] = []
+        self.cut_tokens = 0
         self.vector: list[float] | None = [3.0, 4.0, 12.0]
         self.waiting = asyncio.Event()
         self.cancelled = asyncio.Event()
@@ -104,9 +105,10 @@ class ScriptedRunner:
     async def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
         return [BOS_TOKEN] * (add_special and self.facts.add_bos) + [ord(letter) for letter in text]
 
-    async def embed(self, inputs: list[list[int]]) -> list[list[float]]:
+    async def embed(self, inputs: list[list[int]], *, cut_tokens: int = 0) -> list[list[float]]:
         """`vector` for each input; None hangs."""
         self.embedded.extend(inputs)
+        self.cut_tokens += cut_tokens
         try:
             if self.vector is None:
                 self.waiting.set()

@@ -215,7 +215,9 @@ def test_dropped_messages_are_said(server: Any) -> None:
     server.with_window(50)
     messages = [{"role": "user", "content": "x" * 40}, {"role": "assistant", "content": "y"}, HI]
     for stream in (True, False):
-        assert server.post(PATH, model=MODEL, messages=messages, stream=stream).headers["swell-dropped-messages"] == "1"
+        headers = server.post(PATH, model=MODEL, messages=messages, stream=stream).headers
+        assert headers["swell-dropped-messages"] == "1"
+        assert int(headers["swell-dropped-tokens"]) >= 40
     assert "swell-dropped-messages" not in server.post(PATH, model=MODEL, messages=[HI]).headers
 
 

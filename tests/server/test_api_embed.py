@@ -87,6 +87,7 @@ def test_a_long_text_is_cut_after_its_first_special_token(server: Any, num_ctx: 
     reply = server.post(EMBED, model=MODEL, input="abcdef", options={"num_ctx": num_ctx}).json()
     assert server.runner.embedded == [_tokens(kept)]
     assert reply["prompt_eval_count"] == 1 + len(kept)
+    assert server.runner.cut_tokens == len("abcdef") - len(kept)
 
 
 def test_the_limit_is_the_models_or_the_settings(server: Any) -> None:

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from swell.placement import DeviceKind, DeviceUse
-from swell.protocol.messages import Stats
+from swell.protocol.messages import Stats, Totals
 from swell.server.scheduler import LoadedModel
 
 DETAILS = {
@@ -48,7 +48,7 @@ def _stats(**changes: Any) -> Stats:
     values: dict[str, Any] = {}
     for number, name in enumerate(Stats.__struct_fields__):
         values[name] = number + 100
-    return Stats(**{**values, "devices": [], **changes})
+    return Stats(**{**values, "totals": Totals(cached=7, cut=8), "devices": [], **changes})
 
 
 def test_ps(server: Any, moment: datetime) -> None:
@@ -66,6 +66,7 @@ def test_ps(server: Any, moment: datetime) -> None:
     assert full["weights_used"] == stats.weights_resident_bytes
     assert (full["kv_used"], full["kv_granted"]) == (stats.kv_resident_bytes, stats.kv_granted_bytes)
     assert full["other_used"] == stats.other_bytes
+    assert (full["cached_tokens"], full["cut_tokens"]) == (7, 8)
     assert (full["vram_used"], full["vram_free"], full["vram_total"]) == (0, 0, 0)
     assert list(bare) == ["name", "model", "size", "digest", "details", "expires_at", "size_vram", "context_length"]
     assert bare["size"] == model.size_bytes

@@ -36,10 +36,10 @@ def stored_table(models: Sequence[StoredModel], now: datetime) -> str:
 
 
 def running_table(models: Sequence[RunningModel], now: datetime, *, verbose: bool) -> str:
-    """Columns NAME ID SIZE PROCESSOR CONTEXT UNTIL; `verbose` adds ACTIVE, VRAM, RAM and what RAM is used for."""
+    """Columns NAME ID SIZE PROCESSOR CONTEXT UNTIL; `verbose` adds ACTIVE, CUT, VRAM, RAM and its use."""
     header = ["NAME", "ID", "SIZE", "PROCESSOR", "CONTEXT", "UNTIL"]
     if verbose:
-        header[5:] = ["ACTIVE", "UNTIL", "VRAM", "RAM", "WEIGHTS", "KV", "OTHER"]
+        header[5:] = ["ACTIVE", "CUT", "UNTIL", "VRAM", "RAM", "WEIGHTS", "KV", "OTHER"]
     return table(header, [_running_row(model, now, verbose=verbose) for model in models])
 
 
@@ -56,9 +56,9 @@ def _running_row(model: RunningModel, now: datetime, *, verbose: bool) -> list[s
         until(model.expires_at, now),
     ]
     if verbose:
-        active = _ABSENT if model.context_active is None else str(model.context_active)
+        tokens = [_count(model.context_active), _count(model.cut_tokens)]
         memory = [_size(model.ram_used), _size(model.weights_used), _kv(model), _size(model.other_used)]
-        row[5:] = [active, row[5], _vram(model), *memory]
+        row[5:] = [*tokens, row[5], _vram(model), *memory]
     return row
 
 
@@ -73,6 +73,10 @@ def _kv(model: RunningModel) -> str:
     if model.kv_used is None or model.kv_granted is None:
         return _ABSENT
     return f"{human_bytes(model.kv_used)}/{human_bytes(model.kv_granted)}"
+
+
+def _count(tokens: int | None) -> str:
+    return _ABSENT if tokens is None else str(tokens)
 
 
 def _size(size_bytes: int | None) -> str:

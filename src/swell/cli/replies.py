@@ -48,6 +48,7 @@ class RunningModel(msgspec.Struct, frozen=True, kw_only=True):
     kv_used: int | None = None
     kv_granted: int | None = None
     other_used: int | None = None
+    cut_tokens: int | None = None
     vram_used: int | None = None
     vram_total: int | None = None
 
@@ -90,8 +91,8 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True):
     """One line of a streamed generation: `response` from /api/generate, `message` from /api/chat."""
 
     response: str = ""
-    message: Message | None = None
     thinking: str = ""
+    message: Message | None = None
     done: bool = False
     total_duration: int = 0
     load_duration: int = 0

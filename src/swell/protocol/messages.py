@@ -104,10 +104,14 @@ class Generate(msgspec.Struct, frozen=True, tag=True, kw_only=True):
 
 
 class Embed(msgspec.Struct, frozen=True, tag=True):
-    """Turn each of `inputs`, the tokens of a text, into a vector. Answered by Embedded or Failed."""
+    """Turn each of `inputs`, the tokens of a text, into a vector. Answered by Embedded or Failed.
+
+    `cut_tokens` were left out of the texts already and are only counted.
+    """
 
     id: int
     inputs: list[list[int]]
+    cut_tokens: int = 0
 
 
 class Cancel(msgspec.Struct, frozen=True, tag=True):

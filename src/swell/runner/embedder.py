@@ -136,6 +136,7 @@ class Embedder:
         vectors: list[bytes] = []
         try:
             self._check(request.inputs)
+            self._totals.cut += request.cut_tokens
             for texts in batches(request.inputs, self._shared.capacity):
                 vectors += self._context_for(sum(map(len, texts))).embed(texts)
                 self._totals.batches += 1

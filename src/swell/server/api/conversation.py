@@ -68,6 +68,7 @@ class _Builder:
         )
         self._text = ""
         self._tokens: list[int] = []
+        self._most_tokens = 0
         self._measured: Sequence[Message] = ()
 
     async def build(self, runner: Runner, window_tokens: int) -> Prompt:
@@ -78,10 +79,17 @@ class _Builder:
             await count(kept)
         if not fits(len(self._tokens), window_tokens):
             raise PromptTooLongError(len(self._tokens), window_tokens)
-        return self._rendering.prompt(self._text, self._tokens, dropped_messages=len(messages) - len(kept))
+        dropped_messages = len(messages) - len(kept)
+        return self._rendering.prompt(
+            self._text,
+            self._tokens,
+            dropped_messages=dropped_messages,
+            dropped_tokens=self._most_tokens - len(self._tokens) if dropped_messages else 0,
+        )
 
     async def count(self, runner: Runner, messages: Sequence[Message]) -> int:
         """How many tokens the prompt of some of the messages has."""
         self._text, self._measured = self._rendering.text(messages, runner.facts), messages
         self._tokens = await tokenize_rendered(runner, self._text)
+        self._most_tokens = max(self._most_tokens, len(self._tokens))  # in the end, those of all messages
         return len(self._tokens)

@@ -133,6 +133,8 @@ def _row(loaded: LoadedModel) -> dict[str, Any]:
             "context_used": stats.context_used,
             "context_active": stats.context_active,
             "context_allocated": stats.context_allocated,
+            "cached_tokens": stats.totals.cached,
+            "cut_tokens": stats.totals.cut,
             "ram_used": stats.resident_bytes,
             "weights_used": stats.weights_resident_bytes + sum(use.weights_bytes for use in devices),
             "kv_used": stats.kv_resident_bytes,

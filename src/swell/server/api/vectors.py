@@ -56,8 +56,10 @@ async def compute(
     async def embed(runner: Runner) -> Computed:
         loaded_ns = time.perf_counter_ns()
         limit = _limit_tokens(options, parts.settings.context_length, runner.facts.context_max)
-        inputs = await asyncio.gather(*(_fitted(runner, text, limit, truncates=truncates) for text in texts))
-        return Computed(await runner.embed(inputs), sum(map(len, inputs)), loaded_ns)
+        fitted = await asyncio.gather(*(_fitted(runner, text, limit, truncates=truncates) for text in texts))
+        inputs = [tokens for tokens, _ in fitted]
+        vectors = await runner.embed(inputs, cut_tokens=sum(cut for _, cut in fitted))
+        return Computed(vectors, sum(map(len, inputs)), loaded_ns)
 
     return await retried(parts.recovery(model, options), keep_alive_s, embed)
 
@@ -68,14 +70,15 @@ def _limit_tokens(options: Options, default_tokens: int, context_max: int) -> in
     return min(wanted, context_max)
 
 
-async def _fitted(runner: Runner, text: str, limit_tokens: int, *, truncates: bool) -> list[int]:
-    """The tokens of `text`, its end cut off if it must be and may. The tokenizer's own first and last tokens stay.
+async def _fitted(runner: Runner, text: str, limit_tokens: int, *, truncates: bool) -> tuple[list[int], int]:
+    """The tokens of `text`, its end cut off if it must be and may, and how many were cut off. The tokenizer's own first
+    and last tokens stay.
 
     Raises InputTooLongError, and InvalidRequestError when nothing would be left.
     """
     tokens = await runner.tokenize(text, add_special=True, parse_special=True)
     if len(tokens) <= limit_tokens:
-        return tokens
+        return tokens, 0
     if not truncates:
         raise InputTooLongError
     bare = await runner.tokenize(text, add_special=False, parse_special=True)
@@ -84,7 +87,7 @@ async def _fitted(runner: Runner, text: str, limit_tokens: int, *, truncates: bo
         raise InvalidRequestError("input after truncation exceeds maximum context length")
     places = range(len(tokens) - len(bare) + 1)
     start = next((place for place in places if tokens[place : place + len(bare)] == bare), 0)
-    return tokens[: start + keep] + tokens[start + len(bare) :]
+    return tokens[: start + keep] + tokens[start + len(bare) :], len(bare) - keep
 
 
 def shortened(vector: Sequence[float], dimensions: int) -> list[float]:

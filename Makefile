@@ -8,6 +8,7 @@
 
 PYTHON ?= python3
 MINUTES ?= 30
+RESULTS ?= benchmarks/results
 VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
@@ -32,7 +33,7 @@ check: $(DEVELOPMENT)
 	$(BIN)/mypy
 
 soak: $(DEVELOPMENT)
-	$(BIN)/python -m tests.soak --minutes $(MINUTES) --results benchmarks/results
+	$(BIN)/python -m tests.soak --minutes $(MINUTES) $(if $(RESULTS),--results $(RESULTS))
 
 clean:
 	rm -rf $(VENV) $(RPC_VENV)

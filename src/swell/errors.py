@@ -44,8 +44,9 @@ Errors are dataclasses: what they carry is data, and `__str__` is only its wordi
 
 import dataclasses
 from collections.abc import Mapping
-from enum import Enum
 from typing import Any, ClassVar, NamedTuple, TypeVar, dataclass_transform
+
+from swell.loss import Loss
 
 E = TypeVar("E", bound="SwellError")
 
@@ -222,22 +223,10 @@ class LoadTimeoutError(RunnerStartError):
 
 @_error
 class LoadDiedError(RunnerStartError):
-    """`exit_code` as in `subprocess`."""
-
-    exit_code: int | None = None
+    exit_code: int | None = None  # as in `subprocess`
 
     def __str__(self) -> str:
         return f"llama-server process has terminated: {self.reason}"
-
-
-class Loss(Enum):
-    """What became of a runner that nobody meant to end."""
-
-    KILLED = "somebody killed it"
-    OUT_OF_MEMORY = "the system killed it for want of memory"
-    CRASHED = "it crashed"
-    WORKER = "a worker that it used is gone"
-    STUCK = "it gave no sign of life and was ended"
 
 
 @_error

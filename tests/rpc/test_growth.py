@@ -38,13 +38,25 @@ def test_it_grows_on_both_workers(log: Path, workers: Workers, local_answer: dic
 
 
 def test_a_growth_that_a_worker_has_no_room_for_is_refused_with_the_numbers(log: Path) -> None:
-    with lending(log.with_name("worker.log"), "130MB") as worker, running(log, using(worker)) as server:
+    settings = {"SWELL_RESUME_ATTEMPTS": "0"}
+    with lending(log.with_name("worker.log"), "130MB") as worker, running(log, using(worker, **settings)) as server:
         server.generate("1 2 3", predict=1)
         body = {"model": "smollm2:135m", "prompt": FOX * 200, "raw": True, "stream": False}
         response = server.http.post("/api/generate", json=body)
         assert response.status_code == 400
         assert response.json()["error"].startswith("insufficient memory while expanding the KV cache: cells ")
         assert server.generate("1 2 3 4 5 6 7 8 9 10 ", predict=4)["response"].startswith("11")
+
+
+def test_where_a_worker_has_no_room_fewer_layers_are_there(log: Path) -> None:
+    with lending(log.with_name("worker.log"), "130MB") as worker, running(log, using(worker)) as server:
+        server.generate("1 2 3", predict=1)
+        (before,) = server.loaded()["devices"]
+        answer = server.generate(FOX * 200, predict=4)
+        assert answer["eval_count"] == 4
+        assert "reload with another placement" in answer["resumed"]
+        after = server.loaded().get("devices") or [{"used": 0}]
+        assert after[0]["used"] < before["used"] or server.loaded()["size_vram"] == 0
 
 
 def test_an_allocation_that_fails_on_a_worker_leaves_the_cache_as_it_was(model_path: Path, tmp_path: Path) -> None:

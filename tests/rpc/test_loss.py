@@ -13,7 +13,7 @@ from tests.rpc.worker import Worker, lending
 
 pytestmark = [pytest.mark.rpc, pytest.mark.destructive]
 
-STORY = {"model": MODEL, "prompt": "Once upon a time", "raw": True, "options": {"temperature": 0, "num_predict": 2000}}
+STORY = {"model": MODEL, "prompt": "Once upon a time", "raw": True, "options": {"temperature": 0, "num_predict": 40}}
 
 
 def device(server: Server) -> str:
@@ -39,7 +39,7 @@ def test_a_worker_that_ends_while_idle_is_noticed_and_the_model_loads_elsewhere(
         assert f"going on without the worker {large.address}" in text
 
 
-def test_a_worker_that_ends_in_mid_stream_is_an_error_that_names_it(log: Path) -> None:
+def test_an_answer_goes_on_when_a_worker_ends_in_mid_stream(log: Path) -> None:
     with contextlib.ExitStack() as stack:
         first, second = (stack.enter_context(lending(log.with_name(f"{number}.log"))) for number in (1, 2))
         with running(log, using(first, second, OLLAMA_SCHED_SPREAD="1")) as server:
@@ -49,8 +49,9 @@ def test_a_worker_that_ends_in_mid_stream_is_an_error_that_names_it(log: Path) -
                     assert json.loads(next(lines))["done"] is False
                 second.kill()
                 last = [json.loads(line) for line in lines][-1]
-            assert list(last) == ["error"]
-            assert last["error"].startswith(f"the worker {second.address} was lost")
+            assert (last["done_reason"], last["eval_count"]) == ("length", 40)
+            assert last["resumed"]
+            assert f"the worker {second.address} was lost" in log.read_text()
             assert server.generate("1 2 3 4 5", predict=2)["done"] is True
             assert device(server) == first.address
 

@@ -21,7 +21,6 @@ from swell.durations import FOREVER_S
 from swell.errors import (
     LoadDiedError,
     LoadTimeoutError,
-    Loss,
     ProtocolError,
     RunnerError,
     RunnerLostError,
@@ -29,6 +28,7 @@ from swell.errors import (
     WorkerLostError,
     from_data,
 )
+from swell.loss import Loss
 from swell.memory.machine import processes_killed
 from swell.placement import Placement
 from swell.protocol.framing import encode, replies

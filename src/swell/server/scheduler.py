@@ -115,7 +115,7 @@ class Scheduler:
     def fit_of(self, model: Model) -> Fit | None:
         """How `model` is loaded; None if it isn't."""
         residency = self._residencies.get(model.path)
-        return None if residency is None else residency.stay.fit
+        return None if residency is None else residency.fit
 
     def count_idle(self) -> int:
         """How many models are loaded that nobody uses."""

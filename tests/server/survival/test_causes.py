@@ -8,7 +8,6 @@ from swell.errors import (
     KvGrowError,
     LoadDiedError,
     LoadTimeoutError,
-    Loss,
     ModelLoadError,
     ProtocolError,
     RunnerLostError,
@@ -16,6 +15,7 @@ from swell.errors import (
     SwellError,
     WorkerLostError,
 )
+from swell.loss import Loss
 from swell.server.survival.causes import Cause, cause_of, loss_of
 
 GROWTH = KvGrowError(from_cells=1, to_cells=2, max_cells=3, needed_bytes=4, free_bytes=5)

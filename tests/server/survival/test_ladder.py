@@ -28,6 +28,7 @@ def climb(cause: Cause, situation: Situation) -> list[Rung]:
 
 def test_a_refused_growth_walks_from_the_cheapest_to_the_dearest() -> None:
     rungs = climb(Cause.GROWTH_REFUSED, EVERYTHING)
+    assert rungs.count(Rung.OTHER_PLACEMENT) == 2
     assert list(dict.fromkeys(rungs)) == [
         Rung.EVICT_IDLE,
         Rung.WAIT,

@@ -10,7 +10,8 @@ from typing import Any, cast
 import pytest
 
 from swell.cache import CacheType
-from swell.errors import KvGrowError, Loss, ModelLoadError, RunnerLostError, SwellError
+from swell.errors import KvGrowError, ModelLoadError, RunnerLostError, SwellError
+from swell.loss import Loss
 from swell.server.models.model import Model, open_model
 from swell.server.options import Options
 from swell.server.runner import Runner

@@ -7,11 +7,11 @@ from swell.errors import (
     DecodeError,
     KvGrowError,
     LoadDiedError,
-    Loss,
     ProtocolError,
     RunnerLostError,
     SwellError,
 )
+from swell.loss import Loss
 
 
 class Cause(Enum):

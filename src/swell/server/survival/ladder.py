@@ -37,6 +37,9 @@ class Situation:
     attempts_max: int
 
 
+PLACEMENTS_MAX = 2
+"""Half of the layers that are on devices, then none."""
+
 _NEEDS_MEMORY = (Cause.GROWTH_REFUSED, Cause.OUT_OF_MEMORY)
 
 
@@ -52,7 +55,7 @@ def next_rung(cause: Cause, tried: Sequence[Rung], situation: Situation) -> Rung
         return Rung.RELOAD
     if situation.busy_requests and Rung.WAIT not in tried:
         return Rung.WAIT
-    if situation.has_other_placement and Rung.OTHER_PLACEMENT not in tried:
+    if situation.has_other_placement and tried.count(Rung.OTHER_PLACEMENT) < PLACEMENTS_MAX:
         return Rung.OTHER_PLACEMENT
     if situation.has_smaller_cache:
         return Rung.SMALLER_CACHE

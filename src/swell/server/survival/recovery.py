@@ -114,7 +114,8 @@ class Recovery:
             case Rung.WAIT:
                 await self._models.wait_for_change()
             case Rung.OTHER_PLACEMENT if fit.device_layers:
-                self._also = dataclasses.replace(self._also, device_layers=fit.device_layers // 2)
+                is_first = self._tried.count(rung) == 1
+                self._also = dataclasses.replace(self._also, device_layers=fit.device_layers // 2 if is_first else 0)
             case Rung.SMALLER_CACHE if fit.cache_type in _SMALLER:
                 self._also = dataclasses.replace(self._also, cache_type=_SMALLER[fit.cache_type])
 

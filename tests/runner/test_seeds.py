@@ -1,0 +1,47 @@
+"""The same seed and prompt give the same text, whoever else is in the batch."""
+
+from swell.kv.gate import OpenGate
+from swell.kv.policy import GrowthPolicy
+from swell.kv.reserved import ReservedStore
+from swell.llama.context import ContextShape
+from swell.llama.model import Model
+from swell.protocol.messages import Generate, Step
+from swell.runner.engine import Engine
+from swell.sampling import Sampling
+
+STREAMS, TOKENS = 8, 40
+
+
+def generate(model: Model, wishes: list[Generate]) -> dict[int, list[int]]:
+    """Their tokens, from an engine with eight slots and nothing cached."""
+    shape = ContextShape(cells=512, slots=STREAMS, batch_tokens=256, threads=2)
+    policy = GrowthPolicy(initial_cells=64, block_cells=64, max_cells=512)
+    store = ReservedStore(model, shape, policy, OpenGate())
+    steps: list[Step] = []
+    engine = Engine(store, model.vocabulary, shape.batch_tokens, steps.append)
+    for wish in wishes:
+        engine.submit(wish)
+    while sum(len(step.finished) for step in steps) < len(wishes):
+        engine._take_work()
+        engine.step()
+    store.close()
+    return {
+        wish.id: [event.token for step in steps for event in step.emitted if event.id == wish.id] for wish in wishes
+    }
+
+
+def test_alone_and_among_eight(model: Model) -> None:
+    wishes = [
+        Generate(
+            id=number,
+            prompt=model.vocabulary.tokenize(f"{number}. Once upon a time", add_special=True, parse_special=False),
+            window_tokens=512,
+            limit_tokens=TOKENS,
+            sampling=Sampling(seed=number, temperature=1),
+        )
+        for number in range(STREAMS)
+    ]
+    together = generate(model, wishes)
+    for wish in wishes:
+        assert generate(model, [wish])[wish.id] == together[wish.id]
+    assert len(set(map(tuple, together.values()))) == STREAMS

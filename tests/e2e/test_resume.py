@@ -18,7 +18,7 @@ from tests.models.encoder import write_bert
 
 pytestmark = [pytest.mark.slow, pytest.mark.destructive]
 
-KILLS = int(os.environ.get("SWELL_TEST_KILLS", "3"))
+KILLS = int(os.environ.get("SWELL_TEST_KILLS", "2"))
 """Per mode; 20 when a release is checked."""
 KILLS_PER_ANSWER = 2
 PERSON = {

@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 import pytest
-from tests.e2e.server import MODEL, Server, running
+from tests.e2e.server import MODEL, Server, running, wait_until
 from tests.e2e.templates import THINKS, write_with_template
 from tests.models.encoder import write_bert
 
@@ -224,6 +224,20 @@ def test_a_frozen_runner_is_replaced(tmp_path: Path) -> None:
         assert answer(server, path, body, freeze) == expected
         assert not frozen[0].is_running()
         assert "no sign of life" in server.log.read_text()
+
+
+def test_a_runner_frozen_while_it_loads_is_replaced(tmp_path: Path) -> None:
+    with running(tmp_path / "log", {"SWELL_STUCK": "0.5s"}) as server:
+        found: list[dict[str, Any]] = []
+        thread = threading.Thread(target=lambda: found.append(server.generate("Hello", predict=4)))
+        thread.start()
+        wait_until(lambda: bool(server.runners()), "a runner is started")
+        frozen = server.runner()
+        frozen.send_signal(signal.SIGSTOP)
+        thread.join()
+        assert found[0]["resumed"] == ["go on in a new runner"]
+        assert not frozen.is_running()
+        assert "it gave no sign of life and was ended" in server.log.read_text()
 
 
 def test_when_nothing_helps_the_text_stays_and_the_reason_is_given(tmp_path: Path) -> None:

@@ -133,6 +133,12 @@ class GetStats(msgspec.Struct, frozen=True, tag=True):
     id: int
 
 
+class Ping(msgspec.Struct, frozen=True, tag=True):
+    """Is anybody there? Answered by Pong at any time, also while the model is being loaded."""
+
+    id: int
+
+
 class Shrink(msgspec.Struct, frozen=True, tag=True):
     """Give memory back. Answered by Shrunk, between two batches."""
 
@@ -153,7 +159,9 @@ class SaveSlots(msgspec.Struct, frozen=True, tag=True):
     path: str
 
 
-Request = FindDevices | SaveSlots | Load | Generate | Embed | Cancel | Tokenize | GetStats | Shrink | MemoryOffered
+Request = (
+    FindDevices | SaveSlots | Load | Generate | Embed | Cancel | Tokenize | GetStats | Ping | Shrink | MemoryOffered
+)
 
 
 # --- from the runner -------------------------------------------------------------------------------------------
@@ -330,6 +338,13 @@ class Stats(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     devices: list[DeviceUse] = []
 
 
+class Pong(msgspec.Struct, frozen=True, tag=True):
+    """Somebody is. `batches` were computed so far; None while nothing is being computed."""
+
+    id: int
+    batches: int | None
+
+
 class NeedMemory(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     """Generation `id` was refused `needed_bytes` where `free_bytes` could be had, and waits for MemoryOffered."""
 
@@ -362,6 +377,7 @@ Reply = (
     | Step
     | Failed
     | Stats
+    | Pong
     | NeedMemory
     | Shrunk
 )

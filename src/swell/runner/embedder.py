@@ -93,6 +93,9 @@ class Embedder:
             devices=device_uses(self._model, self._shared.device_bytes, 0),
         )
 
+    def batches(self) -> int | None:
+        return self._totals.batches if self._is_busy else None
+
     def stats(self, request_id: int) -> Stats:
         state = SlotState.PREFILL if self._is_busy else SlotState.IDLE
         parts = process_memory(self._model, kv_bytes=0)

@@ -38,6 +38,7 @@ from swell.protocol.messages import (
     Shrink,
     Shrunk,
     SlotsSaved,
+    SlotState,
     Step,
     Totals,
 )
@@ -101,6 +102,11 @@ class Engine:
         if isinstance(work, Cancel) and self._is_alone(work.id):
             # nobody else's tokens are in the batch that may be running: stop it too, a prompt batch takes seconds
             self._store.context.request_abort()
+
+    @property
+    def is_computing(self) -> bool:
+        """Whether a generation is there that doesn't wait for memory."""
+        return any(slot.state in (SlotState.PREFILL, SlotState.GENERATE) for slot in self.slots)
 
     def run(self) -> None:
         """Work until the process ends."""

@@ -5,6 +5,7 @@ import logging
 import os
 import socket
 import threading
+from collections.abc import Callable
 from typing import NoReturn
 
 from swell.errors import LibraryError, SwellError, to_data
@@ -21,6 +22,8 @@ from swell.protocol.messages import (
     Load,
     LoadFailed,
     MemoryOffered,
+    Ping,
+    Pong,
     Reply,
     Request,
     SaveSlots,
@@ -44,6 +47,7 @@ class Service:
         self._connection = connection
         self._reserved_refusal = reserved_refusal
         self._devices: list[Device] = []
+        self._batches: Callable[[], int | None] = lambda: None  # until there is a worker to ask
 
     async def run(self) -> NoReturn:
         """Say which devices there are, load what the server then says, answer requests until it is gone."""
@@ -65,6 +69,8 @@ class Service:
                 self._outbox.send(self._tokenize(request))
             case GetStats():
                 self._outbox.send(self._worker.stats(request.id))
+            case Ping():
+                self._outbox.send(Pong(request.id, self._batches()))
             case FindDevices():
                 threading.Thread(target=self._find_devices, args=(request.workers,), name="devices").start()
             case Load():
@@ -106,5 +112,6 @@ class Service:
         except SwellError as error:
             self._outbox.send(LoadFailed(*to_data(error)))
             return False
+        self._batches = self._worker.batches
         self._outbox.send(self._worker.describe())
         return True

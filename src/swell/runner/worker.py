@@ -19,5 +19,8 @@ class Worker(Protocol):
     def describe(self) -> Loaded:
         """What the server is told about the model."""
 
+    def batches(self) -> int | None:
+        """How many batches were computed; None while nothing is to be computed."""
+
     def stats(self, request_id: int) -> Stats:
         """Memory and slots at this moment."""

@@ -63,5 +63,8 @@ class Writer:
             devices=device_uses(self._model, store.context.device_bytes, store.measure().resident),
         )
 
+    def batches(self) -> int | None:
+        return self._engine.totals.batches if self._engine.is_computing else None
+
     def stats(self, request_id: int) -> Stats:
         return read_stats(request_id, self._model, self._chosen, self._engine)

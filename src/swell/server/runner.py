@@ -9,7 +9,6 @@ import os
 import signal
 import socket
 import sys
-import time
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
@@ -48,6 +47,8 @@ from swell.protocol.messages import (
     LoadProgress,
     MemoryOffered,
     NeedMemory,
+    Ping,
+    Pong,
     Reply,
     Request,
     SaveSlots,
@@ -62,18 +63,17 @@ from swell.protocol.messages import (
 )
 from swell.server.stream import Event, Stream
 from swell.server.survival.causes import loss_of
+from swell.server.watchdog import until_stuck
 
 log = logging.getLogger(__name__)
 
 EMBED_INPUTS = 256
 """Texts per message: so no frame grows too large, and requests at the same time take turns."""
 _EXIT_WAIT_S = 5.0
-_WATCHES = 4  # within the time after which a runner counts as stuck
-_BATCH_PATIENCE = 10  # a batch of a large model takes long, an answer doesn't
 _ids = itertools.count(1)
 
-Answer = Tokenized | Stats | Embedded | Shrunk | SlotsSaved
-R = TypeVar("R", Tokenized, Stats, Embedded, Shrunk, SlotsSaved)
+Answer = Tokenized | Stats | Embedded | Pong | Shrunk | SlotsSaved
+R = TypeVar("R", Tokenized, Stats, Embedded, Pong, Shrunk, SlotsSaved)
 OnNeed = Callable[["Runner", NeedMemory], None]
 """Told when a generation lacks memory; it waits until it is `offer`ed some, or until its own time is over."""
 
@@ -117,7 +117,8 @@ class Runner:
         Raises the error that the runner reports or `place`, LoadDiedError when it dies, WorkerLostError when a worker
         does, LoadTimeoutError when it makes no progress for `timeout_s`. Cancelling this ends the process.
 
-        Once loaded, it is ended when it doesn't answer for `stuck_s`, or computes one batch for ten times as long.
+        It is ended when it gives no sign of life for `stuck_s`, now or later, or computes one batch for ten times as
+        long.
         """
         ours, theirs = socket.socketpair()
         with theirs:
@@ -129,6 +130,8 @@ class Runner:
             )
         reader, writer = await asyncio.open_unix_connection(sock=ours)
         runner = cls(process, reader, writer, on_need, load.workers)
+        if stuck_s != FOREVER_S:
+            runner._watching = asyncio.create_task(runner._watch(stuck_s), name=f"watch runner {process.pid}")
         try:
             async with asyncio.timeout(None) as runner._patience:
                 runner._patience_s = timeout_s
@@ -143,12 +146,11 @@ class Runner:
         except WorkerLostError:
             raise
         except RunnerLostError as error:
-            raise LoadDiedError(_cause(error.exit_code), error.exit_code) from error
+            cause = error.loss.value if error.loss is Loss.STUCK else _cause(error.exit_code)
+            raise LoadDiedError(cause, error.exit_code) from error
         except BaseException:
             await runner.stop()
             raise
-        if stuck_s != FOREVER_S:
-            runner._watching = asyncio.create_task(runner._watch(stuck_s), name=f"watch runner {process.pid}")
         return runner
 
     _watching: asyncio.Task[None] | None = None
@@ -253,7 +255,7 @@ class Runner:
         match reply:
             case Step():
                 self._hand_out(reply)
-            case Tokenized() | Stats() | Embedded() | Shrunk() | SlotsSaved():
+            case Tokenized() | Stats() | Embedded() | Pong() | Shrunk() | SlotsSaved():
                 if (answer := self._answers.get(reply.id)) and not answer.done():
                     answer.set_result(reply)
             case Failed():
@@ -321,25 +323,20 @@ class Runner:
             return await self._process.wait()
 
     async def _watch(self, stuck_s: float) -> None:
-        """End a process that gives no sign of life while somebody waits for it."""
-        batches, since_s = -1, time.monotonic()
-        while True:
-            await asyncio.sleep(stuck_s / _WATCHES)
-            if not self._streams and not self._answers:
-                since_s = time.monotonic()
-                continue
-            try:
-                async with asyncio.timeout(stuck_s):
-                    stats = await self.stats()
-            except TimeoutError:
-                break
-            if stats.totals.batches != batches or not stats.slots_in_use:
-                batches, since_s = stats.totals.batches, time.monotonic()
-            elif time.monotonic() - since_s > _BATCH_PATIENCE * stuck_s:
-                break
-        log.error("runner %d gave no sign of life for %g s; ending it", self.process_id, time.monotonic() - since_s)
+        """End the process if it gives no sign of life."""
+        try:
+            silent_s = await until_stuck(self._ping, self._is_awaited, stuck_s)
+        except SwellError:  # it is lost, or the server stops
+            return
+        log.error("runner %d gave no sign of life for %.1f s; ending it", self.process_id, silent_s)
         self._loss = Loss.STUCK
         self._process.kill()
+
+    async def _ping(self) -> Pong:
+        return await self._ask(Ping(next(_ids)), Pong)
+
+    def _is_awaited(self) -> bool:
+        return bool(self._streams or self._answers or not self._loaded.done())
 
     # --- sending -----------------------------------------------------------------------------------------------
 
@@ -348,7 +345,7 @@ class Runner:
             raise self._lost
         self._writer.write(encode(request))
 
-    async def _ask(self, request: Tokenize | GetStats | Embed | Shrink | SaveSlots, kind: type[R]) -> R:
+    async def _ask(self, request: Tokenize | GetStats | Ping | Embed | Shrink | SaveSlots, kind: type[R]) -> R:
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._answers[request.id] = future
         try:

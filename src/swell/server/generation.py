@@ -4,8 +4,8 @@ import dataclasses
 import logging
 import random
 import time
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -15,7 +15,6 @@ from swell.protocol.messages import Emitted, Finished, FinishReason, Generate, L
 from swell.sampling import Mirostat, Preamble, Sampling
 from swell.server.options import Options
 from swell.server.parsing.parts import Alternative, Likelihood
-from swell.server.runner import Runner
 from swell.server.stream import Event
 from swell.server.text import TextStream
 from swell.settings import Settings
@@ -28,8 +27,7 @@ LIMIT_WINDOWS = 10
 """Without a smaller `num_predict`, a generation ends after this many windows, as in Ollama."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Piece:
+class Piece(NamedTuple):
     """Text to show: whole characters, without stop strings. With how likely its tokens were, if that was asked for."""
 
     text: str
@@ -73,7 +71,7 @@ def window_tokens(options: Options, facts: Loaded, settings: Settings) -> int:
 
 
 class Generation:
-    """A prompt carried on, in one runner or, when that is lost, in one after the other.
+    """A prompt carried on, by one runner or, when that is lost, by one after the other.
 
     Its journal is the order, whose seed was drawn once, and the tokens that came. What became of them, the text that is
     held back and the text that was given out, stays here: a runner that takes over gives only what is new.
@@ -103,23 +101,25 @@ class Generation:
         self._runs = 0
         self._finished: tuple[FinishReason, int] | None = None
 
-    async def run(self, runner: Runner) -> AsyncGenerator[Piece, None]:
-        """Pieces as they come, to the end. Closing it cancels the work.
-
-        Raises RunnerError, DecodeError, KvGrowError or InvalidFormatError. After any but the last it may be run again.
-        """
+    def order(self) -> Generate:
+        """What a runner is to do: all of it, or what is missing."""
         self._runs += 1
-        order = msgspec.structs.replace(self._order, emitted=self.tokens) if self.tokens else self._order
-        async with aclosing(runner.generate(order)) as events:
-            async for batch in events:
-                text = self._text.feed(self._note(batch))
-                if text or self._likelihoods:
-                    yield self._piece(text)
-                if self._text.stopped:
-                    self._end(FinishReason.STOP)
-                    break
-        if text := self._text.finish():
-            yield Piece(text)
+        return msgspec.structs.replace(self._order, emitted=self.tokens) if self.tokens else self._order
+
+    def feed(self, events: Sequence[Event]) -> Piece | None:
+        """Take down what a runner says; returns what can be shown of it, if there is anything."""
+        text = self._text.feed(self._note(events))
+        if self._text.stopped:
+            self._end(FinishReason.STOP)
+        if not text and not self._likelihoods:
+            return None
+        taken, self._likelihoods = tuple(self._likelihoods), []
+        return Piece(text, taken)
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether a stop string was met: nothing that follows counts."""
+        return self._text.stopped
 
     def end_window(self, tokens: int) -> bool:
         """Let the window be only so long; False if the generation has come to its end by that."""
@@ -147,11 +147,7 @@ class Generation:
             generate_ns=generate_ns,
         )
 
-    def _piece(self, text: str) -> Piece:
-        taken, self._likelihoods = tuple(self._likelihoods), []
-        return Piece(text, taken)
-
-    def _note(self, events: list[Event]) -> bytes:
+    def _note(self, events: Sequence[Event]) -> bytes:
         """Write `events` down; returns the bytes of their tokens."""
         pieces = []
         for event in events:

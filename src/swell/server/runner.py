@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -61,7 +61,7 @@ from swell.protocol.messages import (
     Tokenize,
     Tokenized,
 )
-from swell.server.stream import Event, Stream
+from swell.server.stream import Stream
 from swell.server.survival.causes import loss_of
 from swell.server.watchdog import until_stuck
 
@@ -203,18 +203,17 @@ class Runner:
             vectors += map(_numbers, answer.vectors)
         return vectors
 
-    async def generate(self, order: Generate) -> AsyncGenerator[list[Event], None]:
-        """Carry out `order`, whatever its id; yields all events that have come since the last time, in order, ending
-        with Finished. A Likelihood follows its token.
+    @contextlib.contextmanager
+    def generating(self, order: Generate) -> Iterator[Stream]:
+        """Have `order` carried out, whatever its id; inside, what comes of it. Leaving before the end cancels the work.
 
-        Closing the generator before the end cancels the work. Raises what the runner reports, or RunnerLostError.
+        The stream ends with what the runner reports, or RunnerLostError, if it doesn't end well.
         """
         order = msgspec.structs.replace(order, id=next(_ids))
         stream = self._streams[order.id] = Stream()
         try:
             self._send(order)
-            while not stream.is_finished:
-                yield await stream.take()
+            yield stream
         finally:
             del self._streams[order.id]
             if not stream.is_finished and not self.lost.is_set():

@@ -9,14 +9,18 @@ Event = Prefilled | Emitted | Likelihood | Finished
 
 
 class Stream:
-    """Events of one generation on their way to its only reader."""
+    """Events of one generation on their way to its only reader.
+
+    To be iterated over: each time, all events that have come since the last time, in order, at least one. A Likelihood
+    follows its token, Finished is the last. Raises the error that the stream ended with, after the events before it.
+    """
 
     def __init__(self) -> None:
         self._events: list[Event] = []
         self._error: SwellError | None = None
         self._reader: asyncio.Future[None] | None = None
         self.is_finished = False
-        """Whether the reader has been given the last event, or the error."""
+        """Whether the reader was given the last event, or the error."""
 
     def put(self, event: Event) -> None:
         self._events.append(event)
@@ -26,8 +30,12 @@ class Stream:
         self._error = error
         self._wake()
 
-    async def take(self) -> list[Event]:
-        """All events not yet taken, at least one; raises the error after the last event before it."""
+    def __aiter__(self) -> "Stream":
+        return self
+
+    async def __anext__(self) -> list[Event]:
+        if self.is_finished:
+            raise StopAsyncIteration
         if not self._events and self._error is None:
             self._reader = asyncio.get_running_loop().create_future()
             await self._reader

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -21,6 +20,7 @@ from swell.server.options import Options, merge
 from swell.server.parsing.parser import Parser, Plain, with_likelihoods
 from swell.server.parsing.parts import Part
 from swell.server.runner import Runner
+from swell.server.stream import Event
 from swell.server.survival.ladder import Rung
 
 
@@ -143,75 +143,82 @@ async def complete(job: Job, build_prompt: BuildPrompt) -> AsyncGenerator[Prompt
     as it can; if it can't, what has been given stays, and Finish says why it ends.
     """
     recovery = job.services.recovery(job.model, job.options)
-    turn = _Turn(job, build_prompt)
+    turn: _Turn | None = None
     while True:
         try:
-            async with recovery.lease(job.keep_alive_s) as runner, aclosing(turn.run(runner)) as parts:
-                async for part in parts:
-                    yield part
+            async with recovery.lease(job.keep_alive_s) as runner:
+                turn = turn or await _begin(job, build_prompt, runner)
+                with runner.generating(turn.generation.order()) as stream:
+                    async for events in stream:
+                        for part in turn.read(events):
+                            yield part
+                        if turn.generation.is_stopped:
+                            break
                 for part in turn.end():
                     yield part
                 yield turn.finish(recovery.taken)
                 return
         except SwellError as error:
             failure = error
-        rung = await recovery.after(failure, turn.generated_tokens)
-        if rung is Rung.GIVE_UP and not turn.has_begun:
+        rung = await recovery.after(failure, len(turn.generation.tokens) if turn else 0)
+        if rung not in (Rung.GIVE_UP, Rung.WINDOW_END):
+            continue
+        if turn is None or not turn.has_begun:
             raise failure
-        if rung is Rung.GIVE_UP or (rung is Rung.WINDOW_END and not turn.end_window(failure)):
+        if rung is Rung.GIVE_UP or not turn.end_window(failure):
             for part in turn.end():
                 yield part
             yield turn.finish(recovery.taken, failure if rung is Rung.GIVE_UP else None)
             return
 
 
+async def _begin(job: Job, build_prompt: BuildPrompt, runner: Runner) -> "_Turn":
+    load_ns = time.perf_counter_ns() - job.started_ns
+    window = window_tokens(job.options, runner.facts, job.services.settings)
+    prompt = await build_prompt(runner, window)
+    if not prompt.tokens:
+        raise InvalidRequestError("the prompt is empty")
+    wish = job.wish(runner.facts, window, prompt)
+    return _Turn(job, prompt, Generation(prompt.tokens, job.options, wish, window_tokens=window), load_ns)
+
+
 class _Turn:
     """A prompt and what becomes of it, in as many runners as it takes."""
 
-    def __init__(self, job: Job, build_prompt: BuildPrompt) -> None:
+    def __init__(self, job: Job, prompt: Prompt, generation: Generation, load_ns: int) -> None:
+        self.generation = generation
         self.has_begun = False
         """Whether anything was given to the client."""
         self._job = job
-        self._build_prompt = build_prompt
-        self._load_ns = 0
-        self._prompt: Prompt | None = None
-        self._generation: Generation | None = None
+        self._prompt = prompt
+        self._load_ns = load_ns
 
-    @property
-    def generated_tokens(self) -> int:
-        return len(self._generation.tokens) if self._generation else 0
-
-    async def run(self, runner: Runner) -> AsyncGenerator[Prompted | Part, None]:
-        """Begin, or go on where the last runner was lost. Raises SwellError."""
-        prompt, generation = await self._begin(runner)
-        async with aclosing(generation.run(runner)) as pieces:
-            async for piece in pieces:
-                if not self.has_begun:
-                    self.has_begun = True
-                    yield Prompted(len(prompt.tokens), prompt.dropped_messages, prompt.dropped_tokens)
-                for part in with_likelihoods(prompt.parser.feed(piece.text), piece.likelihoods):
-                    yield part
-        if not self.has_begun:
-            yield Prompted(len(prompt.tokens), prompt.dropped_messages, prompt.dropped_tokens)
-
-    def end(self) -> Sequence[Part]:
-        """What was held back until it was certain that nothing follows."""
-        if self._prompt is None or self._generation is None:
+    def read(self, events: Sequence[Event]) -> Sequence[Prompted | Part]:
+        """What can be given to the client of what a runner says."""
+        piece = self.generation.feed(events)
+        if piece is None:
             return ()
-        text = self._generation.rest()
-        return [*(self._prompt.parser.feed(text) if text else ()), *self._prompt.parser.finish()]
+        parts = with_likelihoods(self._prompt.parser.feed(piece.text), piece.likelihoods)
+        return parts if self.has_begun else self._beginning(parts)
+
+    def end(self) -> Sequence[Prompted | Part]:
+        """What was held back until it was certain that nothing follows."""
+        text, parser = self.generation.rest(), self._prompt.parser
+        parts = [*(parser.feed(text) if text else ()), *parser.finish()]
+        return parts if self.has_begun else self._beginning(parts)
+
+    def _beginning(self, parts: Sequence[Part]) -> Sequence[Prompted | Part]:
+        self.has_begun = True
+        prompt = self._prompt
+        return [Prompted(len(prompt.tokens), prompt.dropped_messages, prompt.dropped_tokens), *parts]
 
     def end_window(self, error: SwellError) -> bool:
-        """Make do with the window that there is memory for; False if nothing more fits it. Raises `error` if that is
-        not even the prompt."""
-        if not isinstance(error, KvGrowError) or self._generation is None or not self.has_begun:
-            raise error
-        return self._generation.end_window(error.from_cells)
+        """Make do with the window that there is memory for; False if nothing more fits it."""
+        return isinstance(error, KvGrowError) and self.generation.end_window(error.from_cells)
 
     def finish(self, taken: Sequence[Rung], error: SwellError | None = None) -> Finish:
         """The numbers, and by what the turn was saved, or what it failed with."""
-        assert self._generation is not None
-        done = self._generation.done()
+        done = self.generation.done()
         return Finish(
             done_reason="error" if error else done.reason.value,
             total_duration=time.perf_counter_ns() - self._job.started_ns,
@@ -223,18 +230,6 @@ class _Turn:
             error=f"{error} (after {done.generated_tokens} tokens)" if error else "",
             resumed=tuple(rung.value for rung in taken),
         )
-
-    async def _begin(self, runner: Runner) -> tuple[Prompt, Generation]:
-        if self._prompt is None or self._generation is None:
-            job = self._job
-            self._load_ns = time.perf_counter_ns() - job.started_ns
-            window = window_tokens(job.options, runner.facts, job.services.settings)
-            self._prompt = await self._build_prompt(runner, window)
-            if not self._prompt.tokens:
-                raise InvalidRequestError("the prompt is empty")
-            wish = job.wish(runner.facts, window, self._prompt)
-            self._generation = Generation(self._prompt.tokens, job.options, wish, window_tokens=window)
-        return self._prompt, self._generation
 
 
 async def tokenize_rendered(runner: Runner, text: str) -> list[int]:

@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass
 
 from swell.errors import PromptTooLongError
@@ -33,7 +32,7 @@ class Conversation:
     must_call: Sequence[str] = ()
 
 
-async def converse(job: Job, conversation: Conversation) -> AsyncGenerator[Prompted | Part | Finish, None]:
+def converse(job: Job, conversation: Conversation) -> AsyncGenerator[Prompted | Part | Finish, None]:
     """Prompted, the parts of the model's turn as they come, and one Finish.
 
     Nothing is given before the model has written its first token, so what is wrong with a prompt is raised before.
@@ -41,9 +40,7 @@ async def converse(job: Job, conversation: Conversation) -> AsyncGenerator[Promp
     """
     if conversation.must_call:
         job = dataclasses.replace(job, schema=call_schema(conversation.tools, conversation.must_call))
-    async with aclosing(complete(job, _Builder(job, conversation).build)) as events:
-        async for event in events:
-            yield event
+    return complete(job, _Builder(job, conversation).build)
 
 
 async def count_tokens_of(job: Job, conversation: Conversation) -> int:

@@ -1,8 +1,9 @@
 """What all parsers of model output have in common."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Protocol
+
+import msgspec
 
 from swell.server.parsing.parts import Likelihood, Part, Text, Thought, ToolCall
 
@@ -90,7 +91,7 @@ def with_likelihoods(parts: Sequence[Part], likelihoods: tuple[Likelihood, ...])
         return parts
     for index, part in enumerate(parts):
         if not isinstance(part, ToolCall):
-            return [*parts[:index], replace(part, likelihoods=likelihoods), *parts[index + 1 :]]
+            return [*parts[:index], msgspec.structs.replace(part, likelihoods=likelihoods), *parts[index + 1 :]]
     return [Text("", likelihoods), *parts]
 
 

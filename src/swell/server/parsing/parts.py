@@ -5,6 +5,8 @@ import string
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 _ID_LETTERS = string.ascii_lowercase + string.digits
 
 
@@ -28,16 +30,14 @@ class Likelihood(Alternative):
     top: tuple[Alternative, ...]
 
 
-@dataclass(frozen=True)
-class Text:
+class Text(msgspec.Struct, frozen=True):
     """Some of the answer. Empty where tokens with likelihoods gave nothing to show yet."""
 
     text: str
     likelihoods: tuple[Likelihood, ...] = ()
 
 
-@dataclass(frozen=True)
-class Thought:
+class Thought(msgspec.Struct, frozen=True):
     """Some of the reasoning before the answer, without its tags."""
 
     text: str

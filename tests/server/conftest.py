@@ -6,7 +6,7 @@ That the real scheduler and runner do what the scripted ones do is tested elsewh
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -119,26 +119,34 @@ class ScriptedRunner:
             self.cancelled.set()
             raise
 
-    async def generate(self, order: Generate) -> AsyncIterator[list[Event]]:
+    @contextlib.contextmanager
+    def generating(self, order: Generate) -> Iterator[AsyncIterator[list[Event]]]:
+        """The script's steps. Leaving before the last one is a cancel."""
+        self._is_over = False
+        try:
+            yield self._steps(order)
+        finally:
+            if not self._is_over:
+                self.cancelled.set()
+
+    async def _steps(self, order: Generate) -> AsyncIterator[list[Event]]:
         self.prompts.append(order.prompt)
         self.asked.append(Asked(order.schema, order.preamble, tuple(order.visible)))
         self.windows.append(order.window_tokens)
         self.samplings.append(order.sampling)
         prefilled = False
-        try:
-            for step in self.script[len(order.emitted) :]:  # it goes on where another one was lost
-                if isinstance(step, Exception):
-                    raise step
-                if step is HANG:
-                    self.waiting.set()
-                    await asyncio.Event().wait()
-                first: list[Event] = [] if prefilled else [Prefilled(1, len(order.prompt), 0, 5)]
-                prefilled = True
-                yield [*first, Emitted(1, 7, str(step).encode())]
-            yield [Finished(1, self.reason, 6)]
-        except (asyncio.CancelledError, GeneratorExit):
-            self.cancelled.set()
-            raise
+        for step in self.script[len(order.emitted) :]:  # it goes on where another one was lost
+            if isinstance(step, Exception):
+                self._is_over = True
+                raise step
+            if step is HANG:
+                self.waiting.set()
+                await asyncio.Event().wait()
+            first: list[Event] = [] if prefilled else [Prefilled(1, len(order.prompt), 0, 5)]
+            prefilled = True
+            yield [*first, Emitted(1, 7, str(step).encode())]
+        self._is_over = True
+        yield [Finished(1, self.reason, 6)]
 
 
 class ScriptedScheduler:

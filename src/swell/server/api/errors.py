@@ -1,12 +1,9 @@
 """Errors as HTTP answers."""
 
-import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import PlainTextResponse, Response
-from starlette.types import ExceptionHandler
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 
 from swell.errors import (
     InvalidFormatError,
@@ -19,11 +16,8 @@ from swell.errors import (
     RequestError,
     ServerBusyError,
     ServerStoppingError,
-    SwellError,
 )
 from swell.server.api.responses import ErrorReply, json_response
-
-log = logging.getLogger(__name__)
 
 _STATUS: dict[type[Exception], int] = {
     ModelNotFoundError: 404,
@@ -39,8 +33,6 @@ _STATUS: dict[type[Exception], int] = {
     ClientDisconnect: 499,  # nobody reads it; nginx's number for this, as Ollama uses it
     Exception: 500,
 }
-
-_ROUTING_TEXTS = {404: "404 page not found", 405: "405 method not allowed"}
 
 
 def status_of(error: Exception) -> int:
@@ -60,29 +52,3 @@ ErrorAnswer = Callable[[Exception], Response]
 def native_answer(error: Exception) -> Response:
     """As Ollama's own endpoints answer."""
     return json_response(ErrorReply(text_of(error)), status_of(error))
-
-
-def handlers(answers: Mapping[str, ErrorAnswer]) -> dict[type[Exception], ExceptionHandler]:
-    """For `Starlette(exception_handlers=...)`. `answers` are the APIs by how their paths begin, the longest first."""
-
-    async def answer_error(request: Request, error: Exception) -> Response:
-        """What isn't the client's doing is logged with its traceback."""
-        path = request.url.path
-        if not isinstance(error, RequestError | ClientDisconnect):
-            log.error("%s %s failed: %s", request.method, path, error, exc_info=error)
-        answer = next((answer for prefix, answer in answers.items() if path.startswith(prefix)), native_answer)
-        return answer(error)
-
-    return {
-        HTTPException: answer_routing_error,
-        ClientDisconnect: answer_error,
-        # Not only Exception: what that handler answers is raised once more by Starlette, for the log.
-        SwellError: answer_error,
-        Exception: answer_error,
-    }
-
-
-async def answer_routing_error(_request: Request, error: Exception) -> Response:
-    """Unknown paths and wrong methods are answered in plain text, as Go's router does."""
-    assert isinstance(error, HTTPException)
-    return PlainTextResponse(_ROUTING_TEXTS.get(error.status_code, error.detail), error.status_code, error.headers)

@@ -1,4 +1,4 @@
-"""What the endpoints work with, kept in the application's state."""
+"""What the endpoints work with; it goes along with every request."""
 
 import ipaddress
 from collections import Counter
@@ -13,6 +13,9 @@ from swell.server.scheduler import Scheduler
 from swell.server.survival.ladder import Rung
 from swell.server.survival.recovery import Limits, Recovery
 from swell.settings import Settings
+
+SERVICES = "swell.services"
+"""Where they are in a request's ASGI scope."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Services:
 
 def services(request: Request) -> Services:
     """Those of the application that answers `request`."""
-    found = request.app.state.services
+    found = request.scope[SERVICES]
     assert isinstance(found, Services)
     return found
 

@@ -42,11 +42,14 @@ SCHEMA = {
 ALLOWED = tuple(str(error).partition("(")[0] for error in (RunnerLostError(), LoadDiedError("signal: ")))
 """What may be said before the first token: every attempt met a fault, while generating or while loading."""
 
+THREADS = {"num_thread": 1}
+"""Two runners share two cores: with two threads each, they would mostly wait for each other."""
+
 ENVIRONMENT = {
     "OLLAMA_NUM_PARALLEL": "3",
     "OLLAMA_KV_CACHE_INIT": "64",
     "OLLAMA_KV_CACHE_GROW": "32",
-    "SWELL_KV_BUDGET": "24MB",  # of 23,040 bytes a token: about a thousand tokens for all slots of both models
+    "SWELL_KV_BUDGET": "12MB",  # of 23,040 bytes a token: about 500 tokens for all slots of both models
     "SWELL_KV_WAIT": "5s",
     "SWELL_STUCK": "3s",
     "SWELL_RESUME_ATTEMPTS": "8",  # a fault every four seconds hits many of them
@@ -119,7 +122,7 @@ async def _ask_on(
 
 async def _count(client: httpx.AsyncClient, model: str, chance: random.Random) -> str:
     """A count, of which every number is known beforehand."""
-    options = {"temperature": 0, "num_predict": chance.randint(5, 250)}
+    options = {"temperature": 0, "num_predict": chance.randint(5, 250), **THREADS}
     lines = await _lines(client, "/api/generate", {"model": model, "prompt": PROMPT, "raw": True, "options": options})
     text = "".join(line.get("response", "") for line in lines)
     assert text == expected(40, len(text)), f"{text[:60]!r}…{text[-60:]!r}"
@@ -128,7 +131,7 @@ async def _count(client: httpx.AsyncClient, model: str, chance: random.Random) -
 
 async def _describe(client: httpx.AsyncClient, model: str, chance: random.Random) -> str:
     """A document, which follows its schema."""
-    options = {"temperature": 1, "seed": chance.randint(0, 10**6), "num_predict": 80}
+    options = {"temperature": 1, "seed": chance.randint(0, 10**6), "num_predict": 80, **THREADS}
     messages = [{"role": "user", "content": "Describe a person."}]
     body = {"model": model, "messages": messages, "format": SCHEMA, "options": options}
     lines = await _lines(client, "/api/chat", body)
@@ -143,7 +146,7 @@ async def _describe(client: httpx.AsyncClient, model: str, chance: random.Random
 
 async def _leave(client: httpx.AsyncClient, model: str, chance: random.Random) -> str:
     """A client that goes away."""
-    body = {"model": model, "prompt": PROMPT, "raw": True, "options": {"num_predict": 300}}
+    body = {"model": model, "prompt": PROMPT, "raw": True, "options": {"num_predict": 300, **THREADS}}
     try:
         async with asyncio.timeout(chance.uniform(0, 3)):
             await _lines(client, "/api/generate", body)

@@ -1,18 +1,15 @@
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
+from tests.control_group import new_group
 
-from swell.memory.cgroup import Group, own_groups
+from swell.memory.cgroup import Group
 from swell.memory.machine import MachineMemory
 from swell.memory.probe import FreeMemory, MemoryProbe
 
 MB = 1_000_000
-LIMIT_FILES = ("memory.max", "memory.limit_in_bytes")
 LIMIT_BYTES = 256 << 20
 WRITTEN_BYTES = 64 << 20
 # started by its parent in a group, it says what it sees, takes memory, and says it again; it ends with its parent
@@ -68,61 +65,25 @@ def test_the_real_machine_has_memory() -> None:
     assert 0 < probe.free_bytes() <= probe.total_bytes()
 
 
-class LimitedGroup(NamedTuple):
-    directory: Path
-    limit_bytes: int
-
-
-@pytest.fixture
-def limited_group() -> Iterator[LimitedGroup]:
-    """A real group with a limit, below the one the tests run in, so that whatever limits those still holds."""
-    own = own_groups()
-    parent = Path(own[0].stat_path).parent if own else Path("/sys/fs/cgroup")
-    directory = parent / f"swell-test-{time.monotonic_ns()}"
-    try:
-        directory.mkdir()
-    except OSError as error:
-        pytest.skip(f"control groups can't be made here: {error}")
-    try:
-        limit = next((path for path in map(directory.joinpath, LIMIT_FILES) if path.exists()), None)
-        if limit is None:
-            pytest.skip("the memory controller isn't delegated to groups made here")
-        try:
-            limit.write_text(str(LIMIT_BYTES))
-        except OSError as error:
-            pytest.skip(f"control groups can't be limited here: {error}")
-        yield LimitedGroup(directory, LIMIT_BYTES)
-    finally:
-        _remove(directory)
-
-
-def _remove(directory: Path) -> None:
-    """The kernel may hold a group for a moment after its last process has ended."""
-    for _ in range(100):
-        try:
-            directory.rmdir()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    directory.rmdir()
-
-
 @pytest.mark.destructive
-def test_a_real_limit_is_seen(limited_group: LimitedGroup) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
+def test_a_real_limit_is_seen() -> None:
+    with (
+        new_group() as limited,
+        subprocess.Popen(
+            [sys.executable, "-c", PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as process,
+    ):
         try:
             assert process.stdin
             assert process.stdout
-            (limited_group.directory / "cgroup.procs").write_text(str(process.pid))
+            limited.limit_path.write_text(str(LIMIT_BYTES))
+            limited.add(process.pid)
             process.stdin.write("\n")
             process.stdin.flush()
             total_bytes, free_bytes = map(int, process.stdout.readline().split())
             total_later_bytes, free_later_bytes = map(int, process.stdout.readline().split())
         finally:
             process.kill()
-    assert total_bytes == total_later_bytes == limited_group.limit_bytes
-    assert limited_group.limit_bytes * 0.8 < free_bytes <= limited_group.limit_bytes
+    assert total_bytes == total_later_bytes == LIMIT_BYTES
+    assert LIMIT_BYTES * 0.8 < free_bytes <= LIMIT_BYTES
     assert free_bytes - free_later_bytes == pytest.approx(WRITTEN_BYTES, rel=0.1)

@@ -171,16 +171,16 @@ def test_a_response_in_events() -> None:
 
 def test_a_response_in_one_piece_has_calls_or_text() -> None:
     writer, _ = _respond(*TURN)
-    assert [item["type"] for item in _plain(writer.response())["output"]] == ["reasoning", *["function_call"] * 2]
+    assert [item["type"] for item in _plain(writer.whole())["output"]] == ["reasoning", *["function_call"] * 2]
     writer, _ = _respond(Prompted(7, 0, 0), Text("a"), CUT)
-    response = _plain(writer.response())
+    response = _plain(writer.whole())
     assert [item["type"] for item in response["output"]] == ["message"]
     assert (response["status"], response["incomplete_details"]) == ("completed", None)
 
 
 def test_a_response_that_says_nothing_is_an_empty_message() -> None:
     writer, said = _respond(Prompted(7, 0, 0), FINISH)
-    assert _plain(writer.response())["output"][0]["content"][0]["text"] == ""
+    assert _plain(writer.whole())["output"][0]["content"][0]["text"] == ""
     assert _types(said)[2:5] == ["output_item.added", "content_part.added", "output_text.done"]
 
 
@@ -214,7 +214,7 @@ def test_a_response_shows_what_was_asked() -> None:
 def _message(*events: TurnEvent) -> tuple[Any, list[Any]]:
     writer = MessageWriter("m")
     said = _named([one for event in events for one in writer.add(event)])
-    return _plain(writer.message), said
+    return _plain(writer.whole()), said
 
 
 def test_a_message_in_events() -> None:

@@ -1,11 +1,11 @@
 """The memory of the whole machine."""
 
-import os
 from typing import NamedTuple
+
+from swell.memory.files import read_once
 
 _MEMINFO = "/proc/meminfo"
 _VMSTAT = "/proc/vmstat"
-_READ_BYTES = 1 << 14  # a whole vmstat, 4 to 6 KB
 _KIB = 1024  # "kB" in this file
 
 
@@ -21,7 +21,7 @@ def machine_memory(meminfo: str = _MEMINFO) -> MachineMemory:
 
     Source: proc_meminfo(5).
     """
-    content = _content(meminfo)
+    content = read_once(meminfo)
     total, available = _field(content, b"MemTotal:"), _field(content, b"MemAvailable:")
     return _from_psutil() if total is None or available is None else MachineMemory(total * _KIB, available * _KIB)
 
@@ -31,18 +31,7 @@ def processes_killed() -> int:
 
     Counts those of control groups too. Source: proc_vmstat(5).
     """
-    return _field(_content(_VMSTAT), b"\noom_kill ") or 0
-
-
-def _content(path: str) -> bytes:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return b""
-    try:
-        return os.read(descriptor, _READ_BYTES)
-    finally:
-        os.close(descriptor)
+    return _field(read_once(_VMSTAT), b"\noom_kill ") or 0
 
 
 def _field(content: bytes, name: bytes) -> int | None:

@@ -1,10 +1,10 @@
 """What all endpoints under /v1 share, OpenAI's and Anthropic's."""
 
 import secrets
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from starlette.requests import Request
@@ -16,7 +16,9 @@ from swell.server.api.chat import check_abilities
 from swell.server.api.checks import check_top_logprobs, find_model
 from swell.server.api.completion import Finish, Job, Prompted, job_of
 from swell.server.api.conversation import Conversation
+from swell.server.api.disconnects import Heading, Replies
 from swell.server.api.errors import status_of
+from swell.server.api.events import Event
 from swell.server.api.responses import json_response
 from swell.server.models.model import Model
 from swell.server.parsing.parts import Part
@@ -61,6 +63,38 @@ def open_conversation(
         messages=body.messages, tools=body.tools, thinking=body.think, truncate=body.truncate, must_call=must_call
     )
     return job_of(request, body, model, None, started_ns), conversation
+
+
+class Writer(Protocol):
+    """Puts a model's turn into the words of one API."""
+
+    def add(self, event: TurnEvent) -> Iterable[Event]:
+        """Takes `event` in; gives what a stream says of it. Must be used up."""
+
+    def whole(self) -> Any:
+        """The whole answer, when the turn has ended."""
+
+
+async def in_events(turn: AsyncGenerator[TurnEvent, None], writer: Writer) -> Replies[Event]:
+    """`turn` as a stream."""
+    async with aclosing(turn):
+        async for event in turn:
+            if isinstance(event, Prompted):
+                yield Heading(event.headers())
+            for one in writer.add(event):
+                yield one
+
+
+async def in_one_piece(turn: AsyncGenerator[TurnEvent, None], writer: Writer) -> Response:
+    """`turn` as one answer."""
+    headers: dict[str, str] = {}
+    async with aclosing(turn):
+        async for event in turn:
+            if isinstance(event, Prompted):
+                headers = event.headers()
+            for _ in writer.add(event):
+                pass
+    return v1_response(writer.whole(), headers=headers)
 
 
 async def unbroken(events: AsyncGenerator[TurnEvent, None]) -> AsyncGenerator[TurnEvent, None]:

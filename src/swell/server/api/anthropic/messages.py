@@ -1,8 +1,6 @@
 """POST /v1/messages and /v1/messages/count_tokens."""
 
 import time
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,23 +11,21 @@ from swell.server.api.anthropic.errors import error_event
 from swell.server.api.anthropic.replies import TokenCount
 from swell.server.api.anthropic.writing import MessageWriter
 from swell.server.api.bodies import ChatBody, read_body
-from swell.server.api.completion import Job, Prompted
+from swell.server.api.completion import Job
 from swell.server.api.conversation import Conversation, converse, count_tokens_of
-from swell.server.api.disconnects import Heading, Replies, while_connected
-from swell.server.api.events import Event, EventStream
-from swell.server.api.v1 import TurnEvent, find_chat_model, open_conversation, unbroken, v1_response
-
-Events = AsyncGenerator[TurnEvent, None]
+from swell.server.api.disconnects import while_connected
+from swell.server.api.events import EventStream
+from swell.server.api.v1 import find_chat_model, in_events, in_one_piece, open_conversation, unbroken, v1_response
 
 
 async def messages(request: Request) -> Response:
     """The endpoint. Its checks are those of /api/chat, after the body's own."""
     wanted = await read_body(request, MessagesRequest)
     job, conversation = await _open(request, wanted, messages_body(wanted))
-    events, writer = unbroken(converse(job, conversation)), MessageWriter(wanted.model)
+    turn, writer = unbroken(converse(job, conversation)), MessageWriter(wanted.model)
     if wanted.stream:
-        return EventStream(_stream(events, writer), error_event)
-    return await while_connected(request.receive, _whole(events, writer))
+        return EventStream(in_events(turn, writer), error_event)
+    return await while_connected(request.receive, in_one_piece(turn, writer))
 
 
 async def count_tokens(request: Request) -> Response:
@@ -48,23 +44,3 @@ async def _open(request: Request, wanted: CountRequest, body: ChatBody) -> tuple
     if "thinking" not in model.capabilities:
         body.think = None
     return open_conversation(request, body, model, must_call, started_ns)
-
-
-async def _stream(events: Events, writer: MessageWriter) -> Replies[Event]:
-    async with aclosing(events):
-        async for event in events:
-            if isinstance(event, Prompted):
-                yield Heading(event.headers())
-            for one in writer.add(event):
-                yield one
-
-
-async def _whole(events: Events, writer: MessageWriter) -> Response:
-    headers: dict[str, str] = {}
-    async with aclosing(events):
-        async for event in events:
-            if isinstance(event, Prompted):
-                headers = event.headers()
-            for _ in writer.add(event):
-                pass
-    return v1_response(writer.message, headers=headers)

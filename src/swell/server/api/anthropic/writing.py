@@ -24,8 +24,7 @@ class MessageWriter:
         self._open: ThinkingBlock | TextBlock | None = None
         self._text: list[str] = []
 
-    @property
-    def message(self) -> Message:
+    def whole(self) -> Message:
         """The whole answer, once the turn has finished."""
         return self._message
 

@@ -56,7 +56,7 @@ class ResponseWriter:
                 self._response = completed(self._response, self._items, event)
                 yield self._event("response.completed", response=self._response)
 
-    def response(self) -> ResponseObject:
+    def whole(self) -> ResponseObject:
         """The whole answer, when it is complete. Text beside tool calls is dropped, as in Ollama."""
         output = self._response.output
         if any(isinstance(item, CallItem) for item in output):

@@ -1,0 +1,62 @@
+"""One request as a client sees it, and what must be the same about it whatever becomes of the runner."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from tests.e2e.server import MODEL, Server
+
+STORY = "Once upon a time there was a lighthouse keeper who"
+_NAMES = ("response", "content", "thinking", "text", "eval_count", "logprobs", "reasoning", "stop_reason", "tool_calls")
+
+
+def answer(server: Server, path: str, body: dict[str, Any], after: Callable[[int], None] = lambda _: None) -> str:
+    """What a client gets, without times; `after` hears of each line but the last."""
+    options = {"temperature": 0, "num_predict": 70, **body.get("options", {})}
+    native = {"options": options} if path.startswith("/api") else {}
+    kept: list[str] = []
+    with server.http.stream("POST", path, json={"model": MODEL, **body, **native}) as response:
+        for number, line in enumerate(response.iter_lines()):
+            assert response.status_code == 200, line
+            after(number)
+            data = line.removeprefix("data: ")
+            if data.startswith("{"):
+                kept.append(_text(json.loads(data)))
+    return "".join(kept)
+
+
+def _text(line: dict[str, Any]) -> str:
+    """The parts of a line that must be the same whatever happens."""
+    if "message" in line and "done" in line:
+        line = {**line["message"], **{name: line[name] for name in ("logprobs", "eval_count") if name in line}}
+    elif "choices" in line:
+        (choice,) = line["choices"] or [{"delta": {}}]
+        line = choice.get("delta") or choice.get("message") or {}
+    elif "delta" in line or "type" in line:
+        line = line.get("delta", {})
+    assert "error" not in line, line
+    return "".join(_word(name, line[name]) for name in _NAMES if name in line)
+
+
+def _word(name: str, value: Any) -> str:
+    if name == "tool_calls":
+        return json.dumps([call["function"] for call in value])  # each has an id, too, which is random
+    return json.dumps(value) if name in ("eval_count", "logprobs") else str(value or "")
+
+
+def fresh(server: Server) -> None:
+    """Nothing is cached: the next prompt is read from its beginning, as in a new runner."""
+    for runner in server.runners():
+        runner.kill()
+        runner.wait()
+
+
+def kill_runner(server: Server) -> None:
+    for runner in server.runners():
+        runner.kill()
+
+
+def rungs(server: Server) -> dict[str, int]:
+    """What was tried since the server started to let requests go on, and how often."""
+    counts: dict[str, int] = server.http.get("/stats").json()["server"]["rungs"]
+    return counts

@@ -7,7 +7,12 @@ from typing import Any
 from tests.e2e.server import MODEL, Server
 
 STORY = "Once upon a time there was a lighthouse keeper who"
-_NAMES = ("response", "content", "thinking", "text", "eval_count", "logprobs", "reasoning", "stop_reason", "tool_calls")
+# fmt: off
+_NAMES = (
+    "response", "content", "thinking", "text", "reasoning", "tool_calls", "logprobs",
+    "eval_count", "done_reason", "finish_reason", "stop_reason",
+)
+# fmt: on
 
 
 def answer(server: Server, path: str, body: dict[str, Any], after: Callable[[int], None] = lambda _: None) -> str:
@@ -28,10 +33,10 @@ def answer(server: Server, path: str, body: dict[str, Any], after: Callable[[int
 def _text(line: dict[str, Any]) -> str:
     """The parts of a line that must be the same whatever happens."""
     if "message" in line and "done" in line:
-        line = {**line["message"], **{name: line[name] for name in ("logprobs", "eval_count") if name in line}}
+        line = {**line, **line["message"]}
     elif "choices" in line:
-        (choice,) = line["choices"] or [{"delta": {}}]
-        line = choice.get("delta") or choice.get("message") or {}
+        (choice,) = line["choices"] or [{}]
+        line = {**choice, **choice.get("delta", {}), **choice.get("message", {})}
     elif "delta" in line or "type" in line:
         line = line.get("delta", {})
     assert "error" not in line, line

@@ -7,27 +7,52 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 from tests.e2e.server import MODEL, Server, running, wait_until
-from tests.e2e.templates import THINKS, write_with_template
+from tests.e2e.streams import STORY, answer, fresh, kill_runner, rungs
+from tests.e2e.templates import CALLS, THINKS, write_with_template
 from tests.models.encoder import write_bert
+
+from swell.server.survival.ladder import Rung
 
 pytestmark = [pytest.mark.slow, pytest.mark.destructive]
 
 KILLS = int(os.environ.get("SWELL_TEST_KILLS", "2"))
 """Per mode; 20 when a release is checked."""
 KILLS_PER_ANSWER = 2
+STREAMS = 8
 PERSON = {
     "type": "object",
     "properties": {"name": {"type": "string", "maxLength": 40}, "story": {"type": "string", "maxLength": 200}},
     "required": ["name", "story"],
 }
-STORY = "Once upon a time there was a lighthouse keeper who"
+WEATHER = {
+    "type": "object",
+    "properties": {"city": {"enum": ["Paris", "Oslo"]}, "days": {"type": "integer", "minimum": 1, "maximum": 9}},
+    "required": ["city", "days"],
+    "additionalProperties": False,
+}
+CALL = {
+    "type": "object",
+    "properties": {"name": {"const": "get_weather"}, "arguments": WEATHER},
+    "required": ["name", "arguments"],
+    "additionalProperties": False,
+}
+TOOL = {"type": "function", "function": {"name": "get_weather", "description": "Weather.", "parameters": WEATHER}}
 TALK = [{"role": "user", "content": "Tell me a story about a lighthouse."}]
+OPENAI_CALL: dict[str, Any] = {
+    "messages": TALK,
+    "tools": [TOOL],
+    "tool_choice": "required",
+    "model": "calls",
+    "temperature": 0,
+    "max_tokens": 70,
+}
 Mode = tuple[str, dict[str, Any]]
 MODES: dict[str, Mode] = {
     "generate": ("/api/generate", {"prompt": STORY, "raw": True}),
@@ -42,12 +67,23 @@ MODES: dict[str, Mode] = {
     "thinking": ("/api/chat", {"messages": TALK, "think": True, "model": "thinks"}),
     "openai": ("/v1/chat/completions", {"messages": TALK, "temperature": 0, "max_tokens": 70, "stream": True}),
     "anthropic": ("/v1/messages", {"messages": TALK, "temperature": 0, "max_tokens": 70, "stream": True}),
+    "call": ("/api/chat", {"messages": TALK, "tools": [TOOL], "format": CALL, "model": "calls"}),
+    "call in one piece": (
+        "/api/chat",
+        {"messages": TALK, "tools": [TOOL], "format": CALL, "model": "calls", "stream": False},
+    ),
+    "openai call": ("/v1/chat/completions", {**OPENAI_CALL, "stream": True}),
+    "openai call in one piece": ("/v1/chat/completions", {**OPENAI_CALL, "stream": False}),
 }
 
 
 @pytest.fixture(scope="module")
-def thinks(model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    return write_with_template(model_path, tmp_path_factory.mktemp("models") / "thinks.gguf", THINKS)
+def models(model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("models")
+    return {
+        name: write_with_template(model_path, folder / f"{name}.gguf", template)
+        for name, template in (("thinks", THINKS), ("calls", CALLS))
+    }
 
 
 @pytest.fixture(scope="module")
@@ -58,65 +94,30 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield started
 
 
-def answer(server: Server, path: str, body: dict[str, Any], after: Callable[[int], None] = lambda _: None) -> str:
-    """What a client gets, without times; `after` hears of each line but the last."""
-    options = {"temperature": 0, "num_predict": 70, **body.get("options", {})}
-    native = {"options": options} if path.startswith("/api") else {}
-    kept: list[str] = []
-    with server.http.stream("POST", path, json={"model": MODEL, **body, **native}) as response:
-        for number, line in enumerate(response.iter_lines()):
-            assert response.status_code == 200, line
-            after(number)
-            data = line.removeprefix("data: ")
-            if data.startswith("{"):
-                kept.append(_text(json.loads(data)))
-    return "".join(kept)
-
-
-def _text(line: dict[str, Any]) -> str:
-    """The parts of a line that must be the same whatever happens."""
-    if "message" in line and "done" in line:
-        line = {**line["message"], **{name: line[name] for name in ("logprobs", "eval_count") if name in line}}
-    elif "choices" in line:
-        line = line["choices"][0]["delta"] if line["choices"] else {}
-    elif "delta" in line or "type" in line:
-        line = line.get("delta", {})
-    assert "error" not in line, line
-    names = ("response", "content", "thinking", "text", "eval_count", "logprobs", "reasoning", "stop_reason")
-    return "".join(
-        json.dumps(line[name]) if name in ("eval_count", "logprobs") else str(line[name] or "")
-        for name in names
-        if name in line
-    )
-
-
-def fresh(server: Server) -> None:
-    """Nothing is cached: the next prompt is read from its beginning, as in a new runner."""
-    for runner in server.runners():
-        runner.kill()
-        runner.wait()
-
-
-def kill_runner(server: Server) -> None:
-    for runner in server.runners():
-        runner.kill()
-
-
 @pytest.mark.parametrize("mode", MODES)
-def test_a_killed_runner_is_not_noticed(server: Server, thinks: str, mode: str) -> None:
+def test_a_killed_runner_is_not_noticed(server: Server, models: dict[str, str], mode: str) -> None:
     path, body = MODES[mode]
-    if body.get("model") == "thinks":
-        body = {**body, "model": thinks}
+    body = {**body, "model": models.get(body.get("model", ""), MODEL)}
     fresh(server)
     expected = answer(server, path, body)
-    chance = random.Random(mode)
+    assert ("get_weather" in expected) if "tools" in body else len(expected) > 60
+    chance, before = random.Random(mode), resumptions(server)
     for _ in range(-(-KILLS // KILLS_PER_ANSWER)):
         fresh(server)
-        if body.get("stream") is False:
-            found = _killed_by_time(server, path, body, chance)
+        if body.get("stream") is False or "tools" in body:  # nothing comes before a call is complete
+            found = _killed_by_count(server, path, body, chance)
         else:
             found = answer(server, path, body, _kills_at(server, set(chance.sample(range(1, 60), KILLS_PER_ANSWER))))
         assert found == expected
+    assert resumptions(server) > before
+
+
+def counted(first: int, numbers: int) -> str:
+    return "".join(f"{number} " for number in range(first, first + numbers))
+
+
+def resumptions(server: Server) -> int:
+    return rungs(server).get(Rung.RELOAD.value, 0)
 
 
 def _kills_at(server: Server, moments: set[int]) -> Callable[[int], None]:
@@ -127,23 +128,31 @@ def _kills_at(server: Server, moments: set[int]) -> Callable[[int], None]:
     return kill
 
 
-def _killed_by_time(server: Server, path: str, body: dict[str, Any], chance: random.Random) -> str:
-    """For answers that come in one piece: the runner is killed at some moment while it generates."""
+def _killed_by_count(server: Server, path: str, body: dict[str, Any], chance: random.Random) -> str:
+    """For answers that come in one piece: each runner is killed after a number of tokens."""
+    is_over = threading.Event()
 
     def kill() -> None:
         for _ in range(KILLS_PER_ANSWER):
-            tokens = server.http.get("/stats")
-            while not (tokens.json()["models"] and tokens.json()["models"][0]["stats"]):
-                time.sleep(0.02)
-                tokens = server.http.get("/stats")
-            time.sleep(chance.uniform(0, 0.5))
+            tokens = chance.randint(1, 9)
+            while generated(server) < tokens:
+                if is_over.wait(0.005):
+                    return
             kill_runner(server)
 
     killer = threading.Thread(target=kill)
     killer.start()
-    found = answer(server, path, body)
-    killer.join()
-    return found
+    try:
+        return answer(server, path, body)
+    finally:
+        is_over.set()
+        killer.join()
+
+
+def generated(server: Server) -> int:
+    """Tokens of the runner there is; none while there is none."""
+    rows = server.http.get("/stats").json()["models"]
+    return sum(row["stats"]["totals"]["generated"] for row in rows if row["stats"])
 
 
 @pytest.mark.parametrize("name", ["SIGSEGV", "SIGABRT"])
@@ -152,44 +161,29 @@ def test_a_crash_is_like_a_kill(server: Server, name: str) -> None:
     fresh(server)
     expected = answer(server, path, body)
     fresh(server)
+    before = resumptions(server)
 
     def crash(line: int) -> None:
         if line == 20:
             server.runner().send_signal(signal.Signals[name])
 
     assert answer(server, path, body, crash) == expected
+    assert resumptions(server) == before + 1
 
 
 def test_eight_streams_of_one_runner_all_finish(tmp_path: Path) -> None:
-    bodies = [{"prompt": f"{n}. Once upon a time", "raw": True} for n in range(8)]
-    with running(tmp_path / "log", {"OLLAMA_NUM_PARALLEL": "8"}) as server:
-        expected = _all_at_once(server, bodies, lambda: None)
-        fresh(server)
-
-        def kill() -> None:
-            time.sleep(1.5)
-            kill_runner(server)
-
-        found = _all_at_once(server, bodies, kill)
-        assert server.http.get("/stats").json()["server"]["rungs"]["go on in a new runner"] == 8
-    for text, whole in zip(found, expected, strict=True):
-        assert text.endswith("70")  # eval_count: none twice, none missing
-        assert text[:40] == whole[:40]
-
-
-def _all_at_once(server: Server, bodies: list[dict[str, Any]], meanwhile: Callable[[], None]) -> list[str]:
-    found = [""] * len(bodies)
-
-    def ask(number: int) -> None:
-        found[number] = answer(server, "/api/generate", bodies[number])
-
-    threads = [threading.Thread(target=ask, args=(number,)) for number in range(len(bodies))]
-    for thread in threads:
-        thread.start()
-    meanwhile()
-    for thread in threads:
-        thread.join()
-    return found
+    """Each counts from another number, so that a token lost, repeated or taken from another stream would show."""
+    with (
+        running(tmp_path / "log", {"OLLAMA_NUM_PARALLEL": "8"}) as server,
+        ThreadPoolExecutor(STREAMS) as clients,
+    ):
+        answers = clients.map(lambda first: server.generate(counted(first, 30), predict=70), range(1, STREAMS + 1))
+        wait_until(lambda: generated(server) >= 10 * STREAMS, "all streams have begun")
+        kill_runner(server)
+        for first, found in enumerate(answers, start=1):
+            assert found["eval_count"] == 70
+            assert found["response"] == counted(first + 30, 99)[: len(found["response"])]
+        assert rungs(server) == {Rung.RELOAD.value: STREAMS}
 
 
 def test_embeddings_are_computed_again(tmp_path: Path) -> None:
@@ -207,6 +201,7 @@ def test_embeddings_are_computed_again(tmp_path: Path) -> None:
         kill_runner(server)
         thread.join()
         assert found[0]["embeddings"] == whole
+        assert rungs(server) == {Rung.RELOAD.value: 1}
 
 
 def test_a_frozen_runner_is_replaced(tmp_path: Path) -> None:
@@ -223,6 +218,7 @@ def test_a_frozen_runner_is_replaced(tmp_path: Path) -> None:
 
         assert answer(server, path, body, freeze) == expected
         assert not frozen[0].is_running()
+        assert rungs(server) == {Rung.RELOAD.value: 1}
         assert "no sign of life" in server.log.read_text()
 
 

@@ -44,14 +44,23 @@ def test_frames_arrive_whole_and_in_the_order_of_their_thread() -> None:
 
 
 def test_a_server_that_is_gone_holds_nobody_up() -> None:
+    """It went while frames waited for it; neither those nor later ones are kept, and nothing goes on trying."""
+
     async def run() -> None:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         outbox = Outbox(ours, asyncio.get_running_loop())
+        for number in range(EACH):
+            outbox.send(Tokenized(number, [number] * TOKENS))
+        assert len(outbox._unsent) > 0
         theirs.close()
-        for number in range(10):
-            outbox.send(Tokenized(number, []))
-        ours.close()
+        async with asyncio.timeout(5):
+            while len(outbox._unsent):
+                await asyncio.sleep(0)
+        for number in range(EACH):
+            outbox.send(Tokenized(number, [number] * TOKENS))
+        assert len(outbox._unsent) == 0
         outbox.close()
+        ours.close()
 
     asyncio.run(run())

@@ -214,7 +214,7 @@ class _Turn:
 
     def end_window(self, error: SwellError) -> bool:
         """Make do with the window that there is memory for; False if nothing more fits it."""
-        return isinstance(error, KvGrowError) and self.generation.end_window(error.from_cells)
+        return isinstance(error, KvGrowError) and self.generation.end_window(error.possible_cells)
 
     def finish(self, taken: Sequence[Rung], error: SwellError | None = None) -> Finish:
         """The numbers, and by what the turn was saved, or what it failed with."""

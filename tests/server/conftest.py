@@ -6,6 +6,7 @@ That the real scheduler and runner do what the scripted ones do is tested elsewh
 import asyncio
 import contextlib
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ from swell.server.models.names import ModelName, parse_name
 from swell.server.options import Options
 from swell.server.scheduler import LoadedModel, Scheduler
 from swell.server.scheduling.fit import Fit
+from swell.server.scheduling.relief import Source
 from swell.server.stream import Event
 from swell.settings import Settings
 
@@ -156,6 +158,7 @@ class ScriptedScheduler:
         self.runner = ScriptedRunner()
         self.calls: list[tuple[object, ...]] = []
         self.rows: list[LoadedModel] = []
+        self.relieved = Counter[Source]()
         self.error: Exception | None = None
         self.leases = 0
 
@@ -175,7 +178,7 @@ class ScriptedScheduler:
     def fit_of(self, model: Model) -> None:
         return None
 
-    def count_idle(self) -> int:
+    def count_idle(self, *, but: Model) -> int:
         return 0
 
     def count_busy(self) -> int:

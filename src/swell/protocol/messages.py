@@ -297,14 +297,15 @@ class SlotStats(msgspec.Struct, frozen=True, kw_only=True):
 
 class Totals(msgspec.Struct, kw_only=True):
     """Tokens since the model was loaded: of prompts, those of them that were cached, generated ones, and those left out
-    of prompts or forgotten because a window was full. How many batches were computed, and how
-    often a generation was paused for want of memory."""
+    of prompts or forgotten because a window was full. How many batches were computed, and how often memory was short:
+    cached conversations that were given up for that, and generations that were paused."""
 
     prompt: int = 0
     cached: int = 0
     generated: int = 0
     cut: int = 0
     batches: int = 0
+    reclaims: int = 0
     pauses: int = 0
 
 

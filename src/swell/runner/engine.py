@@ -83,10 +83,10 @@ class Engine:
         self._vocabulary = vocabulary
         self._grammars = GrammarCompiler(vocabulary)
         self._batch = Batch(batch_tokens)
-        self._memory = SlotMemory(self.slots, store)
+        self.totals = Totals()
+        self._memory = SlotMemory(self.slots, store, self.totals)
         self._deliver = deliver
         self._tell = tell
-        self.totals = Totals()
         self._shortages = Shortages(
             self.slots, store, self._memory, self.totals, tell=tell, fail=self._fail, wait_s=memory_wait_s
         )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from swell.errors import KvGrowError
 from swell.kv.store import KvStore
-from swell.protocol.messages import ShrinkLevel
+from swell.protocol.messages import ShrinkLevel, Totals
 from swell.runner.slots import Slot
 
 log = logging.getLogger(__name__)
@@ -15,9 +15,10 @@ log = logging.getLogger(__name__)
 class SlotMemory:
     """Grants cells to slots. Memory that one lacks is taken from those that are idle."""
 
-    def __init__(self, slots: Sequence[Slot], store: KvStore) -> None:
+    def __init__(self, slots: Sequence[Slot], store: KvStore, totals: Totals) -> None:
         self._slots = slots
         self._store = store
+        self._totals = totals
 
     def grant(self, slot: Slot, cells: int) -> None:
         """Make sure that `slot` may hold `cells`, at the cost of idle slots if need be; raises KvGrowError."""
@@ -53,4 +54,5 @@ class SlotMemory:
             self._store.rewind(slot.index, 0)
             slot.tokens.clear()
             self.compact()
+            self._totals.reclaims += 1
             yield f"the {tokens} cached tokens of slot {slot.index}"

@@ -40,7 +40,7 @@ from swell.server.scheduling.policy import (
     may_queue,
     next_step,
 )
-from swell.server.scheduling.relief import Relief
+from swell.server.scheduling.relief import Relief, Source
 from swell.settings import Settings
 
 __all__ = ["Launch", "LoadedModel", "Scheduler"]
@@ -117,18 +117,25 @@ class Scheduler:
         residency = self._residencies.get(model.path)
         return None if residency is None else residency.fit
 
-    def count_idle(self) -> int:
-        """How many models are loaded that nobody uses."""
-        return sum(residency.is_idle for residency in self._residencies.values())
+    @property
+    def relieved(self) -> Counter[Source]:
+        """Whose memory was given to models in need, and how often."""
+        return self._relief.taken
+
+    def count_idle(self, *, but: Model) -> int:
+        """How many models are loaded that nobody uses, not counting one."""
+        return len(self._idle(but))
 
     def count_busy(self) -> int:
         """How many requests use some model."""
         return sum(residency.users for residency in self._residencies.values())
 
-    async def evict_idle(self) -> None:
-        """Unload all models that nobody uses; returns when they are gone."""
-        idle = [residency for residency in self._residencies.values() if residency.is_idle]
-        await asyncio.gather(*(asyncio.shield(residency.stop()) for residency in idle))
+    async def evict_idle(self, *, but: Model) -> None:
+        """Unload all models that nobody uses, except one; returns when they are gone."""
+        await asyncio.gather(*(asyncio.shield(residency.stop()) for residency in self._idle(but)))
+
+    def _idle(self, but: Model) -> list[Residency]:
+        return [one for one in self._residencies.values() if one.is_idle and one.model.path != but.path]
 
     async def wait_for_change(self) -> None:
         """Returns when a request has ended, or a model was loaded or unloaded, or after the time set for waiting."""

@@ -15,6 +15,7 @@ from swell.protocol.messages import ShrinkLevel
 from swell.server.models.model import Model
 from swell.server.options import Options
 from swell.server.runner import Runner
+from swell.server.scheduling.relief import Source
 
 A, B, C = model("a"), model("b"), model("c")
 SERVER_BUSY = "server busy, please try again.  maximum pending requests exceeded"
@@ -161,6 +162,15 @@ async def test_eviction_follows_use(world: World) -> None:
 
 
 @scenario()
+async def test_idle_models_are_evicted_but_for_the_one_they_make_way_for(world: World) -> None:
+    await use(world, A, B, C)
+    assert world.scheduler.count_idle(but=B) == 2
+    await world.scheduler.evict_idle(but=B)
+    assert world.launcher.alive == ["/b"]
+    assert world.scheduler.count_idle(but=B) == 0
+
+
+@scenario()
 async def test_three_models_may_be_loaded_by_default(world: World) -> None:
     await use(world, A, B, C)
     assert world.launcher.alive == ["/a", "/b", "/c"]
@@ -303,6 +313,7 @@ async def test_idle_models_give_what_a_busy_one_lacks(world: World) -> None:
         assert idle.shrunk[1:] == [ShrinkLevel.UNSTORED, ShrinkLevel.PREFIXES, ShrinkLevel.PREFIXES]
         assert world.launcher.alive == ["/a"]  # it isn't the budget that is exceeded, so the weights go as well
         assert world.launcher.of("/a").offered == [7, 8]
+        assert world.scheduler.relieved == {Source.UNUSED: 1}  # nobody had 9000 MB
 
 
 @scenario(kv_budget=parse_budget("1000MB"))

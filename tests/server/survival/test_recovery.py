@@ -40,14 +40,14 @@ class Noting:
     def fit_of(self, model: Model) -> Fit | None:
         return self.fit
 
-    def count_idle(self) -> int:
+    def count_idle(self, *, but: Model) -> int:
         return self.idle
 
     def count_busy(self) -> int:
         return self.busy
 
-    async def evict_idle(self) -> None:
-        self.asked.append("evict")
+    async def evict_idle(self, *, but: Model) -> None:
+        self.asked.append(f"evict all but {but.name}")
         self.idle = 0
 
     async def wait_for_change(self) -> None:
@@ -74,7 +74,7 @@ def test_each_rung_is_done_counted_and_told(model: Model, monkeypatch: pytest.Mo
 
     taken = asyncio.run(climb())
     assert taken == [Rung.EVICT_IDLE, Rung.WAIT, Rung.SMALLER_CACHE, Rung.SMALLER_CACHE]
-    assert models.asked == ["evict", "wait"]
+    assert models.asked == ["evict all but tiny:latest", "wait"]
     assert one.taken == taken
     assert rungs == Counter(taken)
 

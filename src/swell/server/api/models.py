@@ -54,13 +54,17 @@ async def ps(request: Request) -> Response:
 async def stats(request: Request) -> Response:
     """Memory and slots of the loaded models, in full; null for one whose runner doesn't answer in time.
 
-    Of the server itself, its memory, its tasks (a busy request is two or three of them), and what was tried, how often,
-    to let requests go on that could not.
+    Of the server itself, its memory, its tasks (a busy request is two or three of them), what was tried, how often, to
+    let requests go on that could not, and before that, whose memory models in need were given.
     """
     loaded = await services(request).scheduler.loaded()
     models = [{"name": row.model.name, "stats": _stats(row)} for row in loaded]
-    rungs = {rung.value: count for rung, count in services(request).rungs.items()}
-    server = {"resident_bytes": process_resident().total_bytes, "tasks": len(asyncio.all_tasks()), "rungs": rungs}
+    server = {
+        "resident_bytes": process_resident().total_bytes,
+        "tasks": len(asyncio.all_tasks()),
+        "rungs": {rung.value: count for rung, count in services(request).rungs.items()},
+        "relief": {source.value: count for source, count in services(request).scheduler.relieved.items()},
+    }
     return json_response({"models": models, "server": server})
 
 

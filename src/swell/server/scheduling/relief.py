@@ -3,13 +3,25 @@
 import asyncio
 import dataclasses
 import logging
+from collections import Counter
 from collections.abc import Callable, Collection
+from enum import Enum
 
 from swell.protocol.messages import NeedMemory, ShrinkLevel
 from swell.server.residency import Residency, State
 from swell.server.scheduling.accounts import Accounts
 
 log = logging.getLogger(__name__)
+
+
+class Source(Enum):
+    """Whose memory a model in need is given, from the cheapest to the dearest."""
+
+    UNUSED = "unused memory of idle models"
+    IDLE_PREFIXES = "cached conversations of idle models"
+    BUSY_PREFIXES = "cached conversations of busy models"
+    IDLE_MODELS = "idle models as a whole"
+    WAITING = "cells of models that wait themselves"
 
 
 @dataclasses.dataclass(eq=False)
@@ -36,6 +48,8 @@ class Relief:
         self._accounts = accounts
         self._residencies = residencies
         self._change = change
+        self.taken = Counter[Source]()
+        """Where models in need were given what they lacked, and how often."""
         self._pleas: list[_Plea] = []
         self._one_at_a_time = asyncio.Lock()
 
@@ -52,7 +66,8 @@ class Relief:
             while True:
                 change = self._change()
                 async with self._one_at_a_time:
-                    if await self._take(plea):
+                    if (source := await self._take(plea)) is not None:
+                        self.taken[source] += 1
                         return
                 if not any(_may_finish(other) for other in self._others(plea)):
                     log.info("nobody has the %d bytes that %s lacks", plea.missing_bytes, needy.model.name)
@@ -62,14 +77,18 @@ class Relief:
             needy.starving -= 1
             self._pleas.remove(plea)
 
-    async def _take(self, plea: _Plea) -> bool:
-        """Take what there is, the dearest last; whether it is enough."""
-        for level in (ShrinkLevel.UNSTORED, ShrinkLevel.PREFIXES):
+    async def _take(self, plea: _Plea) -> Source | None:
+        """Take what there is, the dearest last; where it was enough, None if it nowhere was."""
+        for level, source in ((ShrinkLevel.UNSTORED, Source.UNUSED), (ShrinkLevel.PREFIXES, Source.IDLE_PREFIXES)):
             await self._shrink([other for other in self._others(plea) if other.is_idle], level)
             if self._is_met(plea):
-                return True
+                return source
         await self._shrink(self._others(plea), ShrinkLevel.PREFIXES)  # idle slots of busy models
-        return self._is_met(plea) or await self._unload_idle(plea) or await self._take_from_waiting(plea)
+        if self._is_met(plea):
+            return Source.BUSY_PREFIXES
+        if await self._unload_idle(plea):
+            return Source.IDLE_MODELS
+        return Source.WAITING if await self._take_from_waiting(plea) else None
 
     async def _unload_idle(self, plea: _Plea) -> bool:
         if not self._accounts.budget_allows(plea.missing_bytes):

@@ -35,14 +35,14 @@ class Models(Protocol):
     def fit_of(self, model: Model) -> Fit | None:
         """How `model` is loaded; None if it isn't."""
 
-    def count_idle(self) -> int:
-        """How many models nobody uses."""
+    def count_idle(self, *, but: Model) -> int:
+        """How many models nobody uses, not counting one."""
 
     def count_busy(self) -> int:
         """How many requests use some model."""
 
-    async def evict_idle(self) -> None:
-        """Unload all models that nobody uses; returns when they are gone."""
+    async def evict_idle(self, *, but: Model) -> None:
+        """Unload all models that nobody uses, except one; returns when they are gone."""
 
     async def wait_for_change(self) -> None:
         """Returns when a request has ended, or a model was loaded or unloaded, or after a time that is set."""
@@ -97,9 +97,10 @@ class Recovery:
         return rung
 
     def _situation(self) -> Situation:
+        """While the request tries to go on it doesn't use its own model, which is no less wanted for that."""
         fit = self._models.fit_of(self._model) or Fit()
         return Situation(
-            idle_models=self._models.count_idle(),
+            idle_models=self._models.count_idle(but=self._model),
             busy_requests=self._models.count_busy(),
             has_other_placement=bool(fit.device_layers),
             has_smaller_cache=self._limits.is_cache_flexible and fit.cache_type in _SMALLER,
@@ -110,7 +111,7 @@ class Recovery:
         fit = self._models.fit_of(self._model) or Fit()
         match rung:
             case Rung.EVICT_IDLE:
-                await self._models.evict_idle()
+                await self._models.evict_idle(but=self._model)
             case Rung.WAIT:
                 await self._models.wait_for_change()
             case Rung.OTHER_PLACEMENT if fit.device_layers:

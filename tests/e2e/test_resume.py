@@ -13,6 +13,8 @@ from typing import Any
 
 import psutil
 import pytest
+from tests.counting import counted
+from tests.counting import expected as counting
 from tests.e2e.server import MODEL, Server, running, wait_until
 from tests.e2e.streams import STORY, answer, fresh, kill_runner, rungs
 from tests.e2e.templates import CALLS, THINKS, write_with_template
@@ -112,10 +114,6 @@ def test_a_killed_runner_is_not_noticed(server: Server, models: dict[str, str], 
     assert resumptions(server) > before
 
 
-def counted(first: int, numbers: int) -> str:
-    return "".join(f"{number} " for number in range(first, first + numbers))
-
-
 def resumptions(server: Server) -> int:
     return rungs(server).get(Rung.RELOAD.value, 0)
 
@@ -182,7 +180,7 @@ def test_eight_streams_of_one_runner_all_finish(tmp_path: Path) -> None:
         kill_runner(server)
         for first, found in enumerate(answers, start=1):
             assert found["eval_count"] == 70
-            assert found["response"] == counted(first + 30, 99)[: len(found["response"])]
+            assert found["response"] == counting(first + 30, len(found["response"]))
         assert rungs(server) == {Rung.RELOAD.value: STREAMS}
 
 

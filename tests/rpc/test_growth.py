@@ -1,5 +1,6 @@
 """A cache on workers grows, and is refused growth, for real."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from swell.llama.context import ContextShape
 from swell.llama.devices import worker_devices
 from swell.llama.model import Model
 from swell.placement import LayersOn, Placement
+from swell.server.survival.ladder import Rung
 
 pytestmark = pytest.mark.rpc
 
@@ -53,8 +55,9 @@ def test_where_a_worker_has_no_room_fewer_layers_are_there(log: Path) -> None:
         server.generate("1 2 3", predict=1)
         (before,) = server.loaded()["devices"]
         answer = server.generate(FOX * 200, predict=4)
-        assert answer["eval_count"] == 4
-        assert "reload with another placement" in answer["resumed"]
+        assert (answer["response"], answer["eval_count"]) == ("\nThe quick brown", 4)  # as without a worker
+        assert set(answer["resumed"]) == {Rung.OTHER_PLACEMENT.value}
+        assert server.http.get("/stats").json()["server"]["rungs"] == Counter(answer["resumed"])
         after = server.loaded().get("devices") or [{"used": 0}]
         assert after[0]["used"] < before["used"] or server.loaded()["size_vram"] == 0
 

@@ -14,13 +14,6 @@ def test_a_refused_growth_reads_with_its_numbers() -> None:
     )
 
 
-@pytest.mark.parametrize(("free_bytes", "cells"), [(0, 100), (500, 150), (999, 199), (1000, 100), (5000, 100)])
-def test_a_refused_growth_knows_how_far_memory_would_have_gone(free_bytes: int, cells: int) -> None:
-    """As much as is needed was refused, too, where devices say that there is more than they then give."""
-    refused = KvGrowError(from_cells=100, to_cells=200, max_cells=8192, needed_bytes=1000, free_bytes=free_bytes)
-    assert refused.possible_cells == cells
-
-
 @pytest.mark.parametrize(
     "error", [GROWTH, RunnerLostError(-9), errors.ModelNotFoundError("x"), errors.NoRoomError(1, 8)]
 )

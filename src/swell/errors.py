@@ -191,13 +191,6 @@ class KvGrowError(KvError):
     needed_bytes: int
     free_bytes: int
 
-    @property
-    def possible_cells(self) -> int:
-        """How many cells the slot could have, as far as each costs the same; what it has where nobody knows better."""
-        if self.free_bytes >= self.needed_bytes:
-            return self.from_cells  # refused all the same
-        return self.from_cells + (self.to_cells - self.from_cells) * self.free_bytes // self.needed_bytes
-
     def __str__(self) -> str:
         return (
             f"insufficient memory while expanding the KV cache: cells {self.from_cells} → {self.to_cells}, "

@@ -1,10 +1,12 @@
 """The ladder as a pure function: its order, and that it ends."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from swell.errors import KvGrowError
 from swell.server.survival.causes import Cause
-from swell.server.survival.ladder import Rung, Situation, back_off_s, next_rung
+from swell.server.survival.ladder import Rung, Situation, back_off_s, next_rung, possible_cells
 
 EVERYTHING = Situation(idle_models=1, busy_requests=2, has_other_placement=True, has_smaller_cache=True, attempts_max=9)
 NOTHING = Situation(idle_models=0, busy_requests=0, has_other_placement=False, has_smaller_cache=False, attempts_max=4)
@@ -62,3 +64,10 @@ def test_it_always_ends_and_never_has_more_attempts_than_allowed(cause: Cause, s
 def test_the_wait_before_a_rung_is_bounded_and_none_before_the_first(tried: list[Rung]) -> None:
     assert 0 <= back_off_s(tried) <= 4
     assert back_off_s([]) == 0
+
+
+@pytest.mark.parametrize(("free_bytes", "cells"), [(0, 100), (500, 150), (999, 199), (1000, 100), (5000, 100)])
+def test_a_refused_growth_knows_how_far_memory_would_have_gone(free_bytes: int, cells: int) -> None:
+    """As much as is needed was refused, too, where devices say that there is more than they then give."""
+    refused = KvGrowError(from_cells=100, to_cells=200, max_cells=8192, needed_bytes=1000, free_bytes=free_bytes)
+    assert possible_cells(refused) == cells

@@ -21,7 +21,7 @@ from swell.server.parsing.parser import Parser, Plain, with_likelihoods
 from swell.server.parsing.parts import Part
 from swell.server.runner import Runner
 from swell.server.stream import Event
-from swell.server.survival.ladder import Rung
+from swell.server.survival.ladder import Rung, possible_cells
 
 
 @dataclass(frozen=True)
@@ -214,7 +214,7 @@ class _Turn:
 
     def end_window(self, error: SwellError) -> bool:
         """Make do with the window that there is memory for; False if nothing more fits it."""
-        return isinstance(error, KvGrowError) and self.generation.end_window(error.possible_cells)
+        return isinstance(error, KvGrowError) and self.generation.end_window(possible_cells(error))
 
     def finish(self, taken: Sequence[Rung], error: SwellError | None = None) -> Finish:
         """The numbers, and by what the turn was saved, or what it failed with."""

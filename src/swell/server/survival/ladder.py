@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from enum import Enum
 
+from swell.errors import KvGrowError
 from swell.server.survival.causes import Cause
 
 
@@ -70,3 +71,10 @@ def _last(cause: Cause, tried: Sequence[Rung]) -> Rung:
 def back_off_s(tried: Sequence[Rung]) -> float:
     """How long to wait before a rung is tried, so that a machine in trouble isn't kept busy with reloads."""
     return 0.0 if not tried else min(0.25 * 2 ** len(tried), 4.0)
+
+
+def possible_cells(refused: KvGrowError) -> int:
+    """How many cells the slot could have, as far as each costs the same; what it has where nobody knows better."""
+    if refused.free_bytes >= refused.needed_bytes:
+        return refused.from_cells  # refused all the same
+    return refused.from_cells + (refused.to_cells - refused.from_cells) * refused.free_bytes // refused.needed_bytes

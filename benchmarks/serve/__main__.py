@@ -87,7 +87,7 @@ def _write(report: Report, folder: Path | None) -> None:
     head = (
         f"`{report.command}`, {report.date}.\n"
         f"{', '.join(f'{name} {version}' for name, version in report.versions.items())}, Python {here.python}.\n"
-        f"{here.cpu}, {here.cores} cores, {here.memory_bytes / 1e9:.1f} GB, {here.kernel}, load {here.load}.\n"
+        f"{here}.\n"
         f"{report.slots} slots of {report.window_tokens} tokens (llama-cpp-python: one), {report.threads} threads, "
         "greedy, the client on the same machine.\n"
     )

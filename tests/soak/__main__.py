@@ -26,6 +26,7 @@ from tests.counting import PROMPT, expected
 from tests.e2e.server import Server, running, wait_until
 from tests.e2e.templates import CALLS, write_with_template
 
+from swell.bench.machine import machine
 from swell.errors import LoadDiedError, RunnerLostError
 
 CLIENTS = 6
@@ -191,6 +192,7 @@ def _report(summary: Summary, rungs: dict[str, int], busy: list[int], left: list
     lines = [
         f"# Soak: {minutes:g} minutes, {CLIENTS} clients, two models",
         "",
+        f"`python -m tests.soak --minutes {minutes:g}`, {machine()}.",
         f"{sum(summary.answers.values())} answers, {sum(summary.faults.values())} faults, {len(summary.wrong)} wrong.",
         f"The server held at most {early / 1e6:.0f} MB in the first half, {late / 1e6:.0f} MB in the second.",
         f"Afterwards: slots in use {busy}, processes left {left}.",

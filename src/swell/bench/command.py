@@ -35,8 +35,7 @@ def _head(report: Report, options: Options) -> str:
     lines = [
         f"`{report.command}`, {report.date}, took {report.duration_s:.0f} s.",
         ", ".join(f"{name} {version}" for name, version in report.versions.items()) + f", Python {found.python}.",
-        f"{found.cpu}, {found.cores} cores, {found.memory_bytes / 1e9:.1f} GB, {found.kernel}, load {found.load}, "
-        f"huge pages {found.huge_pages}.",
+        f"{found}, huge pages {found.huge_pages}.",
         f"Window {report.window_tokens}, {report.threads} threads, {report.cell_bytes} bytes per token in f16.",
     ]
     if not math.isinf(options.budget_s):

@@ -27,6 +27,9 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     huge_pages: str
     load: float
 
+    def __str__(self) -> str:
+        return f"{self.cpu}, {self.cores} cores, {self.memory_bytes / 1e9:.1f} GB, {self.kernel}, load {self.load}"
+
 
 def machine() -> Machine:
     """Raises OSError on systems other than Linux."""

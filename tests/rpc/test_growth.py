@@ -1,12 +1,13 @@
 """A cache on workers grows, and is refused growth, for real."""
 
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.server import running
-from tests.rpc.asking import COUNTING, FOX, ask, stats, using
+from tests.e2e.server import MODEL, running
+from tests.rpc.asking import COUNTING, FOX, SETTINGS, ask, stats, using
 from tests.rpc.worker import Worker, lending
 
 from swell.cache import StoreKind
@@ -60,6 +61,21 @@ def test_where_a_worker_has_no_room_fewer_layers_are_there(log: Path) -> None:
         assert server.http.get("/stats").json()["server"]["rungs"] == Counter(answer["resumed"])
         after = server.loaded().get("devices") or [{"used": 0}]
         assert after[0]["used"] < before["used"] or server.loaded()["size_vram"] == 0
+
+
+def test_an_answer_goes_on_with_fewer_layers_on_a_worker_that_has_no_more_room(log: Path) -> None:
+    """The prompt fits 1024 cells, the answer doesn't: the worker refuses in its midst."""
+    prompt, predict = FOX * 90, 180
+    with running(log.with_name("alone.log"), SETTINGS) as alone:
+        whole = alone.generate(prompt, predict=predict)
+    with lending(log.with_name("worker.log"), "130MB") as worker, running(log, using(worker)) as server:
+        options = {"temperature": 0, "num_predict": predict}
+        body = {"model": MODEL, "prompt": prompt, "raw": True, "options": options}
+        with server.http.stream("POST", "/api/generate", json=body) as response:
+            lines = [json.loads(line) for line in response.iter_lines()]
+        assert set(lines[-1]["resumed"]) == {Rung.OTHER_PLACEMENT.value}
+        assert lines[-1]["eval_count"] == predict
+        assert "".join(line["response"] for line in lines) == whole["response"]
 
 
 def test_an_allocation_that_fails_on_a_worker_leaves_the_cache_as_it_was(model_path: Path, tmp_path: Path) -> None:

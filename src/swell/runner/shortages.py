@@ -1,5 +1,6 @@
 """What becomes of generations whose slot is refused memory: they wait for that of other models, then for each other."""
 
+import dataclasses
 import logging
 import math
 import time
@@ -9,7 +10,7 @@ from swell.errors import KvGrowError, SwellError
 from swell.kv.store import KvStore
 from swell.protocol.messages import NeedMemory, Totals
 from swell.runner.memory import SlotMemory
-from swell.runner.slots import Generation, Shortage, Slot
+from swell.runner.slots import Generation, Shortage, Slot, Wait
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +70,7 @@ class Shortages:
             self._make_room(slot, generation, cells, error)
             return
         log.info("%s; asking for what other models have", error)
-        generation.shortage = Shortage(cells, time.monotonic() + self._wait_s)
+        generation.shortage = Shortage(cells, time.monotonic() + self._wait_s, Wait.OTHERS)
         self._tell(NeedMemory(id=generation.id, needed_bytes=error.needed_bytes, free_bytes=error.free_bytes))
 
     def end(self, generation_id: int) -> None:
@@ -80,7 +81,7 @@ class Shortages:
 
     def retry(self) -> None:
         """A generation has ended: the eldest of those that are paused tries again."""
-        paused = [one for _, one in self._waiting() if one.shortage and one.shortage.until_s == math.inf]
+        paused = [one for _, one in self._waiting() if one.shortage and one.shortage.wait is Wait.PAUSE]
         if paused:
             _end(min(paused, key=lambda generation: generation.started_ns))
 
@@ -114,9 +115,9 @@ class Shortages:
 
     def _pause(self, slot: Slot, generation: Generation) -> None:
         log.warning("generation %d is paused: there is no memory for its %d cells", generation.id, len(slot.tokens))
-        self._totals.pauses += generation.shortage is None
+        self._totals.pauses += generation.shortage is None or generation.shortage.wait is not Wait.PAUSE
         self._store.rewind(slot.index, 0)
-        generation.shortage = Shortage(len(slot.tokens), math.inf)
+        generation.shortage = Shortage(len(slot.tokens), math.inf, Wait.PAUSE)
         self._memory.compact()
 
     def _busy(self) -> list[tuple[Slot, Generation]]:
@@ -128,4 +129,4 @@ class Shortages:
 
 def _end(generation: Generation) -> None:
     if generation.shortage is not None:
-        generation.shortage = Shortage(generation.shortage.cells, until_s=0)
+        generation.shortage = dataclasses.replace(generation.shortage, until_s=0)

@@ -7,11 +7,19 @@ known: a prompt makes many known at once, sampling one at a time.
 import dataclasses
 import time
 from collections.abc import Sequence
+from enum import Enum
 from typing import NamedTuple
 
 from swell.kv.store import SlotCells
 from swell.llama.sampler import Sampler
 from swell.protocol.messages import SlotState
+
+
+class Wait(Enum):
+    """For what a generation waits that lacks memory."""
+
+    OTHERS = "what other models give back"
+    PAUSE = "the end of another generation; it has given up its cells"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,6 +28,7 @@ class Shortage:
 
     cells: int
     until_s: float
+    wait: Wait
 
     @property
     def is_over(self) -> bool:

@@ -64,6 +64,6 @@ class Rendering:
 
     def _parser(self, text: str) -> Parser:
         parser = self._dialect.parser(text, self._called_freely)
-        if not self._thinking:
+        if self._dialect.thinks and not self._thinking:
             parser = WithoutThoughts(parser)
         return Chain(parser, ForcedCall(self._schemas)) if self._must_call else parser

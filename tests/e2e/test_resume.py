@@ -250,7 +250,7 @@ def test_when_nothing_helps_the_text_stays_and_the_reason_is_given(tmp_path: Pat
 
 def test_a_planned_reload_takes_the_conversation_along(tmp_path: Path) -> None:
     with running(tmp_path / "log") as server:
-        prompt = " ".join(map(str, range(900)))
+        prompt = " ".join(map(str, range(300)))
         first = server.generate(prompt, predict=4)
         before = server.runner().pid
         second = server.generate(prompt, predict=4, options={"num_thread": 1})

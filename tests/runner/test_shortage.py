@@ -170,17 +170,22 @@ def test_the_youngest_is_paused_and_goes_on_when_the_elder_has_ended(model: Mode
     harness.store.close()
 
 
-def test_one_that_waits_for_other_models_is_paused_for_its_elder(harness: Harness, gate: LimitedGate) -> None:
-    """Both lack memory at once; what is offered then is nothing, and said to both of them."""
+@pytest.mark.parametrize("first", [1, 2])
+def test_one_that_waits_for_other_models_is_paused_for_its_elder(
+    harness: Harness, gate: LimitedGate, first: int
+) -> None:
+    """Both lack memory at once; what is offered then is nothing, and said to both of them, to either one first."""
     harness.submit(1, limit=200)
     harness.submit(2, limit=200)
     harness.step(4)
     gate.limit_bytes = harness.store.bytes_of(352)
     step_until(harness, lambda: len(harness.needs) == 2)
-    for need in harness.needs:
-        harness.engine.submit(MemoryOffered(need.id))
+    for request_id in (first, 3 - first):
+        harness.engine.submit(MemoryOffered(request_id))
+        harness.step()
     harness.run()
     assert harness.engine.totals.pauses == 1
+    assert [event.id for step in harness.steps for event in step.finished] == [1, 2]
     for request_id in (1, 2):
         assert harness.text(request_id) == expected(40, len(harness.text(request_id)))
     assert harness.reasons() == {1: FinishReason.LENGTH, 2: FinishReason.LENGTH}

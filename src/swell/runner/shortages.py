@@ -105,13 +105,9 @@ class Shortages:
         self._fail(slot, error)
 
     def _victim(self, slot: Slot, generation: Generation) -> tuple[Slot, Generation] | None:
-        """Whom to pause for `generation`: the youngest that has cells, itself if others run; None if it is alone."""
+        """Whom to pause for `generation`: the youngest that has cells, maybe itself; None if nobody else has any."""
         others = [pair for pair in self._busy() if pair[0] is not slot and pair[0].cells.granted]
-        running = [pair for pair in others if pair[1].shortage is None]
-        less = [pair for pair in others if pair[1].shortage or pair[1].started_ns > generation.started_ns]
-        if less:
-            return max(less, key=lambda pair: pair[1].started_ns)
-        return (slot, generation) if running else None
+        return max([*others, (slot, generation)], key=lambda pair: pair[1].started_ns) if others else None
 
     def _pause(self, slot: Slot, generation: Generation) -> None:
         log.warning("generation %d is paused: there is no memory for its %d cells", generation.id, len(slot.tokens))

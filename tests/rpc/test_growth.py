@@ -64,7 +64,10 @@ def test_where_a_worker_has_no_room_fewer_layers_are_there(log: Path) -> None:
 
 
 def test_an_answer_goes_on_with_fewer_layers_on_a_worker_that_has_no_more_room(log: Path) -> None:
-    """The prompt fits 1024 cells, the answer doesn't: the worker refuses in its midst."""
+    """The prompt fits 1024 cells, the answer doesn't. The gate says no, by what the worker says it has.
+
+    That a worker's own refusal leaves the cache as it was is the next test.
+    """
     prompt, predict = FOX * 90, 180
     with running(log.with_name("alone.log"), SETTINGS) as alone:
         whole = alone.generate(prompt, predict=predict)

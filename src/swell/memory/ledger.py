@@ -13,12 +13,12 @@ import contextlib
 import fcntl
 import mmap
 import os
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from swell.errors import UnexpectedError
+from swell.files import anonymous_file
 
 _NUMBERS = 2  # granted, used
 _NUMBER_BYTES = 8
@@ -63,7 +63,7 @@ class Ledger:
         """New books, all zero, for the server. Raises OSError if there is no memory for them."""
         if entries < 1:
             raise ValueError(f"a ledger of {entries} entries")
-        descriptor = _anonymous_file()
+        descriptor = anonymous_file("swell-ledger")
         os.truncate(descriptor, entries * _ENTRY_BYTES)
         return cls(descriptor)
 
@@ -181,10 +181,3 @@ class Ledger:
                 yield
             finally:
                 fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
-
-
-def _anonymous_file() -> int:
-    if hasattr(os, "memfd_create"):
-        return os.memfd_create("swell-ledger")
-    with tempfile.TemporaryFile() as file:
-        return os.dup(file.fileno())

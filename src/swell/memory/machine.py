@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from swell.memory.files import read_once
+from swell.files import read_once
 
 _MEMINFO = "/proc/meminfo"
 _VMSTAT = "/proc/vmstat"

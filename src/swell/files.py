@@ -1,6 +1,7 @@
-"""Reading what the kernel shows as files."""
+"""Files that aren't on any disk: what the kernel shows as such, and memory that processes share."""
 
 import os
+import tempfile
 
 _READ_BYTES = 1 << 14  # a whole memory.stat or vmstat, 2 to 6 KB
 
@@ -17,3 +18,11 @@ def read_once(path: str) -> bytes:
         return b""
     finally:
         os.close(descriptor)
+
+
+def anonymous_file(name: str) -> int:
+    """The descriptor of an empty file in memory, for processes that inherit it; `name` is only for people who look."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create(name)
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())

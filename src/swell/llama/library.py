@@ -8,6 +8,7 @@ Importing the package `llama_cpp` in full also imports numpy, Jinja and its high
 import ctypes
 import importlib
 import importlib.util
+import os
 import sys
 import types
 from collections.abc import Sequence
@@ -16,8 +17,15 @@ from typing import Any
 
 from swell.errors import LibraryError
 
+_SPINNING = {"GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "0"}
+"""How long a thread that waits for others keeps its processor, in the words of the OpenMP runtimes of GCC and of LLVM,
+which read them when they are loaded. By default those spin for milliseconds; while one thread's processor is somebody
+else's, the others then take theirs for nothing. benchmarks/serve/README.md has the measurements."""
+
 
 def _low_level() -> Any:
+    for name, value in _SPINNING.items():
+        os.environ.setdefault(name, value)
     if "llama_cpp" not in sys.modules:
         spec = importlib.util.find_spec("llama_cpp")
         if spec is None or spec.submodule_search_locations is None:

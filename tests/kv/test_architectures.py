@@ -3,6 +3,7 @@
 import ctypes
 import dataclasses
 import functools
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -147,6 +148,23 @@ def test_a_beginning_is_reused_as_far_as_it_can_be(tiny: Model, architecture: Ar
     assert far == (100 if reuse == ANY or (reuse == RECENT and not is_within_a_window) else 0)
     assert store.context.positions(1)[1] == far - 1
     store.close()
+
+
+def test_the_number_of_threads_changes_nothing(tiny: Model, shape: ContextShape) -> None:
+    """Neither while a prompt is read nor within an answer, on either side of 512 cells."""
+
+    def compute(threads: Iterator[int]) -> list[list[float]]:
+        store, found = ReservedStore(tiny, shape, POLICY, OpenGate()), []
+        for cells in (100, 500, 20):
+            store.context.use_threads(next(threads))
+            fill(store, 1, cells)
+            for token in range(4, 16):
+                store.context.use_threads(next(threads))
+                found.append(logits(store, 1, [token]))
+        store.close()
+        return found
+
+    assert compute(itertools.cycle([1, 2, 3, 2, 5])) == compute(itertools.repeat(2))
 
 
 def test_the_page_is_up_to_date() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from swell.cache import CacheType, FlashAttention
 from swell.errors import AbortedError, ContextError, DecodeError, NoRoomError, StateError
-from swell.llama import logs
+from swell.llama import logs, processor
 from swell.llama.batch import Batch
 from swell.llama.handle import Handle
 from swell.llama.library import VOID, api
@@ -68,7 +68,8 @@ class Context(Handle):
         parameters.offload_kqv = model.placement.kv is KvPlace.DEVICE
         parameters.no_perf = True
         before = model.measure_devices()
-        pointer = api.llama_init_from_model(model.pointer, parameters)
+        with processor.catching_backends() as backends:
+            pointer = api.llama_init_from_model(model.pointer, parameters)
         if not pointer:
             raise ContextError(shape.cells, shape.slots, logs.take_errors())
         super().__init__(pointer, api.llama_free)
@@ -77,6 +78,9 @@ class Context(Handle):
         """What it takes on each of the model's devices, as its driver counts it: K and V, and memory to compute in."""
         self.slots = shape.slots
         self.cells: int = api.llama_n_ctx_seq(pointer)
+        self._threads = shape.threads
+        splits_cells = shape.cache_type is CacheType.F16 and shape.flash_attention is not FlashAttention.OFF
+        self._splitting_backends = tuple(backends) if splits_cells else ()
         self._memory: Any = api.llama_get_memory(pointer)
         # ggml asks the abort callback before every node of the graph, about a thousand times per token. A Python
         # callback would take the GIL each time; C's own strlen answers from this buffer: empty means go on.
@@ -84,12 +88,20 @@ class Context(Handle):
         self._abort_callback = ctypes.cast(ctypes.CDLL(None).strlen, api.ggml_abort_callback)
         api.llama_set_abort_callback(pointer, self._abort_callback, ctypes.cast(self._abort, VOID))
 
+    def use_threads(self, threads: int) -> None:
+        """Compute with so many threads from the next `decode` on. What comes out doesn't depend on it."""
+        if threads != self._threads:
+            api.llama_set_n_threads(self.pointer, threads, threads)
+            self._threads = threads
+
     def decode(self, batch: Batch) -> None:
         """Compute `batch`; its cells are stored and the logits asked for can be sampled.
 
         Raises NoRoomError (nothing stored), AbortedError or DecodeError (a part of the batch may be stored: remove
         what must not stay).
         """
+        for backend in self._splitting_backends:
+            processor.set_reference(backend, batch.size == 1)
         code = api.llama_decode(self.pointer, batch.struct)
         if code == 0:
             return

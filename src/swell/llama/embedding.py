@@ -50,6 +50,10 @@ class EmbeddingContext(Handle):
         self._width: int = api.llama_model_n_embd_out(model.pointer)
         self._batch = Batch(capacity)
 
+    def use_threads(self, threads: int) -> None:
+        """Compute with so many threads from the next `embed` on."""
+        api.llama_set_n_threads(self.pointer, threads, threads)
+
     def embed(self, texts: Sequence[Sequence[int]]) -> list[bytes]:
         """The vectors of `texts`, in their order: float32, little endian.
 

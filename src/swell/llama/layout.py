@@ -55,10 +55,15 @@ class Buffer(ctypes.Structure):
     _fields_ = [("iface", BufferInterface), ("buft", VOID), ("context", VOID), ("size", _SIZE), ("usage", ctypes.c_int)]
 
 
+_DEVICE_FUNCTIONS = ("get_name", "get_description", "get_memory", "get_type", "get_props", "init_backend")
+
+
 class DeviceInterface(ctypes.Structure):
     """`struct ggml_backend_device_i`, its beginning"""
 
-    _fields_ = [(name, VOID) for name in ("get_name", "get_description", "get_memory")]
+    _fields_ = [
+        (name, VOID) for name in ("get_name", "get_description", "get_memory", "get_type", "get_props", "init_backend")
+    ]
 
 
 class Tensor(ctypes.Structure):
@@ -93,6 +98,8 @@ FreeBuffer = ctypes.CFUNCTYPE(None, VOID)
 InitTensor = ctypes.CFUNCTYPE(ctypes.c_int, VOID, VOID)
 Clear = ctypes.CFUNCTYPE(None, VOID, ctypes.c_uint8)
 GetMemory = ctypes.CFUNCTYPE(None, VOID, ctypes.POINTER(_SIZE), ctypes.POINTER(_SIZE))
+InitBackend = ctypes.CFUNCTYPE(VOID, VOID, ctypes.c_char_p)
+_GetType = ctypes.CFUNCTYPE(ctypes.c_int, VOID)
 _GetName = ctypes.CFUNCTYPE(ctypes.c_char_p, VOID)
 _GetSize = ctypes.CFUNCTYPE(_SIZE, VOID)
 _GetBase = ctypes.CFUNCTYPE(VOID, VOID)
@@ -112,6 +119,7 @@ _init = function("ggml_init", [InitParameters], VOID)
 _free = function("ggml_free", [VOID], None)
 _device_name = function("ggml_backend_dev_name", [VOID], ctypes.c_char_p)
 _device_memory = function("ggml_backend_dev_memory", [VOID, ctypes.POINTER(_SIZE), ctypes.POINTER(_SIZE)], None)
+_device_type = function("ggml_backend_dev_type", [VOID], ctypes.c_int)
 _tensor_overhead = function("ggml_tensor_overhead", [], _SIZE)
 _new_tensor = function("ggml_new_tensor_3d", [VOID, ctypes.c_int, *[ctypes.c_int64] * 3], VOID)
 _set_name = function("ggml_set_name", [VOID, ctypes.c_char_p], VOID)
@@ -150,10 +158,11 @@ def check_device(address: int) -> None:
     """Compare the mirror of a device as `check` does those of buffers; raises KvLayoutError."""
     interface = DeviceInterface.from_address(address)
     code = _executable_ranges()
-    for name in ("get_name", "get_description", "get_memory"):
+    for name in _DEVICE_FUNCTIONS:
         pointer = getattr(interface, name)
         _expect(f"{name} points into code", any(start <= (pointer or 0) < end for start, end in code), True)
     _expect("get_name", _GetName(interface.get_name)(address), _device_name(address))
+    _expect("get_type", _GetType(interface.get_type)(address), _device_type(address))
     numbers = [_SIZE() for _ in range(4)]
     GetMemory(interface.get_memory)(address, *numbers[:2])
     _device_memory(address, *numbers[2:])

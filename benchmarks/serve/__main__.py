@@ -17,8 +17,9 @@ from benchmarks.serve.results import Load, Report, summarise
 from benchmarks.serve.servers import Kind, Server, Setup, running
 from benchmarks.serve.workloads import WORKLOADS, Workload
 
-from swell.bench.machine import machine, physical_cores, versions
+from swell.bench.machine import machine, versions
 from swell.bench.tables import as_markdown, as_text
+from swell.processors.allowance import Allowance
 from swell.server.models.catalog import Catalog
 
 _CLIENTS = [1, 2, 4, 8, 16]
@@ -41,7 +42,9 @@ def main(
 ) -> None:
     """Measure tokens per second, time to first token, gaps between tokens, CPU time and memory."""
     found = Catalog().find(model, allow_path=True)
-    setup = Setup(model_name=model, model_path=found.path, slots=slots, window_tokens=window, threads=physical_cores())
+    setup = Setup(
+        model_name=model, model_path=found.path, slots=slots, window_tokens=window, threads=Allowance().threads()
+    )
     report = Report(
         command=f"python -m benchmarks.serve {shlex.join(sys.argv[1:])}".strip(),
         date=datetime.now(UTC).isoformat(timespec="seconds"),

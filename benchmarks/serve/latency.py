@@ -12,9 +12,9 @@ import msgspec
 import typer
 from benchmarks.serve.servers import Kind, Setup, running
 
-from swell.bench.machine import physical_cores
 from swell.bench.quantiles import percentile
 from swell.bench.tables import Section, as_text
+from swell.processors.allowance import Allowance
 from swell.protocol.messages import Load
 from swell.server.models.catalog import Catalog
 
@@ -26,7 +26,7 @@ _CHUNK_TOKENS = Load.__struct_defaults__[-1]
 def main(model: str = "smollm2:135m") -> None:
     """Print both, as seconds and as ratios."""
     path = Catalog().find(model, allow_path=True).path
-    setup = Setup(model_name=model, model_path=path, slots=2, window_tokens=8192, threads=physical_cores())
+    setup = Setup(model_name=model, model_path=path, slots=2, window_tokens=8192, threads=Allowance().threads())
     with tempfile.TemporaryDirectory() as folder, running(Kind.SWELL, setup, Path(folder) / "log") as server:
         rows = asyncio.run(_measure(server.url, model))
     section = Section(title="Latency", header=("what", "measured"), rows=tuple(rows))

@@ -19,7 +19,6 @@ from benchmarks.serve.client import Dialect, load
 from benchmarks.serve.servers import Kind, Server, Setup, running
 from benchmarks.serve.workloads import Workload
 
-from swell.bench.machine import physical_cores
 from swell.bench.tables import Section, as_text
 from swell.kv.gate import OpenGate
 from swell.kv.policy import GrowthPolicy
@@ -28,6 +27,9 @@ from swell.llama import logs
 from swell.llama.context import ContextShape
 from swell.llama.library import api
 from swell.llama.model import Model
+from swell.processors.allowance import Allowance
+from swell.processors.governor import Governor
+from swell.processors.shares import Demands
 from swell.protocol.messages import Generate, Step
 from swell.runner.engine import Engine
 from swell.runner.outbox import Outbox
@@ -60,7 +62,7 @@ def main(model: str = "smollm2:135m", streams: int = 8) -> None:
 
 def _of_processes(model: str, path: Path, streams: int) -> list[tuple[str, float]]:
     """Seconds per token of the server's process and of the runner's event loop."""
-    setup = Setup(model_name=model, model_path=path, slots=streams, window_tokens=2048, threads=physical_cores())
+    setup = Setup(model_name=model, model_path=path, slots=streams, window_tokens=2048, threads=Allowance().threads())
     story = Workload(name="", script=lambda seed, client: [f"{seed} {client}: tell a long story."], predict=_TOKENS)
     with tempfile.TemporaryDirectory() as folder, running(Kind.SWELL, setup, Path(folder) / "log") as server:
         asyncio.run(load(server.url, Dialect.OLLAMA, model, story, 0, streams))
@@ -98,9 +100,10 @@ def _of_engine(path: Path, streams: int) -> float:
 
     with Model(path) as loaded:
         policy = GrowthPolicy(initial_cells=2048, block_cells=1024, max_cells=2048)
-        shape = ContextShape(cells=2048, slots=streams, batch_tokens=256, threads=physical_cores())
+        shape = ContextShape(cells=2048, slots=streams, batch_tokens=256, threads=Allowance().threads())
         store = ReservedStore(loaded, shape, policy, OpenGate())
-        engine = Engine(store, loaded.vocabulary, shape.batch_tokens, deliver)
+        governor = Governor(Demands.create(1), 0)
+        engine = Engine(store, loaded.vocabulary, governor, shape.batch_tokens, deliver)
         for number in range(streams):
             prompt = loaded.vocabulary.tokenize(f"{number}: once upon a time", add_special=True, parse_special=False)
             sampling = Sampling(seed=number, temperature=0.8)

@@ -44,6 +44,8 @@ def test_verbose_adds_active_and_memory() -> None:
         context_allocated=2048,
         context_active=7,
         cut_tokens=31,
+        threads=1,
+        threads_allowed=2,
         ram_used=345_000_000,
         weights_used=97_000_000,
         kv_used=200_000_000,
@@ -54,11 +56,11 @@ def test_verbose_adds_active_and_memory() -> None:
     )
     assert cells(running_table([model], NOW, verbose=True)) == [
         [
-            *("NAME", "ID", "SIZE", "PROCESSOR", "CONTEXT", "ACTIVE", "CUT", "UNTIL", "VRAM", "RAM"),
+            *("NAME", "ID", "SIZE", "PROCESSOR", "CONTEXT", "ACTIVE", "CUT", "THREADS", "UNTIL", "VRAM", "RAM"),
             *("WEIGHTS", "KV", "OTHER"),
         ],
         [
-            *("m:1b", "0123456789ab", "2 GB", "100% CPU", "2048/8192", "7", "31", "4 minutes from now"),
+            *("m:1b", "0123456789ab", "2 GB", "100% CPU", "2048/8192", "7", "31", "1/2", "4 minutes from now"),
             *("1 GB/8 GB", "345 MB", "97 MB", "200 MB/210 MB", "48 MB"),
         ],
     ]
@@ -66,7 +68,7 @@ def test_verbose_adds_active_and_memory() -> None:
 
 def test_verbose_shows_a_dash_for_what_is_not_known() -> None:
     assert cells(running_table([running(context_active=0)], NOW, verbose=True))[1][5:] == [
-        "0", "-", "4 minutes from now", "-", "-", "-", "-", "-",
+        "0", "-", "-", "4 minutes from now", "-", "-", "-", "-", "-",
     ]  # fmt: skip
     assert cells(running_table([running()], NOW, verbose=True))[1][5] == "-"
 
@@ -101,5 +103,5 @@ def test_ps_reads_the_servers_times(swell: Swell, answers: Answers) -> None:
     }
     answers["GET /api/ps"] = (200, json.dumps({"models": [row]}))
     assert cells(swell("ps").stdout)[1] == ["m:1b", "cdcdcdcdcdcd", "1 GB", "100% CPU", "3072/8192", "Forever"]
-    assert cells(swell("ps", "-v").stdout)[1][5:] == ["-", "-", "Forever", "-", "512 B", "-", "-", "-"]
+    assert cells(swell("ps", "-v").stdout)[1][5:] == ["-", "-", "-", "Forever", "-", "512 B", "-", "-", "-"]
     assert len(swell("ps", "other").stdout.splitlines()) == 1

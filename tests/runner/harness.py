@@ -1,6 +1,7 @@
 """An engine on the real model, without a process around it, driven step by step."""
 
 from tests.counting import PROMPT
+from tests.governing import fixed
 
 from swell.errors import SwellError, from_data
 from swell.kv.gate import Gate, OpenGate
@@ -29,6 +30,7 @@ class Harness:
         self.engine = Engine(
             self.store,
             model.vocabulary,
+            fixed(SHAPE.threads),
             SHAPE.batch_tokens,
             self.steps.append,
             tell=self._note,

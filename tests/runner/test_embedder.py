@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.governing import fixed
 from tests.models.encoder import ENCODER_TOKENS, write_bert
 
 from swell.errors import InputTooLongError, InvalidRequestError, UnsupportedError, from_data
@@ -26,7 +27,7 @@ def embedder(tmp_path: Path, replies: list[Reply]) -> Iterator[Embedder]:
     logs.route()
     write_bert(tmp_path / "bert.gguf")
     with Model(tmp_path / "bert.gguf") as model:
-        embedder = Embedder(model, 2, replies.append)
+        embedder = Embedder(model, fixed(2), replies.append)
         yield embedder
         embedder.close()
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from tests.governing import fixed
 
 from swell.kv.gate import OpenGate
 from swell.kv.policy import GrowthPolicy
@@ -28,7 +29,7 @@ class Runner:
         policy = GrowthPolicy(initial_cells=64, block_cells=64, max_cells=1024)
         self.store = ReservedStore(model, shape, policy, OpenGate())
         self.steps: list[Step] = []
-        self.engine = Engine(self.store, model.vocabulary, shape.batch_tokens, self.steps.append)
+        self.engine = Engine(self.store, model.vocabulary, fixed(shape.threads), shape.batch_tokens, self.steps.append)
 
     def generate(self, wishes: list[Generate]) -> dict[int, list[int]]:
         """The tokens of each; every slot is emptied first."""

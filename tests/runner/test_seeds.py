@@ -1,5 +1,7 @@
 """The same seed and prompt give the same text, whoever else is in the batch."""
 
+from tests.governing import fixed
+
 from swell.kv.gate import OpenGate
 from swell.kv.policy import GrowthPolicy
 from swell.kv.reserved import ReservedStore
@@ -18,7 +20,7 @@ def generate(model: Model, wishes: list[Generate]) -> dict[int, list[int]]:
     policy = GrowthPolicy(initial_cells=64, block_cells=64, max_cells=512)
     store = ReservedStore(model, shape, policy, OpenGate())
     steps: list[Step] = []
-    engine = Engine(store, model.vocabulary, shape.batch_tokens, steps.append)
+    engine = Engine(store, model.vocabulary, fixed(shape.threads), shape.batch_tokens, steps.append)
     for wish in wishes:
         engine.submit(wish)
     while sum(len(step.finished) for step in steps) < len(wishes):

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from swell.placement import DeviceKind, DeviceUse
-from swell.protocol.messages import Stats, Totals
+from swell.protocol.messages import Stats, ThreadStats, Totals
 from swell.server.scheduler import LoadedModel
 
 DETAILS = {
@@ -43,12 +43,15 @@ def test_a_damaged_model_is_left_out(server: Any, tiny_gguf: Path) -> None:
     assert "incomplete" in text
 
 
+THREADS = ThreadStats(now=1, allowed=2, waited_ns=3)
+
+
 def _stats(**changes: Any) -> Stats:
     """Numbers that are all different, and no devices."""
     values: dict[str, Any] = {}
     for number, name in enumerate(Stats.__struct_fields__):
         values[name] = number + 100
-    return Stats(**{**values, "totals": Totals(cached=7, cut=8), "devices": [], **changes})
+    return Stats(**{**values, "threads": THREADS, "totals": Totals(cached=7, cut=8), "devices": [], **changes})
 
 
 def test_ps(server: Any, moment: datetime) -> None:
@@ -66,6 +69,7 @@ def test_ps(server: Any, moment: datetime) -> None:
     assert full["weights_used"] == stats.weights_resident_bytes
     assert (full["kv_used"], full["kv_granted"]) == (stats.kv_resident_bytes, stats.kv_granted_bytes)
     assert full["other_used"] == stats.other_bytes
+    assert (full["threads"], full["threads_allowed"]) == (1, 2)
     assert (full["cached_tokens"], full["cut_tokens"]) == (7, 8)
     assert (full["vram_used"], full["vram_free"], full["vram_total"]) == (0, 0, 0)
     assert list(bare) == ["name", "model", "size", "digest", "details", "expires_at", "size_vram", "context_length"]

@@ -6,7 +6,6 @@ import platform
 from pathlib import Path
 
 import msgspec
-import psutil
 
 from swell import __version__
 from swell.memory.machine import machine_memory
@@ -42,12 +41,6 @@ def machine() -> Machine:
         huge_pages=_HUGE_PAGES.read_text().strip() if _HUGE_PAGES.exists() else "",
         load=round(os.getloadavg()[0], 2),
     )
-
-
-def physical_cores() -> int:
-    """Cores this process may use, not counting a second thread on the same one: what a runner computes with."""
-    usable = len(os.sched_getaffinity(0))
-    return max(1, min(usable, psutil.cpu_count(logical=False) or usable))
 
 
 def versions() -> dict[str, str]:

@@ -36,10 +36,10 @@ def stored_table(models: Sequence[StoredModel], now: datetime) -> str:
 
 
 def running_table(models: Sequence[RunningModel], now: datetime, *, verbose: bool) -> str:
-    """Columns NAME ID SIZE PROCESSOR CONTEXT UNTIL; `verbose` adds ACTIVE, CUT, VRAM, RAM and its use."""
+    """Columns NAME ID SIZE PROCESSOR CONTEXT UNTIL; `verbose` adds ACTIVE, CUT, THREADS, VRAM, RAM and its use."""
     header = ["NAME", "ID", "SIZE", "PROCESSOR", "CONTEXT", "UNTIL"]
     if verbose:
-        header[5:] = ["ACTIVE", "CUT", "UNTIL", "VRAM", "RAM", "WEIGHTS", "KV", "OTHER"]
+        header[5:] = ["ACTIVE", "CUT", "THREADS", "UNTIL", "VRAM", "RAM", "WEIGHTS", "KV", "OTHER"]
     return table(header, [_running_row(model, now, verbose=verbose) for model in models])
 
 
@@ -57,9 +57,17 @@ def _running_row(model: RunningModel, now: datetime, *, verbose: bool) -> list[s
     ]
     if verbose:
         tokens = [_count(model.context_active), _count(model.cut_tokens)]
+        threads = _threads(model)
         memory = [_size(model.ram_used), _size(model.weights_used), _kv(model), _size(model.other_used)]
-        row[5:] = [*tokens, row[5], _vram(model), *memory]
+        row[5:] = [*tokens, threads, row[5], _vram(model), *memory]
     return row
+
+
+def _threads(model: RunningModel) -> str:
+    """How many compute now, of how many there may be."""
+    if model.threads is None or model.threads_allowed is None:
+        return _ABSENT
+    return f"{model.threads}/{model.threads_allowed}"
 
 
 def _vram(model: RunningModel) -> str:

@@ -222,9 +222,9 @@ def worker(
     threads: Annotated[int, typer.Option(min=0, help="Threads; 0 is one for each physical core.")] = 0,
 ) -> None:
     """Lend this machine's memory and processor to servers elsewhere (docs/workers.md)."""
-    from swell.bench.machine import physical_cores
     from swell.cli.errors import UsageError
     from swell.memory.probe import MemoryProbe
+    from swell.processors.allowance import Allowance
     from swell.remote.worker import work
     from swell.settings import Settings, parse_optional_budget
 
@@ -234,7 +234,7 @@ def worker(
         raise UsageError(f"--memory: {error}") from error
     limit_bytes = budget.limit_bytes(MemoryProbe().total_bytes()) if budget else None
     log_level = Settings.from_environment().log_level
-    work(host, port, limit_bytes=limit_bytes, threads=threads or physical_cores(), log_level=log_level)
+    work(host, port, limit_bytes=limit_bytes, threads=threads or Allowance().threads(), log_level=log_level)
 
 
 @bench.callback()  # without one, the only command would have no name
@@ -260,7 +260,7 @@ def bench_kv(
 
     from swell.bench.command import bench_kv as measure
     from swell.bench.kv import LEAST_WINDOW_TOKENS, Options
-    from swell.bench.machine import physical_cores
+    from swell.processors.allowance import Allowance
     from swell.server.models.catalog import Catalog
 
     found = Catalog().find(model, allow_path=True)
@@ -270,7 +270,7 @@ def bench_kv(
         window_tokens=LEAST_WINDOW_TOKENS if quick else min(window or found.context_length, found.context_length),
         slot_counts=tuple(sorted(set(slots or (1, 4, 8)))),
         budget_s=math.inf if full or quick else minutes * 60,
-        threads=threads or physical_cores(),
+        threads=threads or Allowance().threads(),
         with_peer=peer,
         quick=quick,
     )

@@ -43,6 +43,8 @@ class RunningModel(msgspec.Struct, frozen=True, kw_only=True):
     context_length: int = 0
     context_active: int | None = None
     context_allocated: int | None = None
+    threads: int | None = None
+    threads_allowed: int | None = None
     ram_used: int | None = None
     weights_used: int | None = None
     kv_used: int | None = None

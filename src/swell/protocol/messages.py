@@ -56,7 +56,7 @@ class Load(msgspec.Struct, frozen=True, tag=True, kw_only=True):
 
     path: str
     log_level: int
-    threads: int
+    threads: int | None = None  # exactly so many; None: as many as the machine can give, step by step
     slots: int = 0
     eager_tokens: int = 0  # per slot, if the cache is not elastic; 0: the trained length
     store: StoreKind | None = None  # None: the best that works
@@ -68,6 +68,7 @@ class Load(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     memory_wait_s: float = 0  # how long a generation may wait for memory from other models
     ledger_fd: int  # inherited; the books of all runners
     ledger_entry: int
+    demands_fd: int  # inherited; who computes, in the entries of the ledger
     budget_bytes: int | None = None  # for all runners together
     headroom_bytes: int = 0
     maps_weights: bool = True
@@ -295,6 +296,14 @@ class SlotStats(msgspec.Struct, frozen=True, kw_only=True):
     resident_bytes: int
 
 
+class ThreadStats(msgspec.Struct, frozen=True, kw_only=True):
+    """Threads of the latest step, threads there may be, and how long compute threads have waited for a processor."""
+
+    now: int
+    allowed: int
+    waited_ns: int
+
+
 class Totals(msgspec.Struct, kw_only=True):
     """Tokens since the model was loaded: of prompts, those of them that were cached, generated ones, and those left out
     of prompts or forgotten because a window was full. How many batches were computed, and how often memory was short:
@@ -334,6 +343,7 @@ class Stats(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     resident_bytes: int
     store: StoreKind | None
     store_reason: str
+    threads: ThreadStats
     totals: Totals
     slots_detail: list[SlotStats]
     devices: list[DeviceUse] = []

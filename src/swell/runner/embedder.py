@@ -7,6 +7,7 @@ from queue import SimpleQueue
 from swell.errors import InputTooLongError, InvalidRequestError, SwellError, UnsupportedError, to_data
 from swell.llama.embedding import SEQUENCES_MAX, EmbeddingContext
 from swell.llama.model import Model
+from swell.processors.governor import Governor
 from swell.protocol.messages import (
     Cancel,
     Embed,
@@ -24,7 +25,7 @@ from swell.protocol.messages import (
     Stats,
     Totals,
 )
-from swell.runner.stats import device_uses, process_memory
+from swell.runner.stats import device_uses, process_memory, thread_stats
 from swell.runner.worker import Work
 
 BATCH_TOKENS = 512
@@ -36,10 +37,10 @@ _NO_STORE = "a model for embeddings keeps no cache"
 class Embedder:
     """Serves one request after the other; between them it keeps only the context for short texts."""
 
-    def __init__(self, model: Model, threads: int, deliver: Callable[[Reply], None]) -> None:
+    def __init__(self, model: Model, governor: Governor, deliver: Callable[[Reply], None]) -> None:
         """`deliver` is called from any thread. Raises ContextError or NoEmbeddingsError."""
         self._model = model
-        self._threads = threads
+        self._governor = governor
         self._deliver = deliver
         self._inbox: SimpleQueue[Embed | Cancel] = SimpleQueue()
         self._waiting: deque[Embed] = deque()
@@ -47,7 +48,7 @@ class Embedder:
         self._is_busy = False
         self._totals = Totals()
         self._context_max = max(model.trained_tokens, 1)
-        self._shared = EmbeddingContext(model, min(BATCH_TOKENS, self._context_max), threads, fused=False)
+        self._shared = EmbeddingContext(model, min(BATCH_TOKENS, self._context_max), governor.use.now, fused=False)
         self._long: EmbeddingContext | None = None
 
     def submit(self, work: Work) -> None:
@@ -67,6 +68,8 @@ class Embedder:
 
     def step(self) -> None:
         """Serve the next request; waits for one."""
+        if not self._waiting and self._inbox.empty():
+            self._governor.rest()
         self._take_work(wait=not self._waiting)
         if self._waiting:
             self._is_busy = True
@@ -117,6 +120,7 @@ class Embedder:
             resident_bytes=parts.resident_bytes,
             store=None,
             store_reason=_NO_STORE,
+            threads=thread_stats(self._governor.use),
             totals=self._totals,
             slots_detail=[SlotStats(state=state, used=0, granted=0, resident_bytes=0)],
             devices=device_uses(self._model, self._shared.device_bytes, 0),
@@ -141,7 +145,9 @@ class Embedder:
             self._check(request.inputs)
             self._totals.cut += request.cut_tokens
             for texts in batches(request.inputs, self._shared.capacity):
-                vectors += self._context_for(sum(map(len, texts))).embed(texts)
+                context = self._context_for(sum(map(len, texts)))
+                context.use_threads(self._governor.threads_for_step())
+                vectors += context.embed(texts)
                 self._totals.batches += 1
                 self._totals.prompt += sum(map(len, texts))
                 self._take_work(wait=False)
@@ -168,7 +174,7 @@ class Embedder:
         if self._long is None or self._long.capacity < tokens:
             self._free_long()
             capacity = min(_power_of_two(tokens), self._context_max)
-            self._long = EmbeddingContext(self._model, capacity, self._threads, fused=True)
+            self._long = EmbeddingContext(self._model, capacity, self._governor.use.now, fused=True)
         return self._long
 
     def _free_long(self) -> None:

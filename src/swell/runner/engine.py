@@ -22,6 +22,7 @@ from swell.llama.grammar import GrammarCompiler
 from swell.llama.logprobs import logprobs
 from swell.llama.model import Vocabulary
 from swell.llama.sampler import Sampler
+from swell.processors.governor import Governor
 from swell.protocol.messages import (
     Alternative,
     Cancel,
@@ -68,6 +69,7 @@ class Engine:
         self,
         store: KvStore,
         vocabulary: Vocabulary,
+        governor: Governor,
         batch_tokens: int,
         deliver: Callable[[Step], None],
         *,
@@ -81,6 +83,7 @@ class Engine:
         self.slots = [Slot(index, cells) for index, cells in enumerate(store.cells)]
         self._store = store
         self._vocabulary = vocabulary
+        self._governor = governor
         self._grammars = GrammarCompiler(vocabulary)
         self._batch = Batch(batch_tokens)
         self.totals = Totals()
@@ -130,6 +133,7 @@ class Engine:
     def _take_work(self) -> None:
         """Take all work that is there; wait for some when there is nothing to do."""
         if not self._running() and not (self._waiting and len(self._busy()) < len(self.slots)):
+            self._governor.rest()
             if self._busy():
                 self._wait_for_memory()
             else:
@@ -272,6 +276,7 @@ class Engine:
 
     def _decode(self, shares: list[Share]) -> bool:
         """Compute the batch; False when it was not, and the slots in it are as before or have failed."""
+        self._store.context.use_threads(self._governor.threads_for_step())
         try:
             self._store.context.decode(self._batch)
         except AbortedError:

@@ -12,11 +12,15 @@ from swell.kv.choose import Chosen, Wish, open_store
 from swell.kv.gate import Gate
 from swell.kv.placed import DeviceAdmission
 from swell.kv.policy import GrowthPolicy, default_slots
+from swell.llama import processor
 from swell.llama.context import ContextShape
 from swell.llama.devices import Device
 from swell.llama.model import Model
 from swell.memory.ledger import Ledger
 from swell.memory.probe import MemoryProbe
+from swell.processors.allowance import Allowance
+from swell.processors.governor import Governor
+from swell.processors.shares import Demands
 from swell.protocol.messages import Load, LoadProgress, Reply
 from swell.runner.embedder import Embedder
 from swell.runner.worker import Worker
@@ -36,9 +40,11 @@ def load(
     """
     on_progress = _now_and_then(deliver)
     model = Model(Path(order.path), order.placement, devices, maps_weights=order.maps_weights, on_progress=on_progress)
+    governor = _governor(order)
     if model.metadata(f"{model.metadata('general.architecture')}.pooling_type") is not None:
-        return model, Embedder(model, order.threads, deliver)
-    return model, Writer(model, _open_store(order, model, reserved_refusal), order, deliver)
+        return model, Embedder(model, governor, deliver)
+    chosen = _open_store(order, model, governor.use.now, reserved_refusal)
+    return model, Writer(model, chosen, governor, order, deliver)
 
 
 def _now_and_then(deliver: Callable[[Reply], None]) -> Callable[[], None]:
@@ -54,13 +60,13 @@ def _now_and_then(deliver: Callable[[Reply], None]) -> Callable[[], None]:
     return advance
 
 
-def _open_store(order: Load, model: Model, reserved_refusal: str | None) -> Chosen:
+def _open_store(order: Load, model: Model, threads: int, reserved_refusal: str | None) -> Chosen:
     trained = max(model.trained_tokens, 1)
     elastic = ContextShape(
         cells=trained,
         slots=order.slots or default_slots(trained),
         batch_tokens=order.batch_tokens,
-        threads=order.threads,
+        threads=threads,
         cache_type=order.cache_type,
         flash_attention=order.flash_attention,
     )
@@ -74,6 +80,15 @@ def _open_store(order: Load, model: Model, reserved_refusal: str | None) -> Chos
     chosen = open_store(model, wish, _gate(order, model))
     log.info("%s: %s KV cache: %s", order.path, chosen.store.kind.value, chosen.reason)
     return chosen
+
+
+def _governor(order: Load) -> Governor:
+    """Where texts would depend on the number of threads, it stays as it is."""
+    threads = order.threads
+    if threads is None and (refusal := processor.refusal()) is not None:
+        log.warning("the number of threads can't follow what the machine can give: %s", refusal)
+        threads = Allowance().threads()
+    return Governor(Demands(order.demands_fd), order.ledger_entry, exact=threads)
 
 
 def _gate(order: Load, model: Model) -> Gate:

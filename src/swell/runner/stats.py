@@ -8,7 +8,8 @@ from swell.kv.policy import initial_grant
 from swell.llama.model import Model
 from swell.memory.resident import process_resident
 from swell.placement import DeviceUse
-from swell.protocol.messages import SlotState, SlotStats, Stats
+from swell.processors.governor import ThreadUse
+from swell.protocol.messages import SlotState, SlotStats, Stats, ThreadStats
 from swell.runner.engine import Engine
 
 
@@ -34,7 +35,7 @@ def process_memory(model: Model, kv_bytes: int) -> ProcessMemory:
     return ProcessMemory(resident.total_bytes, weights_bytes, other_bytes)
 
 
-def read_stats(request_id: int, model: Model, chosen: Chosen, engine: Engine) -> Stats:
+def read_stats(request_id: int, model: Model, chosen: Chosen, engine: Engine, use: ThreadUse) -> Stats:
     """Numbers of this moment. A slot that changes meanwhile is counted before or after, never in between."""
     store = chosen.store
     kv = store.measure()
@@ -63,10 +64,16 @@ def read_stats(request_id: int, model: Model, chosen: Chosen, engine: Engine) ->
         resident_bytes=parts.resident_bytes,
         store=store.kind,
         store_reason=chosen.reason,
+        threads=thread_stats(use),
         totals=engine.totals,
         slots_detail=slots,
         devices=devices,
     )
+
+
+def thread_stats(use: ThreadUse) -> ThreadStats:
+    """In the message's words."""
+    return ThreadStats(now=use.now, allowed=use.allowed, waited_ns=round(use.waited_s * 1e9))
 
 
 def device_uses(model: Model, context_bytes: Mapping[str, int], kv_bytes: int) -> list[DeviceUse]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from swell.errors import NoEmbeddingsError, to_data
 from swell.kv.choose import Chosen
 from swell.llama.model import Model
+from swell.processors.governor import Governor
 from swell.protocol.messages import Embed, Failed, Load, Loaded, Reply, Stats
 from swell.runner.engine import Engine
 from swell.runner.handover import restore
@@ -19,14 +20,18 @@ log = logging.getLogger(__name__)
 class Writer:
     """Continues prompts; refuses to embed."""
 
-    def __init__(self, model: Model, chosen: Chosen, order: Load, deliver: Callable[[Reply], None]) -> None:
+    def __init__(
+        self, model: Model, chosen: Chosen, governor: Governor, order: Load, deliver: Callable[[Reply], None]
+    ) -> None:
         """`deliver` is called from any thread."""
         self._model = model
         self._chosen = chosen
+        self._governor = governor
         self._deliver = deliver
         self._engine = Engine(
             chosen.store,
             model.vocabulary,
+            governor,
             order.batch_tokens,
             deliver,
             tell=deliver,
@@ -67,4 +72,4 @@ class Writer:
         return self._engine.totals.batches if self._engine.is_computing else None
 
     def stats(self, request_id: int) -> Stats:
-        return read_stats(request_id, self._model, self._chosen, self._engine)
+        return read_stats(request_id, self._model, self._chosen, self._engine, self._governor.use)

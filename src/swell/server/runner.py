@@ -125,7 +125,7 @@ class Runner:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "swell.runner", str(theirs.fileno()), str(os.getpid())),
                 stdin=DEVNULL,
-                pass_fds=(theirs.fileno(), load.ledger_fd),
+                pass_fds=(theirs.fileno(), load.ledger_fd, load.demands_fd),
                 start_new_session=True,  # Ctrl-C in the server's terminal is the server's business
             )
         reader, writer = await asyncio.open_unix_connection(sock=ours)

@@ -14,7 +14,7 @@ from swell.server.placement.placer import RETREATS_MAX, Placer
 from swell.server.scheduling.fit import Fit, wanted_fit
 from swell.settings import Settings
 
-LOAD = Load(path="", log_level=0, threads=1, slots=1, ledger_fd=0, ledger_entry=0)
+LOAD = Load(path="", log_level=0, slots=1, ledger_fd=0, demands_fd=0, ledger_entry=0)
 ROOMY = DevicesFound(
     [
         DeviceMemory(name=name, kind=DeviceKind.WORKER, free_bytes=10**9, total_bytes=10**9)

@@ -11,7 +11,17 @@ from typing import cast
 from swell.cache import StoreKind
 from swell.errors import RunnerLostError
 from swell.memory.ledger import Ledger
-from swell.protocol.messages import DevicesFound, Load, Loaded, NeedMemory, ShrinkLevel, SlotStats, Stats, Totals
+from swell.protocol.messages import (
+    DevicesFound,
+    Load,
+    Loaded,
+    NeedMemory,
+    ShrinkLevel,
+    SlotStats,
+    Stats,
+    ThreadStats,
+    Totals,
+)
 from swell.server.models.gguf import GgufHeader
 from swell.server.models.model import Model
 from swell.server.runner import OnNeed, Place, Runner
@@ -95,6 +105,7 @@ class FakeRunner:
             context_initial=0,
             slots=1,
             slots_in_use=0,
+            threads=ThreadStats(now=1, allowed=1, waited_ns=0),
             totals=Totals(),
             kv_granted_bytes=0,
             kv_resident_bytes=0,

@@ -139,6 +139,8 @@ def _row(loaded: LoadedModel) -> dict[str, Any]:
             "context_allocated": stats.context_allocated,
             "cached_tokens": stats.totals.cached,
             "cut_tokens": stats.totals.cut,
+            "threads": stats.threads.now,
+            "threads_allowed": stats.threads.allowed,
             "ram_used": stats.resident_bytes,
             "weights_used": stats.weights_resident_bytes + sum(use.weights_bytes for use in devices),
             "kv_used": stats.kv_resident_bytes,

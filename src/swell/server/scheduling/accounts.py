@@ -1,10 +1,14 @@
-"""The memory of the whole server: the books of its runners, the budget, and what the system says is free."""
+"""The memory of the whole server: the books of its runners, the budget, and what the system says is free.
+
+Beside the books lies the table in which runners say whether they compute; both have the same entries.
+"""
 
 from typing import Protocol
 
 from swell.kv.admission import Admission
 from swell.memory.ledger import Ledger
 from swell.memory.probe import FreeMemory
+from swell.processors.shares import Demands
 from swell.server.scheduling.order import Share
 from swell.settings import Settings
 
@@ -30,6 +34,7 @@ class Accounts:
         total_bytes = memory.total_bytes()
         self._memory = memory
         self._ledger = Ledger.create(RUNNERS_MAX)
+        self._demands = Demands.create(RUNNERS_MAX)
         self._free_entries = list(range(RUNNERS_MAX))
         self._budget_bytes = settings.kv_budget.limit_bytes(total_bytes) if settings.kv_budget else None
         self._headroom_bytes = max(settings.kv_headroom.limit_bytes(total_bytes), HEADROOM_MIN_BYTES)
@@ -41,6 +46,7 @@ class Accounts:
         """An entry for a new runner."""
         return Share(
             ledger_fd=self._ledger.fileno(),
+            demands_fd=self._demands.fileno(),
             entry=self._free_entries.pop(),
             budget_bytes=self._budget_bytes,
             headroom_bytes=self._headroom_bytes,
@@ -49,6 +55,7 @@ class Accounts:
     def clear(self, share: Share) -> None:
         """The runner is dead: it can't use any more what it was granted."""
         self._ledger.clear(share.entry)
+        self._demands.want(share.entry, 0)
 
     def give_back(self, share: Share) -> None:
         """The entry isn't needed any more."""
@@ -79,3 +86,4 @@ class Accounts:
 
     def close(self) -> None:
         self._ledger.close()
+        self._demands.close()

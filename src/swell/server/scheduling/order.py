@@ -1,9 +1,6 @@
 """The order a runner is started with. This is the only place where a `Load` is made."""
 
 import dataclasses
-import os
-
-import psutil
 
 from swell.cache import CacheType
 from swell.kv.policy import default_slots
@@ -20,9 +17,10 @@ BATCH_TOKENS = 256
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Share:
-    """A runner's part in the books of all: the descriptor it inherits, its entry, and the limits for everyone."""
+    """A runner's part in the books of all: descriptors it inherits, its entry in both, and the limits for everyone."""
 
     ledger_fd: int
+    demands_fd: int
     entry: int
     budget_bytes: int | None
     headroom_bytes: int
@@ -31,7 +29,6 @@ class Share:
 def complete_fit(wish: Fit, settings: Settings) -> Fit:
     """How to load what is asked for as `wish`; what is left open depends on the devices that are found."""
     chosen = Fit(
-        threads=compute_threads(),
         batch_tokens=BATCH_TOKENS,
         maps_weights=True,
         cache_type=settings.kv_cache_type or CacheType.F16,
@@ -44,7 +41,7 @@ def load_order(model: Model, fit: Fit, settings: Settings, share: Share, handove
     return Load(
         path=str(model.path),
         log_level=settings.log_level,
-        threads=fit.threads or 1,
+        threads=fit.threads,
         batch_tokens=fit.batch_tokens or BATCH_TOKENS,
         maps_weights=fit.maps_weights is not False,
         slots=settings.num_parallel,
@@ -58,6 +55,7 @@ def load_order(model: Model, fit: Fit, settings: Settings, share: Share, handove
         memory_wait_s=settings.kv_wait_s,
         ledger_fd=share.ledger_fd,
         ledger_entry=share.entry,
+        demands_fd=share.demands_fd,
         budget_bytes=share.budget_bytes,
         headroom_bytes=share.headroom_bytes,
         handover=str(handover.path) if handover else "",
@@ -77,9 +75,3 @@ def footprint(model: Model, fit: Fit, settings: Settings) -> Footprint:
         initial_tokens=settings.kv_initial_tokens if is_elastic else settings.context_length or model.context_length,
         cache_type=fit.cache_type or CacheType.F16,
     )
-
-
-def compute_threads() -> int:
-    """One thread per physical core that this process may use; a second one on the same core only gets in its way."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(usable, psutil.cpu_count(logical=False) or usable))

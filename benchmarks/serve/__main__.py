@@ -12,6 +12,7 @@ from typing import Annotated
 import msgspec
 import typer
 from benchmarks.serve.client import load
+from benchmarks.serve.neighbours import busy
 from benchmarks.serve.report import sections
 from benchmarks.serve.results import Load, Report, summarise
 from benchmarks.serve.servers import Kind, Server, Setup, running
@@ -24,7 +25,8 @@ from swell.server.models.catalog import Catalog
 
 _CLIENTS = [1, 2, 4, 8, 16]
 _NAMES = [workload.name for workload in WORKLOADS]
-_KINDS = list(Kind)
+_KINDS = [Kind.SWELL, Kind.LLAMA_CPP, Kind.LLAMA_CPP_PYTHON]
+_ALONE = [0]
 _WARM_UP = Workload(name="warm up", script=lambda seed, client: ["Hello."], predict=8)
 
 
@@ -35,6 +37,10 @@ def main(
     ] = _CLIENTS,
     workload: Annotated[list[str], typer.Option(help="May be given several times.")] = _NAMES,
     server: Annotated[list[Kind], typer.Option(help="May be given several times.")] = _KINDS,
+    neighbours: Annotated[
+        list[int], typer.Option(help="Busy processes beside the servers; may be given several times.")
+    ] = _ALONE,
+    before: Annotated[Path | None, typer.Option(help="The src folder of another checkout, to compare with.")] = None,
     rounds: int = 3,
     slots: int = 16,
     window: int = 4096,
@@ -43,7 +49,12 @@ def main(
     """Measure tokens per second, time to first token, gaps between tokens, CPU time and memory."""
     found = Catalog().find(model, allow_path=True)
     setup = Setup(
-        model_name=model, model_path=found.path, slots=slots, window_tokens=window, threads=Allowance().threads()
+        model_name=model,
+        model_path=found.path,
+        slots=slots,
+        window_tokens=window,
+        threads=Allowance().threads(),
+        before=before,
     )
     report = Report(
         command=f"python -m benchmarks.serve {shlex.join(sys.argv[1:])}".strip(),
@@ -58,16 +69,21 @@ def main(
     )
     with contextlib.ExitStack() as stack:
         logs = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        servers = [stack.enter_context(running(kind, setup, logs / f"{kind.name}.log")) for kind in server]
+        kinds = server if before is None else [*server, Kind.SWELL_BEFORE]
+        servers = [stack.enter_context(running(kind, setup, logs / f"{kind.name}.log")) for kind in kinds]
         for each in servers:
             asyncio.run(load(each.url, each.dialect, model, _WARM_UP, 0, 1))
         for chosen in (each for each in WORKLOADS if each.name in workload):
             for count in clients:
-                report.loads += _interleaved(servers, model, chosen, count, rounds)
+                for beside in neighbours:
+                    with busy(beside):
+                        report.loads += _interleaved(servers, model, chosen, count, beside, rounds)
     _write(report, results)
 
 
-def _interleaved(servers: list[Server], model: str, workload: Workload, clients: int, rounds: int) -> list[Load]:
+def _interleaved(
+    servers: list[Server], model: str, workload: Workload, clients: int, neighbours: int, rounds: int
+) -> list[Load]:
     """One load in each round on each server; another one begins each round, so that drift hits all."""
     loads = []
     for number in range(rounds):
@@ -76,8 +92,8 @@ def _interleaved(servers: list[Server], model: str, workload: Workload, clients:
             before = server.usage()
             seed = clients * rounds + number  # nobody has read this before
             answers = asyncio.run(load(server.url, server.dialect, model, workload, seed, clients))
-            result = summarise(server.kind, workload.name, clients, number, answers, before, server.usage())
-            done = f"{workload.name}, {clients} clients, round {number}, {server.kind.value}"
+            result = summarise(server.kind, workload.name, clients, neighbours, number, answers, before, server.usage())
+            done = f"{workload.name}, {clients} clients beside {neighbours}, round {number}, {server.kind.value}"
             print(f"{done}: {result.total_rate:.1f} tok/s", file=sys.stderr)
             loads.append(result)
     return loads

@@ -3,7 +3,7 @@
 import asyncio
 import dataclasses
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from enum import Enum
 from typing import Any
 
@@ -12,6 +12,7 @@ import msgspec
 from benchmarks.serve.workloads import Message, Workload
 
 _PATIENCE_S = 1800
+_NO_OPTIONS: Mapping[str, int] = {}
 
 
 class Dialect(Enum):
@@ -45,23 +46,40 @@ class Answer:
         return (self.tokens - 1) / (self.arrivals_s[-1] - self.arrivals_s[0])
 
 
-async def load(url: str, dialect: Dialect, model: str, workload: Workload, seed: int, clients: int) -> list[Answer]:
-    """Let `clients` talk at the same time; returns all their answers. Raises aiohttp.ClientError on refusals."""
+async def load(
+    url: str,
+    dialect: Dialect,
+    model: str,
+    workload: Workload,
+    seed: int,
+    clients: int,
+    options: Mapping[str, int] = _NO_OPTIONS,
+) -> list[Answer]:
+    """Let `clients` talk at the same time; returns all their answers. Raises aiohttp.ClientError on refusals.
+
+    `options` are Ollama's, beside those that every server is given.
+    """
     timeout = aiohttp.ClientTimeout(total=_PATIENCE_S)
     connector = aiohttp.TCPConnector(limit=0, force_close=True)  # idle connections are closed at times of their own
     async with aiohttp.ClientSession(url, timeout=timeout, connector=connector, raise_for_status=True) as session:
-        talks = (_talk(session, dialect, model, workload, seed, client) for client in range(clients))
+        talks = (_talk(session, dialect, model, workload, seed, client, options) for client in range(clients))
         return [answer for answers in await asyncio.gather(*talks) for answer in answers]
 
 
 async def _talk(
-    session: aiohttp.ClientSession, dialect: Dialect, model: str, workload: Workload, seed: int, client: int
+    session: aiohttp.ClientSession,
+    dialect: Dialect,
+    model: str,
+    workload: Workload,
+    seed: int,
+    client: int,
+    options: Mapping[str, int],
 ) -> list[Answer]:
     messages: list[Message] = []
     answers = []
     for turn, question in enumerate(workload.script(seed, client)):
         messages.append({"role": "user", "content": question})
-        body = _body(dialect, model, messages, workload.predict)
+        body = _body(dialect, model, messages, workload.predict, options)
         start_s = time.perf_counter()
         arrivals_s: list[float] = []
         text: list[str] = []
@@ -84,9 +102,11 @@ async def _talk(
     return answers
 
 
-def _body(dialect: Dialect, model: str, messages: list[Message], predict: int) -> dict[str, Any]:
+def _body(
+    dialect: Dialect, model: str, messages: list[Message], predict: int, options: Mapping[str, int]
+) -> dict[str, Any]:
     if dialect is Dialect.OLLAMA:
-        return {"model": model, "messages": messages, "options": {"temperature": 0, "num_predict": predict}}
+        return {"model": model, "messages": messages, "options": {"temperature": 0, "num_predict": predict, **options}}
     return {
         "model": model,
         "messages": messages,

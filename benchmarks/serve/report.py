@@ -8,7 +8,9 @@ from benchmarks.serve.servers import Kind
 
 from swell.bench.tables import Section
 
-_PEER = Kind.LLAMA_CPP
+_PEERS = (Kind.LLAMA_CPP, Kind.SWELL_BEFORE)
+Cell = tuple[str, int, int]
+"""Workload, clients, neighbours."""
 _RATIOS: tuple[tuple[str, Callable[[Load], float]], ...] = (
     ("total tok/s", lambda load: load.total_rate),
     ("decode", lambda load: load.decode_rate),
@@ -17,29 +19,37 @@ _RATIOS: tuple[tuple[str, Callable[[Load], float]], ...] = (
 
 
 def sections(report: Report) -> list[Section]:
-    return [_ratios(report.loads), *(_numbers(name, report.loads) for name in _names(report.loads))]
+    return [*_ratios(report.loads), *(_numbers(name, report.loads) for name in _names(report.loads))]
 
 
-def _ratios(loads: Sequence[Load]) -> Section:
-    """Swell over llama.cpp's server: in each round, then the median of rounds."""
+def _ratios(loads: Sequence[Load]) -> Iterator[Section]:
+    """Swell over each peer that was measured: in each round, then the median of rounds."""
+    for peer in _PEERS:
+        if any(load.kind is peer for load in loads):
+            yield _ratio(loads, peer)
+
+
+def _ratio(loads: Sequence[Load], peer: Kind) -> Section:
     rows = []
-    for workload, clients in _cells(loads):
-        pairs = list(_pairs(loads, workload, clients))
+    for workload, clients, neighbours in _cells(loads):
+        pairs = list(_pairs(loads, (workload, clients, neighbours), peer))
         if pairs:
-            rows.append((f"{workload}, {clients}", *(_spread(pairs, number) for _, number in _RATIOS)))
+            rows.append(
+                (f"{workload}, {_case(clients, neighbours)}", *(_spread(pairs, number) for _, number in _RATIOS))
+            )
     return Section(
-        title=f"Swell over {_PEER.value}",
+        title=f"Swell over {peer.value}",
         header=("workload, clients", *(name for name, _ in _RATIOS)),
         rows=tuple(rows),
-        note="Median of the rounds' ratios, lowest and highest in brackets; more than 1 is faster than the peer.",
+        note="Median of the rounds' ratios, lowest and highest in brackets; more than 1 is faster than it.",
     )
 
 
-def _pairs(loads: Sequence[Load], workload: str, clients: int) -> Iterator[tuple[Load, Load]]:
-    found = [load for load in loads if (load.workload, load.clients) == (workload, clients)]
+def _pairs(loads: Sequence[Load], cell: Cell, peer: Kind) -> Iterator[tuple[Load, Load]]:
+    found = [load for load in loads if _cell(load) == cell]
     for ours in found:
         for theirs in found:
-            if ours.kind is Kind.SWELL and theirs.kind is _PEER and ours.round == theirs.round:
+            if ours.kind is Kind.SWELL and theirs.kind is peer and ours.round == theirs.round:
                 yield ours, theirs
 
 
@@ -50,13 +60,14 @@ def _spread(pairs: Sequence[tuple[Load, Load]], number: Callable[[Load], float])
 
 def _numbers(workload: str, loads: Sequence[Load]) -> Section:
     rows = []
-    for name, clients in _cells(loads):
+    for cell in _cells(loads):
+        name, clients, neighbours = cell
         if name != workload:
             continue
         for kind in Kind:
-            found = [load for load in loads if (load.workload, load.clients, load.kind) == (workload, clients, kind)]
+            found = [load for load in loads if (_cell(load), load.kind) == (cell, kind)]
             if found:
-                rows.append((f"{clients} x {kind.value}", *_medians(found)))
+                rows.append((f"{_case(clients, neighbours)} x {kind.value}", *_medians(found)))
     header = ("total tok/s", "decode", "prefill", "first s", "later s", "gap p50 ms", "gap p99 ms", "CPU ms/tok", "MB")
     return Section(title=workload.capitalize(), header=("clients x server", *header), rows=tuple(rows))
 
@@ -83,5 +94,13 @@ def _names(loads: Sequence[Load]) -> list[str]:
     return list(dict.fromkeys(load.workload for load in loads))
 
 
-def _cells(loads: Sequence[Load]) -> list[tuple[str, int]]:
-    return list(dict.fromkeys((load.workload, load.clients) for load in loads))
+def _cells(loads: Sequence[Load]) -> list[Cell]:
+    return list(dict.fromkeys(map(_cell, loads)))
+
+
+def _cell(load: Load) -> Cell:
+    return load.workload, load.clients, load.neighbours
+
+
+def _case(clients: int, neighbours: int) -> str:
+    return f"{clients} beside {neighbours}" if neighbours else str(clients)

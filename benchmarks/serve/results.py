@@ -13,11 +13,13 @@ from swell.bench.quantiles import percentile
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
     """One server under one load. Rates are tokens per second; `first_s` is the time to first token of first turns,
-    `later_s` that of turns after them. `gap` is between pieces of text of one answer."""
+    `later_s` that of turns after them. `gap` is between pieces of text of one answer.
+    `neighbours` busy processes were beside it."""
 
     kind: Kind
     workload: str
     clients: int
+    neighbours: int
     round: int
     prompt_tokens: int
     tokens: int
@@ -48,7 +50,14 @@ class Report(msgspec.Struct, kw_only=True):
 
 
 def summarise(
-    kind: Kind, workload: str, clients: int, number: int, answers: Sequence[Answer], before: Usage, after: Usage
+    kind: Kind,
+    workload: str,
+    clients: int,
+    neighbours: int,
+    number: int,
+    answers: Sequence[Answer],
+    before: Usage,
+    after: Usage,
 ) -> Load:
     """The numbers of all answers to one load. `total_rate` counts generated tokens over the whole time."""
     firsts = [answer for answer in answers if answer.turn == 0]
@@ -62,6 +71,7 @@ def summarise(
         kind=kind,
         workload=workload,
         clients=clients,
+        neighbours=neighbours,
         round=number,
         prompt_tokens=sum(answer.prompt_tokens for answer in answers),
         tokens=tokens,

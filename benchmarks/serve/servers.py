@@ -22,8 +22,12 @@ class Kind(Enum):
     """Whose server it is."""
 
     SWELL = "Swell"
+    SWELL_BEFORE = "Swell before"
     LLAMA_CPP = "llama.cpp's server"
     LLAMA_CPP_PYTHON = "llama-cpp-python[server]"
+
+
+_SWELLS = (Kind.SWELL, Kind.SWELL_BEFORE)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,6 +39,12 @@ class Setup:
     slots: int
     window_tokens: int
     threads: int
+    before: Path | None = None
+    """The `src` folder of another checkout of Swell, to compare with."""
+
+    def __post_init__(self) -> None:
+        if self.before is not None and not (self.before / "swell").is_dir():
+            raise ValueError(f"{self.before} is no src folder of Swell's")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +63,7 @@ class Server:
 
     @property
     def dialect(self) -> Dialect:
-        return Dialect.OLLAMA if self.kind is Kind.SWELL else Dialect.OPENAI
+        return Dialect.OLLAMA if self.kind in _SWELLS else Dialect.OPENAI
 
     def usage(self) -> Usage:
         """Of the process and its children, at this moment."""
@@ -77,7 +87,7 @@ def running(kind: Kind, setup: Setup, log: Path) -> Iterator[Server]:
         )
     try:
         url = f"http://127.0.0.1:{port}"
-        _wait(f"{url}/{'api/version' if kind is Kind.SWELL else 'v1/models'}", process)
+        _wait(f"{url}/{'api/version' if kind in _SWELLS else 'v1/models'}", process)
         yield Server(kind, url, psutil.Process(process.pid))
     finally:
         process.terminate()
@@ -91,7 +101,7 @@ def running(kind: Kind, setup: Setup, log: Path) -> Iterator[Server]:
 def _command(kind: Kind, setup: Setup, port: int) -> list[str]:
     model = str(setup.model_path)
     match kind:
-        case Kind.SWELL:
+        case Kind.SWELL | Kind.SWELL_BEFORE:
             arguments = ["swell", "serve"]
         case Kind.LLAMA_CPP:
             numbers = (port, setup.slots, setup.window_tokens, setup.threads)
@@ -105,9 +115,11 @@ def _command(kind: Kind, setup: Setup, port: int) -> list[str]:
 
 
 def _environment(kind: Kind, setup: Setup, port: int) -> dict[str, str]:
-    if kind is not Kind.SWELL:
+    if kind not in _SWELLS:
         return {}
+    older = {"PYTHONPATH": str(setup.before)} if kind is Kind.SWELL_BEFORE and setup.before else {}
     return {
+        **older,
         "OLLAMA_HOST": f"127.0.0.1:{port}",
         "OLLAMA_NUM_PARALLEL": str(setup.slots),
         "OLLAMA_CONTEXT_LENGTH": str(setup.window_tokens),

@@ -81,6 +81,7 @@ class Context(Handle):
         self._threads = shape.threads
         splits_cells = shape.cache_type is CacheType.F16 and shape.flash_attention is not FlashAttention.OFF
         self._splitting_backends = tuple(backends) if splits_cells else ()
+        self._uses_reference = False
         self._memory: Any = api.llama_get_memory(pointer)
         # ggml asks the abort callback before every node of the graph, about a thousand times per token. A Python
         # callback would take the GIL each time; C's own strlen answers from this buffer: empty means go on.
@@ -100,8 +101,7 @@ class Context(Handle):
         Raises NoRoomError (nothing stored), AbortedError or DecodeError (a part of the batch may be stored: remove
         what must not stay).
         """
-        for backend in self._splitting_backends:
-            processor.set_reference(backend, batch.size == 1)
+        self._avoid_splitting(is_single=batch.size == 1)
         code = api.llama_decode(self.pointer, batch.struct)
         if code == 0:
             return
@@ -112,6 +112,13 @@ class Context(Handle):
             logs.take_errors()  # it was asked for
             raise AbortedError(code, batch.size)
         raise DecodeError(code, batch.size)
+
+    def _avoid_splitting(self, *, is_single: bool) -> None:
+        """Have attention over one token computed head by head, whatever the number of threads (see `processor`)."""
+        if is_single != self._uses_reference:
+            self._uses_reference = is_single
+            for backend in self._splitting_backends:
+                processor.set_reference(backend, is_single)
 
     def request_abort(self) -> None:
         """Make the `decode` that runs now, or the next one, raise AbortedError soon; callable from any thread."""

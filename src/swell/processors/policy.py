@@ -8,14 +8,14 @@ so one number serves both.
 
 import dataclasses
 
-LOOK_S = 0.2
+LOOK_S = 0.1
 """How often to look. A look costs 0.1 ms."""
 
 CONTENDED = 0.25
 """Part of the time for which a thread waited for a processor that is more than chance: 0.01 to 0.02 on a quiet machine,
 0.45 beside one busy process on two cores."""
-CONTENDED_S = 0.35
-"""For how long that must be so before there are fewer threads: two looks, or one long step."""
+CONTENDED_S = 0.25
+"""For how long that must be so before there are fewer threads: three looks, or one long step."""
 
 IDLE = 0.75
 """Part of a processor that must be left over before there is another thread. A thread beside a neighbour that takes

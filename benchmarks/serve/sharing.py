@@ -34,6 +34,7 @@ _STORY = WORKLOADS[0]
 _WARM_UP = dataclasses.replace(WORKLOADS[0], predict=32)
 _SETTLE_S = 1.5  # after a neighbour came or left: idle servers look at the time that has passed
 _PATIENCE_S = 10.0
+_POLL_S = 0.2  # asking more often would be a neighbour, too: every 20 ms takes a third of a processor
 
 Speeds = dict[str, list[float]]
 """By what was done: tokens per second in each round."""
@@ -127,23 +128,23 @@ def _follow(target: Target) -> tuple[float, float]:
             talking = asyncio.create_task(talk())
             await asyncio.sleep(2 * _SETTLE_S)
             with busy(1):
-                came_s = await _until(http, lambda now, allowed: now < allowed)
+                came_s = await _until(http, target.model, lambda now, allowed: now < allowed)
                 await asyncio.sleep(_SETTLE_S)
-            left_s = await _until(http, lambda now, allowed: now == allowed)
+            left_s = await _until(http, target.model, lambda now, allowed: now == allowed)
             talking.cancel()
             return came_s, left_s
 
     return asyncio.run(watch())
 
 
-async def _until(http: httpx.AsyncClient, is_so: Callable[[int, int], bool]) -> float:
+async def _until(http: httpx.AsyncClient, model: str, is_so: Callable[[int, int], bool]) -> float:
     start = time.monotonic()
     while time.monotonic() - start < _PATIENCE_S:
         models = (await http.get("/stats")).json()["models"]
-        threads = max((one["stats"]["threads"] for one in models if one["stats"]), key=lambda it: it["waited_ns"])
-        if is_so(threads["now"], threads["allowed"]):
+        found = [one["stats"]["threads"] for one in models if one["name"] == model and one["stats"]]
+        if any(is_so(threads["now"], threads["allowed"]) for threads in found):
             return time.monotonic() - start
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(_POLL_S)
     return float("inf")
 
 

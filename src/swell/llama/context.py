@@ -24,6 +24,8 @@ _FLASH_ATTENTION = {
     FlashAttention.ON: api.LLAMA_FLASH_ATTN_TYPE_ENABLED,
     FlashAttention.OFF: api.LLAMA_FLASH_ATTN_TYPE_DISABLED,
 }
+_SPLITS_FROM = 256
+"""Attention over 512 cells is split, and llama.cpp looks at cells in blocks of 256: so the 257th token is the first."""
 _CELLS_MAX = 2**31 - 256  # n_ctx is an uint32, but positions are an int32
 
 
@@ -81,6 +83,7 @@ class Context(Handle):
         self._threads = shape.threads
         splits_cells = shape.cache_type is CacheType.F16 and shape.flash_attention is not FlashAttention.OFF
         self._splitting_backends = tuple(backends) if splits_cells else ()
+        self._splits_from = 0 if shape.shared else _SPLITS_FROM
         self._uses_reference = False
         self._memory: Any = api.llama_get_memory(pointer)
         # ggml asks the abort callback before every node of the graph, about a thousand times per token. A Python
@@ -101,7 +104,7 @@ class Context(Handle):
         Raises NoRoomError (nothing stored), AbortedError or DecodeError (a part of the batch may be stored: remove
         what must not stay).
         """
-        self._avoid_splitting(is_single=batch.size == 1)
+        self._avoid_splitting(batch)
         code = api.llama_decode(self.pointer, batch.struct)
         if code == 0:
             return
@@ -113,12 +116,13 @@ class Context(Handle):
             raise AbortedError(code, batch.size)
         raise DecodeError(code, batch.size)
 
-    def _avoid_splitting(self, *, is_single: bool) -> None:
+    def _avoid_splitting(self, batch: Batch) -> None:
         """Have attention over one token computed head by head, whatever the number of threads (see `processor`)."""
-        if is_single != self._uses_reference:
-            self._uses_reference = is_single
+        would_split = batch.size == 1 and batch.struct.pos[0] >= self._splits_from
+        if would_split != self._uses_reference:
+            self._uses_reference = would_split
             for backend in self._splitting_backends:
-                processor.set_reference(backend, is_single)
+                processor.set_reference(backend, would_split)
 
     def request_abort(self) -> None:
         """Make the `decode` that runs now, or the next one, raise AbortedError soon; callable from any thread."""

@@ -4,14 +4,13 @@ The machine may be busy with other things, so these tests wait until threads are
 """
 
 import contextlib
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from benchmarks.serve.neighbours import busy
 from tests.control_group import new_processor_group
 from tests.counting import PROMPT
 from tests.e2e.server import MODEL, Server, running, wait_until
@@ -20,18 +19,6 @@ from tests.models.attention import write_llama
 from swell.processors.allowance import Allowance, affinity
 
 ONE = {"OLLAMA_NUM_PARALLEL": "1"}
-
-
-@contextlib.contextmanager
-def neighbours(count: int) -> Iterator[None]:
-    """Busy processes beside the server."""
-    processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
-    try:
-        yield
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
 
 
 def threads(server: Server, model: str = MODEL) -> dict[str, Any]:
@@ -65,10 +52,10 @@ def test_fewer_threads_beside_a_busy_machine_and_the_same_text(log: Path) -> Non
         server.generate("Hello", predict=1)
         allowed = threads(server)["allowed"]
         assert allowed == Allowance().threads()
-        with neighbours(len(affinity())), talking(server, [MODEL]):
+        with busy(len(affinity())), talking(server, [MODEL]):
             wait_until(lambda: threads(server)["now"] < max(allowed, 2), "fewer threads compute")
             assert threads(server)["waited_ns"] > 0
-        with neighbours(len(affinity())):
+        with busy(len(affinity())):
             changed = [server.generate(PROMPT, predict=120) for _ in range(2)]
         fixed = [server.generate(PROMPT, predict=120, options={"num_thread": count}) for count in (1, 2)]
         assert {answer["response"] for answer in changed + fixed} == {fixed[0]["response"]}
@@ -78,7 +65,7 @@ def test_fewer_threads_beside_a_busy_machine_and_the_same_text(log: Path) -> Non
 def test_a_long_answer_is_the_same_with_any_number_of_threads(log: Path) -> None:
     """More than 512 tokens are where llama.cpp would compute in another way."""
     with running(log, ONE) as server:
-        with neighbours(len(affinity())):
+        with busy(len(affinity())):
             changed = server.generate(PROMPT * 5, predict=300)
         fixed = server.generate(PROMPT * 5, predict=300, options={"num_thread": 3})
         assert changed["response"] == fixed["response"]

@@ -5,10 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from benchmarks.serve.neighbours import busy
 from tests.e2e.server import Server, running
 from tests.models.encoder import write_bert
 from tests.rpc.asking import COUNTING, FOX, ask, stats, using
 from tests.rpc.worker import Worker, lending
+
+from swell.processors.allowance import affinity
 
 pytestmark = pytest.mark.rpc
 
@@ -93,6 +96,17 @@ def test_two_servers_share_a_worker(log: Path, workers: Workers, local_answer: d
         for thread in threads:
             thread.join()
         assert [answer["response"] for answer in answers] == [local_answer["response"]] * 2
+
+
+def test_a_workers_threads_follow_its_machine_and_the_text_stays(log: Path, local_answer: dict[str, Any]) -> None:
+    with lending(log.with_name("worker.log"), threads=0) as worker, running(log, using(worker)) as server:
+        assert ask(server)["response"] == local_answer["response"]
+        with busy(len(affinity())):
+            again = server.generate("Once upon a time", predict=40)
+            assert again["eval_count"] == 40
+            server.ask("/api/generate", keep_alive=0)  # nothing is cached, so all is computed beside the neighbours
+            assert ask(server)["response"] == local_answer["response"]
+            assert layers(server) == {worker.address: LAYERS}
 
 
 def test_embeddings_come_from_workers_too(log: Path, workers: Workers, tmp_path: Path) -> None:

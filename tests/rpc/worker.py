@@ -39,11 +39,11 @@ class Worker:
 
 
 @contextlib.contextmanager
-def lending(log: Path, memory: str = "400MB") -> Iterator[Worker]:
-    """A worker on a free port of loopback."""
+def lending(log: Path, memory: str = "400MB", *, threads: int = 1) -> Iterator[Worker]:
+    """A worker on a free port of loopback; `threads` 0 is as many as the machine can give."""
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "swell", "worker", "--port", "0", "--memory", memory, "--threads", "1"],
+            [sys.executable, "-m", "swell", "worker", "--port", "0", "--memory", memory, "--threads", str(threads)],
             stdin=subprocess.DEVNULL,
             stderr=output,
         )

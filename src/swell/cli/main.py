@@ -219,12 +219,11 @@ def worker(
     memory: Annotated[
         str, typer.Option(metavar="SIZE", help="How much to lend (8GB, 8GiB, 50%); all there is unless given.")
     ] = "",
-    threads: Annotated[int, typer.Option(min=0, help="Threads; 0 is one for each physical core.")] = 0,
+    threads: Annotated[int, typer.Option(min=0, help="Threads; 0 is as many as the machine can give.")] = 0,
 ) -> None:
     """Lend this machine's memory and processor to servers elsewhere (docs/workers.md)."""
     from swell.cli.errors import UsageError
     from swell.memory.probe import MemoryProbe
-    from swell.processors.allowance import Allowance
     from swell.remote.worker import work
     from swell.settings import Settings, parse_optional_budget
 
@@ -234,7 +233,7 @@ def worker(
         raise UsageError(f"--memory: {error}") from error
     limit_bytes = budget.limit_bytes(MemoryProbe().total_bytes()) if budget else None
     log_level = Settings.from_environment().log_level
-    work(host, port, limit_bytes=limit_bytes, threads=threads or Allowance().threads(), log_level=log_level)
+    work(host, port, limit_bytes=limit_bytes, threads=threads or None, log_level=log_level)
 
 
 @bench.callback()  # without one, the only command would have no name

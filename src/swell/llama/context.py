@@ -70,7 +70,8 @@ class Context(Handle):
         parameters.offload_kqv = model.placement.kv is KvPlace.DEVICE
         parameters.no_perf = True
         before = model.measure_devices()
-        with processor.catching_backends() as backends:
+        backends: list[int] = []
+        with processor.catching_backends(backends.append):
             pointer = api.llama_init_from_model(model.pointer, parameters)
         if not pointer:
             raise ContextError(shape.cells, shape.slots, logs.take_errors())

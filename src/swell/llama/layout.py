@@ -66,6 +66,38 @@ class DeviceInterface(ctypes.Structure):
     ]
 
 
+_BACKEND_FUNCTIONS = (
+    "get_name",
+    "free",
+    "set_tensor_async",
+    "get_tensor_async",
+    "set_tensor_2d_async",
+    "get_tensor_2d_async",
+    "cpy_tensor_async",
+    "synchronize",
+    "graph_plan_create",
+    "graph_plan_free",
+    "graph_plan_update",
+    "graph_plan_compute",
+    "graph_compute",
+    "event_record",
+    "event_wait",
+    "graph_optimize",
+)
+
+
+class BackendInterface(ctypes.Structure):
+    """`struct ggml_backend_i`"""
+
+    _fields_ = [(name, VOID) for name in _BACKEND_FUNCTIONS]
+
+
+class Backend(ctypes.Structure):
+    """`struct ggml_backend`"""
+
+    _fields_ = [("guid", VOID), ("iface", BackendInterface), ("device", VOID), ("context", VOID)]
+
+
 class Tensor(ctypes.Structure):
     """`struct ggml_tensor`"""
 
@@ -98,6 +130,7 @@ FreeBuffer = ctypes.CFUNCTYPE(None, VOID)
 InitTensor = ctypes.CFUNCTYPE(ctypes.c_int, VOID, VOID)
 Clear = ctypes.CFUNCTYPE(None, VOID, ctypes.c_uint8)
 GetMemory = ctypes.CFUNCTYPE(None, VOID, ctypes.POINTER(_SIZE), ctypes.POINTER(_SIZE))
+GraphCompute = ctypes.CFUNCTYPE(ctypes.c_int, VOID, VOID)
 InitBackend = ctypes.CFUNCTYPE(VOID, VOID, ctypes.c_char_p)
 _GetType = ctypes.CFUNCTYPE(ctypes.c_int, VOID)
 _GetName = ctypes.CFUNCTYPE(ctypes.c_char_p, VOID)
@@ -119,9 +152,12 @@ _init = function("ggml_init", [InitParameters], VOID)
 _free = function("ggml_free", [VOID], None)
 _device_name = function("ggml_backend_dev_name", [VOID], ctypes.c_char_p)
 _device_memory = function("ggml_backend_dev_memory", [VOID, ctypes.POINTER(_SIZE), ctypes.POINTER(_SIZE)], None)
+_backend_name = function("ggml_backend_name", [VOID], ctypes.c_char_p)
+_backend_device = function("ggml_backend_get_device", [VOID], VOID)
 _device_type = function("ggml_backend_dev_type", [VOID], ctypes.c_int)
 _tensor_overhead = function("ggml_tensor_overhead", [], _SIZE)
 _new_tensor = function("ggml_new_tensor_3d", [VOID, ctypes.c_int, *[ctypes.c_int64] * 3], VOID)
+_flash_attention = function("ggml_flash_attn_ext", [*[VOID] * 5, *[ctypes.c_float] * 3], VOID)
 _set_name = function("ggml_set_name", [VOID, ctypes.c_char_p], VOID)
 
 _OBJECT_BYTES = 32  # sizeof(struct ggml_object), which ggml_tensor_overhead adds to the tensor itself
@@ -169,6 +205,17 @@ def check_device(address: int) -> None:
     _expect("total memory", numbers[1].value, numbers[3].value)
 
 
+def check_backend(address: int) -> None:
+    """Compare the mirror of a backend as `check` does those of buffers; raises KvLayoutError."""
+    backend = Backend.from_address(address)
+    code = _executable_ranges()
+    for name in ("get_name", "free", "graph_compute"):
+        pointer = getattr(backend.iface, name)
+        _expect(f"{name} points into code", any(start <= (pointer or 0) < end for start, end in code), True)
+    _expect("get_name", _GetName(backend.iface.get_name)(address), _backend_name(address))
+    _expect("backend.device", backend.device, _backend_device(address))
+
+
 def _check_buffer(buffer_type: int, address: int, size_bytes: int, code: list[tuple[int, int]]) -> None:
     buffer = Buffer.from_address(address)
     _expect("buffer.buft", buffer.buft, buffer_type)
@@ -196,6 +243,15 @@ def _check_tensor() -> None:
     _expect("tensor.name", tensor.name, b"cache_k_l7")
     _expect("tensor.data", tensor.data, None)
     _free(context)
+
+
+def operation_of_attention() -> int:
+    """The number that a tensor of flash attention has as its `op`."""
+    context = _init(InitParameters(8 * _tensor_overhead(), None, True))
+    query, key, value = (_new_tensor(context, _F16, 32, cells, 1) for cells in (1, 32, 32))
+    operation = int(Tensor.from_address(_flash_attention(context, query, key, value, None, 1, 0, 0)).op)
+    _free(context)
+    return operation
 
 
 def _executable_ranges() -> list[tuple[int, int]]:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from swell.errors import LibraryError
-from swell.llama import library
+from swell.llama import library, processor
 from swell.llama.library import VOID, function
 
 NOT_BUILT_IN = "it was built without RPC, which workers need (docs/workers.md says how to build it)"
@@ -51,8 +51,10 @@ def connect(address: str) -> list[int]:
     return [get(registry, index) for index in range(count(registry))]
 
 
-def lend(device: int, listener: socket.socket, threads: int) -> None:
+def lend(device: int, listener: socket.socket, threads: int, graph_threads: processor.GraphThreads) -> None:
     """Serve the clients of `listener` one after the other, for ever. Raises LibraryError if that can't be begun.
+
+    It begins with `threads`; `graph_threads` is asked before each computation.
 
     llama.cpp insists on opening a listening socket of its own. That one is on loopback, and is replaced by `listener`
     as soon as it is there: so several processes can accept clients on one address.
@@ -64,7 +66,8 @@ def lend(device: int, listener: socket.socket, threads: int) -> None:
     )
     known = set(_listening())
     threading.Thread(target=_replace_listener, args=(known, listener), daemon=True).start()
-    start_server(b"127.0.0.1:0", None, threads, 1, (VOID * 1)(device))
+    with processor.catching_backends(lambda backend: processor.govern(backend, graph_threads)):
+        start_server(b"127.0.0.1:0", None, threads, 1, (VOID * 1)(device))
     raise LibraryError("its RPC server ended")
 
 

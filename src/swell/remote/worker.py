@@ -18,7 +18,10 @@ from swell.llama import library, logs, rpc
 from swell.llama.lending import lend_memory
 from swell.memory.ledger import Ledger
 from swell.memory.probe import MemoryProbe
+from swell.processors.governor import Governor
+from swell.processors.shares import Demands
 from swell.remote.account import SharedAccount
+from swell.remote.threads import ClientThreads
 from swell.runner.lifeline import die_with_parent
 
 log = logging.getLogger(__name__)
@@ -33,11 +36,12 @@ _REFUSED = 78  # EX_CONFIG
 class Worker:
     """Its processes; a context manager that ends them."""
 
-    def __init__(self, listener: socket.socket, *, limit_bytes: int | None, threads: int) -> None:
+    def __init__(self, listener: socket.socket, *, limit_bytes: int | None, threads: int | None) -> None:
         self._listener = listener
         self._limit_bytes = limit_bytes
         self._threads = threads
         self._ledger = Ledger.create(CLIENTS_MAX)
+        self._demands = Demands.create(CLIENTS_MAX)
         self._entries: dict[int, int] = {}  # by process
 
     def run(self) -> None:
@@ -50,6 +54,7 @@ class Worker:
             process, status = os.wait()
             entry = self._entries.pop(process)
             self._ledger.clear(entry)
+            self._demands.want(entry, 0)
             exit_code = os.waitstatus_to_exitcode(status)
             if exit_code == _REFUSED:
                 return  # it said why, and another one would say the same
@@ -62,6 +67,7 @@ class Worker:
             os.waitpid(process, 0)
         self._entries.clear()
         self._ledger.close()
+        self._demands.close()
 
     def _start(self, entry: int) -> None:
         parent = os.getpid()
@@ -78,7 +84,8 @@ class Worker:
             die_with_parent(parent)
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # llama.cpp prints to it
             account = SharedAccount(self._ledger, entry, MemoryProbe(), self._limit_bytes)
-            rpc.lend(lend_memory(account), self._listener, self._threads)
+            threads = ClientThreads(Governor(self._demands, entry, exact=self._threads))
+            rpc.lend(lend_memory(account), self._listener, threads.now, threads)
         except SwellError as error:
             log.error("%s", error)
             os._exit(_REFUSED)
@@ -88,8 +95,10 @@ class Worker:
         os._exit(1)
 
 
-def work(host: str, port: int, *, limit_bytes: int | None, threads: int, log_level: int) -> None:
+def work(host: str, port: int, *, limit_bytes: int | None, threads: int | None, log_level: int) -> None:
     """Lend memory and processors on `host:port`, port 0 being any, until SIGINT or SIGTERM.
+
+    Each client is computed for with exactly `threads`, or with as many as the machine can give.
 
     Raises OSError when the address can't be bound, LibraryError when the library was built without RPC.
     """

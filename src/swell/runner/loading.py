@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 import math
+import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from swell.memory.ledger import Ledger
 from swell.memory.probe import MemoryProbe
 from swell.processors.allowance import Allowance
 from swell.processors.governor import Governor
+from swell.processors.readings import KernelReadings
 from swell.processors.shares import Demands
 from swell.protocol.messages import Load, LoadProgress, Reply
 from swell.runner.embedder import Embedder
@@ -88,7 +90,8 @@ def _governor(order: Load) -> Governor:
     if threads is None and (refusal := processor.refusal()) is not None:
         log.warning("the number of threads can't follow what the machine can give: %s", refusal)
         threads = Allowance().threads()
-    return Governor(Demands(order.demands_fd), order.ledger_entry, exact=threads)
+    readings = KernelReadings(ignored=os.getpid())  # the event loop's thread
+    return Governor(Demands(order.demands_fd), order.ledger_entry, exact=threads, readings=readings)
 
 
 def _gate(order: Load, model: Model) -> Gate:

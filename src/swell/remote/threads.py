@@ -1,0 +1,45 @@
+"""With how many threads a worker computes for one client."""
+
+import threading
+from typing import NoReturn
+
+from swell.processors.governor import Governor
+
+PAUSE_S = 0.5
+"""A client that had nothing to compute for so long leaves its threads to others."""
+
+
+class ClientThreads:
+    """Asks the governor before each graph, and tells it when there was none for a while.
+
+    llama.cpp computes a graph when its client wants one, and tells nobody that it waits: hence a thread that looks.
+    """
+
+    def __init__(self, governor: Governor) -> None:
+        self._governor = governor
+        self._lock = threading.Lock()
+        self._computing = False
+        self._graphs = 0
+        self.now = governor.use.now
+        """How many to begin with."""
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def begin(self) -> int:
+        """The number of threads for the graph that is computed next."""
+        with self._lock:
+            self._computing = True
+            self._graphs += 1
+            return self._governor.threads_for_step()
+
+    def end(self) -> None:
+        """It is computed."""
+        self._computing = False
+
+    def _watch(self) -> NoReturn:
+        pause, seen = threading.Event(), 0
+        while True:
+            pause.wait(PAUSE_S)
+            with self._lock:
+                if not self._computing and self._graphs == seen:
+                    self._governor.rest()
+                seen = self._graphs

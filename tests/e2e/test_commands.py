@@ -78,8 +78,8 @@ def test_ps_shows_what_is_allocated(server: Server) -> None:
     server.generate("Hello", predict=1)
     plain, verbose = swell("ps", host=server.url).stdout, swell("ps", "-v", host=server.url).stdout
     assert plain.split("\n")[0].split() == ["NAME", "ID", "SIZE", "PROCESSOR", "CONTEXT", "UNTIL"]
-    header = ["NAME", "ID", "SIZE", "PROCESSOR", "CONTEXT", "ACTIVE", "CUT", "UNTIL"]
-    assert verbose.split("\n")[0].split()[:8] == header
+    header = ["NAME", "ID", "SIZE", "PROCESSOR", "CONTEXT", "ACTIVE", "CUT", "THREADS", "UNTIL"]
+    assert verbose.split("\n")[0].split()[:9] == header
     assert "/8192" in plain
     assert "100% CPU" in plain
 

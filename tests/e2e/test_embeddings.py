@@ -40,7 +40,8 @@ def _embed(server: Server, model: str, text: str | list[str], **body: Any) -> li
 
 
 def _close(one: Sequence[float], other: Sequence[float]) -> bool:
-    return list(one) == pytest.approx(list(other), abs=1e-5)
+    """Equal but for GELU, which llama.cpp looks up by 16 bits: what else is in a batch may move one entry (3e-5 seen)."""
+    return list(one) == pytest.approx(list(other), abs=2e-4)
 
 
 def test_a_vector_has_length_1_and_depends_on_the_text(server: Server, encoder: str) -> None:

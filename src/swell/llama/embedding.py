@@ -24,7 +24,8 @@ class EmbeddingContext(Handle):
 
     def __init__(self, model: Model, capacity: int, threads: int, *, fused: bool) -> None:
         """`fused` attention takes memory in proportion to `capacity` instead of its square, but sums in 16 bits: what
-        else is in the batch then shows in the third digit of a vector (1e-7 otherwise).
+        else is in the batch then shows in the third digit of a vector (otherwise 1e-7, or 1e-4 where the model has
+        GELU, which llama.cpp looks up by 16 bits).
 
         Raises ContextError, or NoEmbeddingsError for a model that doesn't give one vector per text.
         """

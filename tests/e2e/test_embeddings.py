@@ -40,7 +40,7 @@ def _embed(server: Server, model: str, text: str | list[str], **body: Any) -> li
 
 
 def _close(one: Sequence[float], other: Sequence[float]) -> bool:
-    """Equal but for GELU, which llama.cpp looks up by 16 bits: what else is in a batch may move one entry (3e-5 seen)."""
+    """Equal but for GELU, which llama.cpp looks up by 16 bits: what else is in a batch may move a number (by 3e-5)."""
     return list(one) == pytest.approx(list(other), abs=2e-4)
 
 

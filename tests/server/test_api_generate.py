@@ -11,6 +11,10 @@ PATH = "/api/generate"
 MODEL = "tiny"
 
 
+GENERATED = chr(7)
+"""What stands for each token that the scripted runner generates."""
+
+
 def _text(tokens: list[int]) -> str:
     """What the scripted tokenizer made tokens of; BOS is shown as ^."""
     return "".join("^" if token == 1 else chr(token) for token in tokens)
@@ -73,11 +77,32 @@ def test_a_raw_prompt_goes_in_as_it_is(server: Any) -> None:
 
 def test_context_holds_everything_and_can_be_sent_back(server: Any) -> None:
     context = server.lines(PATH, model=MODEL, prompt="Hi")[-1]["context"]
-    assert _text(context) == "<s><user>Hi<assistant>Hello"
+    assert _text(context) == "<user>Hi<assistant>" + GENERATED * 2
 
     again = server.lines(PATH, model=MODEL, prompt="Why", context=context)[-1]["context"]
     assert _text(server.runner.prompts[1]) == "^" + _text(context) + "<user>Why<assistant>"
-    assert _text(again) == _text(context) + "<s><user>Why<assistant>Hello"
+    assert _text(again) == _text(context) + "<user>Why<assistant>" + GENERATED * 2
+
+
+def test_context_ends_before_a_stop_string(server: Any) -> None:
+    server.runner.script = ["Hel", "lo", " wo", "rld"]
+    reply = server.post(PATH, model=MODEL, prompt="Hi", stream=False, options={"stop": ["lo wo"]}).json()
+
+    assert reply["response"] == "Hel"
+    assert _text(reply["context"]) == "<user>Hi<assistant>" + GENERATED
+
+
+def test_context_is_whole_though_the_prompt_was_cut(server: Any) -> None:
+    server.with_window(60)
+    context = server.lines(PATH, model=MODEL, prompt="a" * 80)[-1]["context"]
+
+    assert len(server.runner.prompts[0]) < 60
+    assert _text(context) == f"<user>{'a' * 80}<assistant>" + GENERATED * 2
+
+
+def test_one_lease_is_enough(server: Any) -> None:
+    server.post(PATH, model=MODEL, prompt="Hi")
+    assert [call[0] for call in server.scheduler.calls].count("lease") == 1
 
 
 def test_context_that_begins_with_bos(server: Any) -> None:
@@ -278,8 +303,7 @@ def test_thoughts_are_told_from_the_response(server: Any, make_gguf: Any) -> Non
         ("", None),
     ]
     assert list(lines[0]) == ["model", "created_at", "response", "thinking", "done"]
-    prompt = "True<think></think>2+2?"
-    assert lines[-1]["context"] == [ord(letter) for letter in prompt + "<think>\nHm.</think>\n\nFour."]
+    assert _text(lines[-1]["context"]) == "True<think></think>2+2?" + GENERATED * 4
 
     whole = server.post(PATH, model=path, prompt="2+2?", stream=False, think=False).json()
     assert (whole["response"], "thinking" in whole) == ("Four.", False)

@@ -94,6 +94,7 @@ class Generation:
         )
         self.tokens: list[int] = []
         """What was generated so far."""
+        self._piece_bytes: list[int] = []
         self._text = TextStream(options.stop)
         self._likelihoods: list[Likelihood] = []
         self._prefilled: Prefilled | None = None
@@ -120,6 +121,15 @@ class Generation:
     def is_stopped(self) -> bool:
         """Whether a stop string was met: nothing that follows counts."""
         return self._text.stopped
+
+    @property
+    def shown_tokens(self) -> Sequence[int]:
+        """The tokens of the text so far, without a stop string's and what came after it."""
+        count, cut_bytes = len(self.tokens), self._text.cut_bytes
+        while cut_bytes > 0 and count:
+            count -= 1
+            cut_bytes -= self._piece_bytes[count]
+        return self.tokens[:count]
 
     def end_window(self, tokens: int) -> bool:
         """Let the window be only so long; False if the generation has come to its end by that."""
@@ -154,6 +164,7 @@ class Generation:
             match event:
                 case Emitted():
                     self.tokens.append(event.token)
+                    self._piece_bytes.append(len(event.piece))
                     pieces.append(event.piece)
                 case messages.Likelihood():
                     top = tuple(Alternative(one.piece, one.logprob) for one in event.top)

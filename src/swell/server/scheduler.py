@@ -73,9 +73,10 @@ class Scheduler:
         self._accounts = Accounts(settings, memory or MemoryProbe())
         self._experience = Experience()
         self._residencies: dict[Path, Residency] = {}
-        self._handovers: dict[Path, Handover] = {}
+        self._handovers: dict[Residency, Handover] = {}
         self._leaving: dict[Residency, asyncio.Task[None]] = {}
         self._line: list[object] = []
+        self._holders: set[asyncio.Task[Any] | None] = set()  # of leases, and who waits for one
         self._closed: Path | None = None  # to newcomers: the first in line waits until this one is idle
         self._changed = asyncio.Event()
         self._relief = Relief(self._accounts, self._residencies.values, lambda: self._changed)
@@ -93,14 +94,22 @@ class Scheduler:
         If it must be loaded first, the request waits for that, and for models that must make way. `keep_alive_s`
         replaces how long it stays afterwards; None leaves that as it is. Raises ServerBusyError when too many wait
         already, or the error that the load ended with.
+
+        One task holds at most one: AssertionError.
         """
-        residency = await self._enter(model, also.completed(wanted_fit(options, model, self._placer.devices)))
-        if keep_alive_s is not None:
-            residency.keep_alive_s = keep_alive_s
+        task = asyncio.current_task()
+        assert task not in self._holders, "who holds one runner and waits for another one can block both for ever"
+        self._holders.add(task)
         try:
-            yield await residency.runner()
+            residency = await self._enter(model, also.completed(wanted_fit(options, model, self._placer.devices)))
+            if keep_alive_s is not None:
+                residency.keep_alive_s = keep_alive_s
+            try:
+                yield await residency.runner()
+            finally:
+                residency.leave()
         finally:
-            residency.leave()
+            self._holders.discard(task)
 
     async def unload(self, model: Model) -> None:
         """Unload `model` once its last request has ended; fine if it isn't loaded."""
@@ -155,8 +164,6 @@ class Scheduler:
         for residency in list(self._residencies.values()):
             residency.stop()
         await asyncio.gather(*self._leaving.values(), *self._tasks, return_exceptions=True)
-        for handover in self._handovers.values():
-            handover.close()
         self._accounts.close()
 
     # --- requests on their way to a runner -----------------------------------------------------------------------
@@ -189,6 +196,7 @@ class Scheduler:
         ticket = object()
         self._line.append(ticket)
         may_shrink = True
+        handover: Handover | None = None
         try:
             while (residency := self._usable(model.path, wish)) is None:
                 if self._line[0] is not ticket:
@@ -196,13 +204,18 @@ class Scheduler:
                     continue
                 match self._next_step(model, wish, may_shrink=may_shrink):
                     case LoadNow():
-                        return self._load(model, wish)
+                        residency = self._load(model, wish)
+                        if handover is not None:
+                            self._handovers[residency], handover = handover, None
+                        return residency
                     case Evict(path):
                         evicted = self._residencies[path]
                         if path == model.path:
                             wish = wish.completed(evicted.stay.fit)  # so that wishes that differ add up
                             self._closed = path
-                            await self._keep_cells(evicted, wish)
+                            if handover is None and await self._may_hand_over(evicted, wish):
+                                handover = Handover()
+                                await evicted.save_slots(handover.path)
                         if evicted.is_idle:
                             log.info("unloading %s to make room for %s", evicted.model.name, model.name)
                             evicted.stop()
@@ -214,6 +227,8 @@ class Scheduler:
                         await self._changed.wait()
             return residency
         finally:
+            if handover is not None:
+                handover.close()
             if self._line[0] is ticket:
                 self._closed = None
             self._line.remove(ticket)
@@ -268,29 +283,18 @@ class Scheduler:
         )
         return residency
 
-    async def _keep_cells(self, residency: Residency, wish: Fit) -> None:
-        """Before a model is loaded in another way, save its cells for the next runner if there is room for a while."""
+    async def _may_hand_over(self, residency: Residency, wish: Fit) -> bool:
+        """Whether a model's next runner can use the cells of this one, and there is room for them meanwhile."""
         row = await self._measure(residency)
         is_same = residency.stay.fit.cache_type == complete_fit(wish, self._settings).cache_type
         if row is None or row.stats is None or not is_same:
-            return
-        if 0 < row.stats.kv_resident_bytes < self._accounts.spare_bytes() // 2:
-            handover = self._handovers[residency.model.path] = Handover()
-            await residency.save_slots(handover.path)
+            return False
+        return 0 < row.stats.kv_resident_bytes < self._accounts.spare_bytes() // 2
 
     async def _start(self, residency: Residency) -> Runner:
-        """Start the runner, with what the last one of the model left to it."""
-        handover = self._handovers.pop(residency.model.path, None)
-        try:
-            return await self._launch_in_room(residency, handover)
-        finally:
-            if handover is not None:
-                handover.close()
-
-    async def _launch_in_room(self, residency: Residency, handover: Handover | None) -> Runner:
-        """While memory is what a load fails for, try with less of the devices or unload an idle model."""
+        """Start the runner; while memory is what that fails for, with less of the devices or without an idle model."""
         stay = residency.stay
-        order = load_order(stay.model, stay.fit, self._settings, stay.share, handover)
+        order = load_order(stay.model, stay.fit, self._settings, stay.share, self._handovers.get(residency))
         on_need = functools.partial(self._on_need, residency)
         placing = self._placer.place(stay.model, order, stay.fit, self._held_by_idle)
         while True:
@@ -333,6 +337,8 @@ class Scheduler:
     # --- changes -------------------------------------------------------------------------------------------------
 
     def _on_change(self, residency: Residency) -> None:
+        if residency.state is not State.LOADING and (handover := self._handovers.pop(residency, None)) is not None:
+            handover.close()
         if residency.state is State.STOPPED:
             del self._residencies[residency.model.path]
             self._leaving[residency] = asyncio.create_task(self._leave(residency))

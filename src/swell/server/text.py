@@ -13,6 +13,8 @@ class TextStream:
         self._held = ""
         self.stopped = False
         """Whether a stop string was met."""
+        self.cut_bytes = 0
+        """How many bytes at the end of what it fed on belong to the stop string or come after its beginning."""
 
     def feed(self, data: bytes) -> str:
         """Text that is certain now: no half character, no beginning of a stop string."""
@@ -24,7 +26,9 @@ class TextStream:
         found = [index for index in (text.find(stop) for stop in self._stops) if index >= 0]
         if found:
             self.stopped, self._held = True, ""
-            return text[: min(found)]
+            shown, cut = text[: min(found)], text[min(found) :]
+            self.cut_bytes = len(cut.encode()) + len(self._decoder.getstate()[0])
+            return shown
         held = partial_length(text, self._stops)
         self._held = text[len(text) - held :]
         return text[: len(text) - held]

@@ -62,6 +62,10 @@ class FakeRunner:
         self.ledger = Ledger.open(order.ledger_fd)
         self.shrunk: list[ShrinkLevel] = []
         self.offered: list[int] = []
+        self.stored_bytes = 0
+        self.go = asyncio.Event()
+        """Whether it saves its cells at once."""
+        self.go.set()
         self._need = need
         self._least_level = ShrinkLevel.UNSTORED
 
@@ -91,6 +95,9 @@ class FakeRunner:
             used = 0
         self.ledger.release(self.order.ledger_entry, granted - used)
 
+    async def save_slots(self, path: Path) -> None:
+        await self.go.wait()
+
     def offer(self, generation_id: int) -> None:
         self.offered.append(generation_id)
 
@@ -108,7 +115,7 @@ class FakeRunner:
             threads=ThreadStats(now=1, allowed=1, waited_ns=0),
             totals=Totals(),
             kv_granted_bytes=0,
-            kv_resident_bytes=0,
+            kv_resident_bytes=self.stored_bytes,
             kv_reserved_bytes=0,
             weights_bytes=WEIGHTS_BYTES,
             weights_resident_bytes=WEIGHTS_BYTES,

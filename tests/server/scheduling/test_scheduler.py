@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -89,8 +91,47 @@ async def test_requests_of_any_window_share_one_load(world: World) -> None:
     async with contextlib.AsyncExitStack() as stack:
         for number in range(10):
             options = Options(num_ctx=100 * number, temperature=number / 10, seed=number)
-            await stack.enter_async_context(world.scheduler.lease(A, options=options))
+            await stack.enter_async_context(request(world, A, options=options))
     assert world.launcher.begun == ["/a"]
+
+
+@scenario()
+async def test_nobody_holds_a_runner_and_waits_for_another(world: World) -> None:
+    """Two of them could wait for each other."""
+    async with world.scheduler.lease(A):
+        with pytest.raises(AssertionError, match="who holds one runner"):
+            await use(world, B)
+    await use(world, B)  # one after the other is fine
+
+
+@scenario()
+async def test_cells_for_the_next_runner_are_freed_on_every_way(world: World) -> None:
+    await use(world, A)
+    world.launcher.of("/a").stored_bytes = 5 * MB
+    world.launcher.of("/a").go.clear()
+    async with request(world, A, options=Options(num_batch=64)) as leaving:
+        assert handovers() == 1
+        await leaving.cancel()  # while the cells are saved
+        assert handovers() == 0
+    async with request(world, A, options=Options(num_batch=64)) as leaving:
+        world.launcher.go.clear()
+        world.launcher.of("/a").go.set()
+        await settle()
+        assert handovers() == 1
+        await leaving.cancel()  # while the next runner loads
+        assert handovers() == 0
+    world.launcher.go.set()
+    await use(world, A)
+    world.launcher.of("/a").stored_bytes = 5 * MB
+    await use(world, A, options=Options(num_batch=64))
+    assert world.launcher.of("/a").order.handover is not None
+    assert handovers() == 0
+
+
+def handovers() -> int:
+    """How many files for cells are open."""
+    targets = (os.readlink(entry) for entry in Path("/proc/self/fd").iterdir() if entry.is_symlink())
+    return sum("swell-handover" in target for target in targets)
 
 
 @scenario()

@@ -85,7 +85,7 @@ async def _replies(job: Job, body: ChatBody, thinking: bool | str | None) -> Rep
                     yield _line(body, ReplyMessage(content="", tool_calls=[ReplyCall(id=event.id, function=function)]))
                 case Finish():
                     last = _line(body, ReplyMessage(content=""))
-                    yield msgspec.structs.replace(last, done=True, **event._asdict())
+                    yield msgspec.structs.replace(last, done=True, **event.fields())
 
 
 def _line(body: ChatBody, message: ReplyMessage, likelihoods: Sequence[Likelihood] = ()) -> ChatReply:

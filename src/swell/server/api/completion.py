@@ -3,7 +3,7 @@
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from starlette.requests import Request
 
@@ -79,6 +79,7 @@ class Finish(NamedTuple):
     """The end of a generation: why, and the API's numbers in the order of its fields. Durations are nanoseconds.
 
     With the reason "error", `error` says which one. `resumed` is what was tried, successfully in the end, to go on.
+    `tokens` are those of the output.
     """
 
     done_reason: str
@@ -90,6 +91,13 @@ class Finish(NamedTuple):
     eval_duration: int
     error: str = ""
     resumed: tuple[str, ...] = ()
+    tokens: Sequence[int] = ()
+
+    def fields(self) -> dict[str, Any]:
+        """Those of the last line of an answer, by their names in Ollama's API."""
+        fields = self._asdict()
+        del fields["tokens"]
+        return fields
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,6 +237,7 @@ class _Turn:
             eval_duration=done.generate_ns,
             error=f"{error} (after {done.generated_tokens} tokens)" if error else "",
             resumed=tuple(rung.value for rung in taken),
+            tokens=self.generation.shown_tokens,
         )
 
 

@@ -1,6 +1,5 @@
 """POST /api/generate: completion, load and unload."""
 
-import dataclasses
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -19,13 +18,11 @@ from swell.server.api.rendering import Rendering
 from swell.server.api.responses import GenerateReply, all_logprobs, created_at, json_response, logprob_list
 from swell.server.api.services import services
 from swell.server.models.model import Model
-from swell.server.parsing.parser import Plain, Recorder
 from swell.server.parsing.parts import Likelihood, Part, Text, Thought
 from swell.server.prompts.fitting import fits, truncate_around, truncate_tokens
 from swell.server.prompts.messages import prompt_messages, refuse_images
 from swell.server.prompts.override import render_override
 from swell.server.runner import Runner
-from swell.server.survival.recovery import retried
 
 _TOO_LONG_TO_SHIFT = (
     "the prompt is longer than the context length currently available to the model; shorten the prompt, adjust the "
@@ -89,9 +86,9 @@ async def _replies(job: Job, body: GenerateBody, thinking: bool | str | None) ->
                 case Thought():
                     yield _line(body, "", event.text, event.likelihoods)
                 case Finish():
-                    context = None if event.error else await prompt.context()
+                    context = None if event.error else prompt.context(event.tokens)
                     last = _line(body, "")
-                    yield msgspec.structs.replace(last, done=True, context=context, **event._asdict())
+                    yield msgspec.structs.replace(last, done=True, context=context, **event.fields())
 
 
 def _line(
@@ -127,7 +124,7 @@ class _Builder:
         self._body = body
         self._rendering = Rendering(job.model, thinking=thinking)
         self._text = ""
-        self._output = Recorder(Plain())
+        self._conversation: list[int] = []
 
     async def build(self, runner: Runner, window_tokens: int) -> Prompt:
         """The prompt, cut to fit if the request allows it."""
@@ -139,21 +136,11 @@ class _Builder:
             return Prompt(tokens=kept, dropped_tokens=len(tokens) - len(kept))
         tokens = await self._rendered(runner)
         kept = self._fitted(tokens, runner.facts, window_tokens)
-        prompt = self._rendering.prompt(self._text, kept, dropped_tokens=len(tokens) - len(kept))
-        self._output = Recorder(prompt.parser)
-        return dataclasses.replace(prompt, parser=self._output)
+        return self._rendering.prompt(self._text, kept, dropped_tokens=len(tokens) - len(kept))
 
-    async def context(self) -> list[int] | None:
+    def context(self, output: Sequence[int]) -> list[int] | None:
         """The field `context` of the last reply: the conversation up to here. None for raw prompts and gaps."""
-        if self._body.raw or self._body.suffix:
-            return None
-        text = self._text + self._output.text
-
-        async def tokenize(runner: Runner) -> list[int]:
-            return await runner.tokenize(text, add_special=False, parse_special=True)
-
-        recovery = self._job.services.recovery(self._job.model, self._job.options)
-        return self._body.context + await retried(recovery, None, tokenize)
+        return None if self._body.raw or self._body.suffix else [*self._conversation, *output]
 
     def _fitted(self, tokens: list[int], facts: Loaded, window_tokens: int) -> list[int]:
         if fits(len(tokens), window_tokens):
@@ -172,10 +159,9 @@ class _Builder:
         else:
             self._text = self._rendering.text(prompt_messages(body.prompt, body.system), facts)
         tokens = await tokenize_rendered(runner, self._text)
-        if not (body.context and facts.add_bos):
-            return body.context + tokens
-        bos, rest = tokens[:1], tokens[1:]
-        return body.context + rest if body.context[:1] == bos else bos + body.context + rest
+        bos, turn = tokens[: facts.add_bos], tokens[facts.add_bos :]
+        self._conversation = body.context + turn
+        return self._conversation if body.context[: facts.add_bos] == bos else bos + self._conversation
 
     async def _around(self, runner: Runner, marks: tuple[int, int, int], window_tokens: int) -> Prompt:
         """The prompt for what belongs between `prompt` and `suffix`; of text that is too long, the nearest stays."""

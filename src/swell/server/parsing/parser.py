@@ -63,25 +63,6 @@ class WithoutThoughts:
         return [part for part in self._parser.finish() if not isinstance(part, Thought)]
 
 
-class Recorder:
-    """What `parser` gives. Keeps the text it was fed with."""
-
-    def __init__(self, parser: Parser) -> None:
-        self._parser = parser
-        self._fed: list[str] = []
-
-    @property
-    def text(self) -> str:
-        return "".join(self._fed)
-
-    def feed(self, text: str) -> list[Part]:
-        self._fed.append(text)
-        return self._parser.feed(text)
-
-    def finish(self) -> list[Part]:
-        return self._parser.finish()
-
-
 def with_likelihoods(parts: Sequence[Part], likelihoods: tuple[Likelihood, ...]) -> Sequence[Part]:
     """`parts` with the likelihoods of the tokens that led to them: in the first one that can hold them.
 

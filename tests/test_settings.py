@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from swell.durations import LONGEST_S
 from swell.settings import TRACE, HostAddress, Settings, parse_host, parse_workers, table
 
 
@@ -61,6 +62,36 @@ def test_a_bad_value_is_logged_and_ignored(caplog: pytest.LogCaptureFixture) -> 
     assert settings == Settings()
     assert "OLLAMA_KV_CACHE_GROW=-5" in caplog.text
     assert "OLLAMA_NUM_PARALLEL=many" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["OLLAMA_KV_CACHE_INIT", "OLLAMA_KV_CACHE_GROW", "OLLAMA_NUM_PARALLEL"])
+@pytest.mark.parametrize("text", ["-1", "0x10", "99999999999999999999", "9" * 5000, "1.5", "١"])
+def test_what_is_allowed_is_said(name: str, text: str, caplog: pytest.LogCaptureFixture) -> None:
+    assert Settings.from_environment({name: text}) == Settings()
+    assert "not a whole number from" in caplog.text
+
+
+def test_a_grant_is_at_least_one_token(caplog: pytest.LogCaptureFixture) -> None:
+    assert Settings.from_environment({"OLLAMA_KV_CACHE_INIT": "0", "OLLAMA_KV_CACHE_GROW": "0"}) == Settings()
+    assert caplog.text.count("not a whole number from 1 to 2147483647") == 2
+    assert Settings.from_environment({"OLLAMA_KV_CACHE_INIT": "1"}).kv_initial_tokens == 1
+
+
+def test_more_slots_than_llama_cpp_has_are_refused(caplog: pytest.LogCaptureFixture) -> None:
+    assert Settings.from_environment({"OLLAMA_NUM_PARALLEL": "257"}).num_parallel == 0
+    assert "not a whole number from 0 to 256" in caplog.text
+
+
+@pytest.mark.parametrize("text", ["9" * 400, "9" * 90 + "h", "9007199254740991"])
+def test_endless_times_are_long(text: str) -> None:
+    """Longer ones overflow the numbers of clocks."""
+    settings = Settings.from_environment({"OLLAMA_KEEP_ALIVE": text, "SWELL_DRAIN": text, "SWELL_KV_WAIT": text})
+    assert settings.keep_alive_s == math.inf
+    assert settings.drain_s == settings.kv_wait_s == LONGEST_S
+
+
+def test_somebody_looks_for_stuck_runners_often_but_not_always() -> None:
+    assert Settings.from_environment({"SWELL_STUCK": "1ns"}).stuck_s == 0.1
 
 
 def test_the_page_of_settings_is_up_to_date() -> None:

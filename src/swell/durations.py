@@ -17,6 +17,9 @@ _PART = re.compile(r"(\d+\.?\d*|\.\d+)([a-zµμ]*)")
 
 FOREVER_S = math.inf
 """What a negative keep-alive means."""
+LONGEST_S = 292 * 365 * 86_400.0
+"""More or less the longest of Go's durations; a keep-alive that is longer is forever."""
+_TEXT_MAX = 100  # characters; more than any duration needs, and few enough to be repeated in an error
 
 
 def parse_duration_s(text: str) -> float:
@@ -24,6 +27,8 @@ def parse_duration_s(text: str) -> float:
 
     Raises ValueError with Go's own wording, which is what clients are shown.
     """
+    if len(text) > _TEXT_MAX:
+        raise ValueError(f'time: invalid duration "{text[:_TEXT_MAX]}..."')
     body = text.lstrip("+-")
     sign = -1.0 if text.startswith("-") else 1.0
     if body == "0":
@@ -48,10 +53,10 @@ def parse_duration_s(text: str) -> float:
 def keep_alive_s(value: float | str) -> float:
     """Seconds a model stays loaded after its last request: a number of seconds or a Go duration.
 
-    Negative means forever (`FOREVER_S`); 0 unloads as soon as the model is idle.
+    Negative means forever (`FOREVER_S`), and so do 292 years; 0 unloads as soon as the model is idle.
     """
     seconds = parse_duration_s(value) if isinstance(value, str) else float(value)
-    return FOREVER_S if seconds < 0 else seconds
+    return seconds if 0 <= seconds < LONGEST_S else FOREVER_S
 
 
 def format_duration(seconds: float) -> str:

@@ -7,18 +7,22 @@ generated from here (`python -m swell.settings`) and a test keeps the two equal.
 import dataclasses
 import logging
 import os
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from swell.cache import CacheType, FlashAttention, StoreKind
-from swell.durations import FOREVER_S, keep_alive_s, parse_duration_s
+from swell.durations import FOREVER_S, LONGEST_S, keep_alive_s, parse_duration_s
 from swell.memory.budget import Budget, parse_budget
 
 log = logging.getLogger(__name__)
 
 DEFAULT_PORT = 11434
 WORKERS_MAX = 16  # llama.cpp's
+SLOTS_MAX = 256  # llama.cpp's number of sequences
+_INT32_MAX = 2**31 - 1
+_INT64_MAX = 2**63 - 1
 TRACE = 5
 """Log level below DEBUG, for `OLLAMA_DEBUG=2`: llama.cpp's own messages included."""
 
@@ -60,12 +64,21 @@ def parse_bool(text: str) -> bool:
     return text not in ("0", "f", "F", "false", "False", "FALSE")
 
 
-def parse_count(text: str) -> int:
-    """An integer that isn't negative; raises ValueError otherwise."""
-    number = int(text)
-    if number < 0:
-        raise ValueError(f"{text} is negative")
-    return number
+def parse_whole(least: int, most: int) -> Callable[[str], int]:
+    """A parser for integers in this range; it raises ValueError for anything else."""
+
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"[+-]?[0-9]{1,20}", text) or not least <= int(text) <= most:
+            raise ValueError(f"not a whole number from {least} to {most}")
+        return int(text)
+
+    return parse
+
+
+def parse_seconds(text: str) -> float:
+    """A Go duration or a whole number of seconds, not longer than Go's durations can be."""
+    seconds = float(text) if text.lstrip("+-").isdigit() else parse_duration_s(text)
+    return min(seconds, LONGEST_S)
 
 
 def parse_keep_alive(text: str) -> float:
@@ -75,13 +88,18 @@ def parse_keep_alive(text: str) -> float:
 
 def parse_timeout(text: str) -> float:
     """A Go duration or a whole number of seconds; zero or less is no limit at all."""
-    seconds = float(text) if text.lstrip("+-").isdigit() else parse_duration_s(text)
+    seconds = parse_seconds(text)
     return seconds if seconds > 0 else FOREVER_S
 
 
 def parse_wait(text: str) -> float:
     """A Go duration or a whole number of seconds; zero or less is not to wait."""
-    return max(0.0, float(text) if text.lstrip("+-").isdigit() else parse_duration_s(text))
+    return max(0.0, parse_seconds(text))
+
+
+def parse_patience(text: str) -> float:
+    """As `parse_timeout`, and at least a tenth of a second, since somebody looks several times in so long."""
+    return max(0.1, parse_timeout(text))
 
 
 def parse_log_level(text: str) -> int:
@@ -164,26 +182,29 @@ class Settings:
     )
     max_loaded_models: int = _setting(
         "OLLAMA_MAX_LOADED_MODELS",
-        parse_count,
+        parse_whole(0, _INT32_MAX),
         "0",
         "How many models may be loaded at a time; `0` is 3, or 3 per device beside the CPU. Memory may allow fewer.",
     )
     max_queue: int = _setting(
         "OLLAMA_MAX_QUEUE",
-        parse_count,
+        parse_whole(0, _INT32_MAX),
         "512",
         "How many requests may wait for a model to be loaded; more are refused with status 503. Requests to a model "
         "that is loaded aren't counted.",
     )
     context_length: int = _setting(
         "OLLAMA_CONTEXT_LENGTH",
-        parse_count,
+        parse_whole(0, _INT32_MAX),
         "0",
         "Ceiling, in tokens, for requests that bring no `num_ctx` of their own; `0` is what the model was trained "
         "for. With the eager cache it is also what is allocated per slot.",
     )
     num_parallel: int = _setting(
-        "OLLAMA_NUM_PARALLEL", parse_count, "0", "Slots per model; `0` picks a number that costs next to nothing."
+        "OLLAMA_NUM_PARALLEL",
+        parse_whole(0, SLOTS_MAX),
+        "0",
+        "Slots per model, at most 256; `0` picks a number that costs next to nothing.",
     )
     workers: tuple[str, ...] = _setting(
         "SWELL_WORKERS",
@@ -198,7 +219,9 @@ class Settings:
         "0",
         "`1`: spread every model over all devices, instead of as few as it fits on.",
     )
-    gpu_overhead_bytes: int = _setting("OLLAMA_GPU_OVERHEAD", parse_count, "0", "Bytes that stay free on each device.")
+    gpu_overhead_bytes: int = _setting(
+        "OLLAMA_GPU_OVERHEAD", parse_whole(0, _INT64_MAX), "0", "Bytes that stay free on each device."
+    )
     kv_dynamic: bool = _setting(
         "OLLAMA_KV_CACHE_DYNAMIC",
         parse_bool,
@@ -206,10 +229,16 @@ class Settings:
         "`1`: the KV cache starts small and grows with the conversation. `0`: everything is allocated at load.",
     )
     kv_initial_tokens: int = _setting(
-        "OLLAMA_KV_CACHE_INIT", parse_count, "2048", "Tokens granted to each slot when a model is loaded."
+        "OLLAMA_KV_CACHE_INIT",
+        parse_whole(1, _INT32_MAX),
+        "2048",
+        "Tokens granted to each slot when a model is loaded.",
     )
     kv_grow_tokens: int = _setting(
-        "OLLAMA_KV_CACHE_GROW", parse_count, "1024", "Tokens by which a slot's grant grows while it generates."
+        "OLLAMA_KV_CACHE_GROW",
+        parse_whole(1, _INT32_MAX),
+        "1024",
+        "Tokens by which a slot's grant grows while it generates.",
     )
 
     kv_idle_shrink_s: float = _setting(
@@ -247,7 +276,7 @@ class Settings:
     )
     resume_attempts: int = _setting(
         "SWELL_RESUME_ATTEMPTS",
-        parse_count,
+        parse_whole(0, 100),
         "4",
         "How many things are tried for an answer that can't go on where it is, without getting another token out of "
         "any, before it fails; `0` fails at once.",
@@ -260,7 +289,7 @@ class Settings:
     )
     stuck_s: float = _setting(
         "SWELL_STUCK",
-        parse_timeout,
+        parse_patience,
         "60s",
         "A runner that doesn't answer for so long is ended and its answers go on in another one; likewise one whose "
         "batch takes ten times as long. `0` is never.",

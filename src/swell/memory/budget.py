@@ -10,6 +10,7 @@ _UNIT_BYTES = {"": 1} | {
     for power, prefix in enumerate("kmgt", start=1)
     for suffix, base in (("", 1000), ("i", 1024))
 }
+_BYTES_MAX = 2**63 - 1  # what the ledger's numbers hold
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Budget:
 
     def limit_bytes(self, total_bytes: int) -> int:
         """The budget where there are `total_bytes` of memory. A number of bytes stands even if it is more than that."""
-        return int(self.amount * total_bytes) if self.is_share else int(self.amount)
+        return int(self.amount * total_bytes) if self.is_share else min(int(self.amount), _BYTES_MAX)
 
 
 def parse_budget(text: str) -> Budget:

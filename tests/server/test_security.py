@@ -40,7 +40,10 @@ def test_local_origins_are_allowed(server: Any, origin: str) -> None:
 
 @pytest.mark.parametrize(
     "origin",
-    ["http://example.com", "null", "http://localhost.example.com", "http://127.0.0.1.example.com", "chrome-extension://a"],
+    [
+        *("http://example.com", "null", "http://localhost.example.com", "http://127.0.0.1.example.com"),
+        *("chrome-extension://a", "http://127.0.0.1:1@example.com", "http://localhost:1.example.com", "app://a@b"),
+    ],
 )  # fmt: skip
 def test_other_origins_are_refused(server: Any, origin: str) -> None:
     for method in ("GET", "OPTIONS"):
@@ -94,7 +97,11 @@ def test_own_hosts(server: Any, host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["example.com", "example.com:11434", "localhost.example.com", "8.8.8.8", "[2001:4860:4860::8888]:1"]
+    "host",
+    [
+        *("example.com", "example.com:11434", "localhost.example.com", "8.8.8.8", "[2001:4860:4860::8888]:1"),
+        *("[::1].example.com", "[::1]example.com:1", "localhost:1@example.com", "localhost:x", "localhost:1:2"),
+    ],
 )
 def test_foreign_hosts_are_refused_on_loopback(server: Any, host: str) -> None:
     response = _get(server, host=host)

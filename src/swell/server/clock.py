@@ -1,6 +1,8 @@
 """The time of day and timers, so that tests can have their own."""
 
 import asyncio
+import math
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Protocol
@@ -21,6 +23,22 @@ class Clock(Protocol):
 
     def call_later(self, delay_s: float, callback: Callable[[], object]) -> Timer:
         """Call `callback` from the event loop after `delay_s`."""
+
+
+class Seldom:
+    """For what anybody can cause as often as he likes, and is said in the log all the same."""
+
+    def __init__(self, pause_s: float) -> None:
+        self._pause_s = pause_s
+        self._last_s = -math.inf
+
+    def may(self) -> bool:
+        """Whether it is so long since this last said yes."""
+        now_s = time.monotonic()
+        if now_s - self._last_s < self._pause_s:
+            return False
+        self._last_s = now_s
+        return True
 
 
 class SystemClock:

@@ -11,6 +11,7 @@ from types import FrameType
 import uvicorn
 
 from swell.server.app import create_app
+from swell.server.connection import Connection, most_connections
 from swell.server.models.catalog import Catalog
 from swell.server.scheduler import Scheduler
 from swell.settings import HostAddress, Settings
@@ -33,6 +34,9 @@ def serve(settings: Settings, *, listen_fd: int | None = None, until_stdin_close
         scheduler = Scheduler(settings)
         config = uvicorn.Config(
             create_app(settings, scheduler, Catalog()),
+            http=Connection,
+            ws="none",
+            limit_concurrency=most_connections(),
             log_config=None,
             access_log=settings.log_level <= logging.DEBUG,
             timeout_graceful_shutdown=math.ceil(settings.drain_s) + _LAST_LINES_S,

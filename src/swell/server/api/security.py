@@ -28,6 +28,7 @@ _ALLOWED_HEADERS = (
 _ALLOWED_METHODS = "GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS"
 _PREFLIGHT_MAX_AGE_S = 12 * 3600
 _LOCAL_SUFFIXES = (".localhost", ".local", ".internal")
+_HOST = re.compile(r"(?:\[(?P<ipv6>[0-9a-f:.]+)\]|(?P<name>[^\s:@/?#\[\]\\]*))(?::[0-9]*)?|", re.IGNORECASE | re.ASCII)
 
 
 class CorsMiddleware:
@@ -48,7 +49,7 @@ class CorsMiddleware:
         # A page of this very server is no other origin; that its name is one of ours is HostMiddleware's business.
         if origin is None or origin in (f"http://{headers.get('host')}", f"https://{headers.get('host')}"):
             await self._app(scope, receive, send)
-        elif not self._allowed.fullmatch(origin):
+        elif not (self._allows_all or self._allowed.fullmatch(origin)):
             await Response(status_code=403)(scope, receive, send)
         elif scope["method"] == "OPTIONS":
             await Response(status_code=204, headers=self._preflight_headers(origin))(scope, receive, send)
@@ -105,6 +106,8 @@ def is_loopback(host: str) -> bool:
 def is_own_host(header: str) -> bool:
     """Whether the header `Host` names this machine in a way that no foreign DNS server decides."""
     host = _without_port(header)
+    if host is None:
+        return False
     address = _address(host)
     if address is not None:
         return address.is_loopback or address.is_private or address.is_unspecified or _is_own_address(address)
@@ -112,10 +115,10 @@ def is_own_host(header: str) -> bool:
     return name in ("", "localhost", socket.gethostname().lower()) or name.endswith(_LOCAL_SUFFIXES)
 
 
-def _without_port(header: str) -> str:
-    if header.startswith("["):
-        return header[1:].partition("]")[0]
-    return header.partition(":")[0] if header.count(":") == 1 else header
+def _without_port(header: str) -> str | None:
+    """The host in a `Host` header; None if that isn't one."""
+    match = _HOST.fullmatch(header)
+    return None if match is None else match["name"] or match["ipv6"] or ""
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
@@ -131,4 +134,8 @@ def _is_own_address(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> b
 
 
 def _wildcard(pattern: str) -> str:
-    return ".*".join(re.escape(part) for part in pattern.split("*"))
+    """What an allowed origin matches. An asterisk is never what would make another host of what follows it."""
+    host, separator, _port = pattern.rpartition(":*")
+    if separator and pattern.endswith(separator):
+        return _wildcard(host) + ":[0-9]+"
+    return r"[^\s@/?#\\]*".join(re.escape(part) for part in pattern.split("*"))

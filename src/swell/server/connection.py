@@ -1,0 +1,108 @@
+"""HTTP connections that end: a client that sends no request, or half of one, doesn't keep one for ever.
+
+uvicorn bounds neither the size of a request's head nor how long it may take to come.
+"""
+
+import asyncio
+import http
+import logging
+import resource
+from enum import Enum
+from typing import ClassVar, cast
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from swell.server.clock import Seldom
+
+log = logging.getLogger(__name__)
+
+HEAD_MAX_BYTES = 64 << 10
+"""Of a request's line and headers together, unless they come at once."""
+_FILES_MAX = 1 << 16
+_OTHER_FILES = 256  # of runners, models, the log
+
+_seldom = Seldom(60.0)
+
+
+def most_connections() -> int:
+    """How many clients may be connected at a time. Raises the process's limit of open files as far as it may."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    files = _FILES_MAX if most == resource.RLIM_INFINITY else min(most, _FILES_MAX)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, most))
+    return max(files - _OTHER_FILES, files // 2)
+
+
+class _Awaited(Enum):
+    """What the client is to send next."""
+
+    HEAD = "head"
+    BODY = "body"
+    NOTHING = "nothing"
+
+
+class Connection(HttpToolsProtocol):
+    """One client's, for any number of requests."""
+
+    limits_s: ClassVar = {_Awaited.HEAD: 30.0, _Awaited.BODY: 60.0}
+    """How long a head may take as a whole, and each piece of a body."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(cast(asyncio.Transport, transport))
+        self._head_bytes = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._wait_for(_Awaited.HEAD)
+        most = self.config.limit_concurrency
+        if most is not None and len(self.connections) > most:
+            if _seldom.may():
+                log.warning("clients are refused: %d are connected, as many as may be", most)
+            self._refuse(http.HTTPStatus.SERVICE_UNAVAILABLE, "too many connections")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._wait_for(_Awaited.NOTHING)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self.transport.is_closing():
+            return
+        if self._awaited is _Awaited.HEAD:
+            self._head_bytes += len(data)
+        super().data_received(data)
+        if self._awaited is _Awaited.BODY:
+            self._wait_for(_Awaited.BODY)
+        elif self._awaited is _Awaited.HEAD and self._head_bytes > HEAD_MAX_BYTES:
+            self._refuse(http.HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the headers are too long")
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._wait_for(_Awaited.HEAD)
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        self._head_bytes = 0
+        self._wait_for(_Awaited.BODY)
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._wait_for(_Awaited.NOTHING)
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._awaited is _Awaited.NOTHING and self.cycle.response_complete:
+            self._wait_for(_Awaited.HEAD)
+
+    def _wait_for(self, awaited: _Awaited) -> None:
+        self._awaited = awaited
+        if self._timer is not None:
+            self._timer.cancel()
+        limit_s = self.limits_s.get(awaited)
+        self._timer = None if limit_s is None else self.loop.call_later(limit_s, self._give_up)
+
+    def _give_up(self) -> None:
+        log.info("closing a connection: the %s of a request didn't come in time", self._awaited.value)
+        self.transport.close()
+
+    def _refuse(self, status: http.HTTPStatus, reason: str) -> None:
+        body = f"{reason}\n".encode()
+        head = f"content-type: text/plain; charset=utf-8\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        self.transport.write(STATUS_LINE[status] + head.encode() + body)
+        self.transport.close()

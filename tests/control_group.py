@@ -64,6 +64,10 @@ class ProcessorGroup:
         """For `preexec_fn`."""
         (self.quota.directory / "cgroup.procs").write_text(str(os.getpid()))
 
+    def leave(self) -> None:
+        """Back into the group above: one that isn't empty can't be removed."""
+        (self.quota.directory.parent / "cgroup.procs").write_text(str(os.getpid()))
+
 
 _PERIOD_US = 100_000
 

@@ -17,15 +17,16 @@ from typing import Any
 
 from swell.errors import LibraryError
 
-_SPINNING = {"GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "0"}
-"""How long a thread that waits for others keeps its processor, in the words of the OpenMP runtimes of GCC and of LLVM,
-which read them when they are loaded. By default those spin for milliseconds; while one thread's processor is somebody
-else's, the others then take theirs for nothing. benchmarks/serve/README.md has the measurements."""
+_SPIN_COUNT = "1000"
+"""How long a thread that waits for others keeps its processor: read by GCC's OpenMP runtime when that is loaded.
+
+By default it does so for milliseconds; while one thread's processor is somebody else's, the others then take theirs for
+nothing. LLVM's runtime is left as it is: it yields while it waits. benchmarks/serve/README.md has the measurements.
+"""
 
 
 def _low_level() -> Any:
-    for name, value in _SPINNING.items():
-        os.environ.setdefault(name, value)
+    os.environ.setdefault("GOMP_SPINCOUNT", _SPIN_COUNT)
     if "llama_cpp" not in sys.modules:
         spec = importlib.util.find_spec("llama_cpp")
         if spec is None or spec.submodule_search_locations is None:

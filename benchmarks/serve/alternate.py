@@ -1,7 +1,7 @@
 """`python -m benchmarks.serve.alternate`: small differences on a noisy machine.
 
-All servers are loaded, and one request after the other goes to each in turn, in random order, so that whatever else the
-machine does falls on all alike. With `--before`, another checkout is compared; with `--processors`, all run in a control
+All servers are loaded, and one request after the other goes to each in turn, in random order, so that whatever else
+the machine does falls on all alike. With `--before`, another checkout is compared; with `--processors`, all run in a control
 group that gives them so many processors' worth of time.
 """
 

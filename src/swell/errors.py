@@ -25,6 +25,7 @@ SwellError
 │   └── ProtocolError          it said something that can't be understood
 └── RequestError               the client must change something
     ├── InvalidRequestError    the request makes no sense
+    ├── BodyTooLargeError      its body is longer than is allowed
     ├── InvalidOptionError     an option has the wrong type
     ├── InvalidFormatError     `format` is neither "json" nor a schema
     ├── InvalidTemplateError   the `template` of a request can't be read
@@ -290,6 +291,14 @@ class InvalidRequestError(RequestError):
 
     def __str__(self) -> str:
         return self.reason
+
+
+@_error
+class BodyTooLargeError(RequestError):
+    limit_bytes: int
+
+    def __str__(self) -> str:
+        return f"the body of the request is longer than {self.limit_bytes} bytes; SWELL_BODY_LIMIT sets the limit"
 
 
 @_error

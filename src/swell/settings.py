@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 DEFAULT_PORT = 11434
 WORKERS_MAX = 16  # llama.cpp's
+BODY_MAX_BYTES = 64 << 20  # what goes to a runner has to fit a frame
 SLOTS_MAX = 256  # llama.cpp's number of sequences
 _INT32_MAX = 2**31 - 1
 _INT64_MAX = 2**63 - 1
@@ -148,6 +149,14 @@ def parse_optional_budget(text: str) -> Budget | None:
     return parse_budget(text) if text else None
 
 
+def parse_body_limit(text: str) -> int:
+    """A number of bytes as for a budget; raises ValueError for anything else, and for too many."""
+    budget = parse_budget(text)
+    if budget.is_share or budget.limit_bytes(0) > BODY_MAX_BYTES:
+        raise ValueError(f'"{text}" is not a number of bytes up to {BODY_MAX_BYTES}')
+    return budget.limit_bytes(0)
+
+
 def _setting(name: str, parse: Callable[[str], Any], default: str, doc: str) -> Any:
     return dataclasses.field(
         default=parse(default), metadata={"name": name, "parse": parse, "default": default, "doc": doc}
@@ -192,6 +201,12 @@ class Settings:
         "512",
         "How many requests may wait for a model to be loaded; more are refused with status 503. Requests to a model "
         "that is loaded aren't counted.",
+    )
+    body_limit_bytes: int = _setting(
+        "SWELL_BODY_LIMIT",
+        parse_body_limit,
+        "16MB",
+        "How long the body of a request may be: bytes, at most `64MB`; longer ones are refused with status 413.",
     )
     context_length: int = _setting(
         "OLLAMA_CONTEXT_LENGTH",

@@ -25,6 +25,9 @@ from swell.server.models.catalog import Catalog, Model
 from swell.server.models.model import open_model
 from swell.server.models.names import ModelName, parse_name
 from swell.server.options import Options
+from swell.server.prompts.history import template_messages
+from swell.server.prompts.template import render
+from swell.server.sandbox.job import Render
 from swell.server.scheduler import LoadedModel, Scheduler
 from swell.server.scheduling.fit import Fit
 from swell.server.scheduling.relief import Source
@@ -104,7 +107,9 @@ class ScriptedRunner:
         self.waiting = asyncio.Event()
         self.cancelled = asyncio.Event()
 
-    async def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
+    async def tokenize(
+        self, text: str, *, add_special: bool, parse_special: bool, limit_tokens: int | None = None
+    ) -> list[int]:
         return [BOS_TOKEN] * (add_special and self.facts.add_bos) + [ord(letter) for letter in text]
 
     async def embed(self, inputs: list[list[int]], *, cut_tokens: int = 0) -> list[list[float]]:
@@ -208,6 +213,26 @@ class FileModels:
         return None if path is None else open_model(path, name.short.lower(), name.full.lower())
 
 
+class InProcess:
+    """Renders where it is asked to: that a process of its own can't be harmed is tested elsewhere."""
+
+    async def render(self, job: Render) -> str:
+        return render(
+            job.template,
+            template_messages(job.template, job.messages),
+            bos_token=job.bos_token,
+            eos_token=job.eos_token,
+            tools=job.tools,
+            thinking=job.thinking,
+        )
+
+    async def warm(self) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
+
 @dataclass
 class Server:
     """The application over a scripted scheduler, with requests as plain calls."""
@@ -222,7 +247,7 @@ class Server:
         return self.scheduler.runner
 
     def app(self) -> Any:
-        return create_app(self.settings, cast(Scheduler, self.scheduler), self.catalog)
+        return create_app(self.settings, cast(Scheduler, self.scheduler), self.catalog, InProcess())
 
     def request(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
         async def ask() -> httpx.Response:

@@ -2,6 +2,8 @@
 
 import contextlib
 import math
+from collections.abc import AsyncIterator
+from typing import Any
 
 import msgspec
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 from swell.errors import InvalidRequestError
 from swell.server.api.bodies import ChatBody, GenerateBody, ShowBody, keep_alive, parse_body, think
+from swell.settings import Settings
 
 
 def test_a_body() -> None:
@@ -133,3 +136,40 @@ def test_think() -> None:
     with pytest.raises(InvalidRequestError) as caught:
         think(1)
     assert str(caught.value) == 'think must be a boolean or string ("high", "medium", "low", "max", true, or false)'
+
+
+@pytest.mark.parametrize(
+    ("data", "is_too_much"),
+    [
+        (b'{"messages":[' + b"{}," * 49_990 + b"{}]}", False),
+        (b'{"messages":[' + b"{}," * 60_000 + b"{}]}", True),
+        (b'{"messages":[' + b"[]," * 60_000 + b"{}]}", True),
+        (b'{"prompt":"' + b"{[" * 60_000 + b'"}', False),
+        (b'{"prompt":"' + b'\\"{' * 60_000 + b'"}', False),
+        (b'{"prompt":"' + b"\\\\" * 60_000 + b'","options":{"x":[' + b"{}," * 60_000 + b"{}]}}", True),
+        (b'"' + b'\\"{' * 5_000_000, False),  # no end: counting it must not take more than linear time
+    ],
+)
+def test_objects_and_lists_are_counted(data: bytes, is_too_much: bool) -> None:
+    try:
+        parse_body(data, ChatBody)
+        text = ""
+    except InvalidRequestError as error:
+        text = str(error)
+    assert (text == "the body holds more than 50000 objects and lists") is is_too_much
+
+
+def test_a_body_has_a_limit(server: Any) -> None:
+    server.settings = Settings(body_limit_bytes=1000)
+    expected = (413, "the body of the request is longer than 1000 bytes; SWELL_BODY_LIMIT sets the limit")
+    assert server.refused("/api/generate", model="tiny", prompt="x" * 1000) == expected
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(11):
+            yield b" " * 100
+
+    for path, kind in (("/v1/chat/completions", "invalid_request_error"), ("/v1/messages", "request_too_large")):
+        response = server.request("POST", path, content=pieces())
+        assert response.status_code == 413
+        assert response.json()["error"]["type"] == kind
+    assert server.post("/api/generate", model="tiny", prompt="x" * 900, stream=False).status_code == 200

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swell.errors import InvalidOptionError
+from swell.errors import InvalidOptionError, InvalidRequestError
 from swell.server.options import Options, merge
 
 
@@ -63,7 +63,7 @@ def test_unknown_names_are_warned_of_and_retired_ones_are_not(caplog: pytest.Log
     with caplog.at_level(logging.WARNING):
         assert merge({"numa": True, "f16_kv": "x", "tepmerature": 1}) == Options()
 
-    assert [record.getMessage() for record in caplog.records] == ["ignoring the unknown option 'tepmerature'"]
+    assert [record.getMessage() for record in caplog.records] == ["ignoring unknown options: 'tepmerature'"]
 
 
 _json = st.recursive(
@@ -77,3 +77,25 @@ _json = st.recursive(
 def test_any_json_gives_options_or_the_typed_error(layer: dict[str, object]) -> None:
     with contextlib.suppress(InvalidOptionError):
         assert isinstance(merge(layer), Options)
+
+
+def test_any_number_of_unknown_names_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    merge({"x" * 1000 + str(number): 1 for number in range(1000)})
+    (record,) = caplog.records
+    assert record.getMessage().endswith("and 990 more")
+    assert len(record.getMessage()) < 1000
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"mirostat": 3}, 'option "mirostat" must be 0, 1 or 2'),
+        ({"mirostat": -1}, 'option "mirostat" must be 0, 1 or 2'),
+        ({"stop": ["x"] * 65}, 'option "stop" has more than 64 strings'),
+        ({"stop": ["x" * 1001]}, 'option "stop" has a string of more than 1000 characters'),
+    ],
+)
+def test_what_cannot_be_is_the_requests_failure(options: dict[str, object], text: str) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        merge(options)
+    assert str(caught.value) == text

@@ -1,8 +1,10 @@
 """Templates in Go's language."""
 
+import contextlib
+
 import pytest
 
-from swell.errors import InvalidTemplateError
+from swell.errors import InvalidRequestError, InvalidTemplateError
 from swell.server.prompts.override import render_override
 
 
@@ -32,8 +34,21 @@ def test_rendered(template: str, expected: str) -> None:
         *("{{ if and .System .Prompt }}x{{ end }}", "{{ if .Prompt }}{{ else }}{{ else }}{{ end }}", "{{ $x := 1 }}"),
         *("{{ if .Prompt }}{{ else with .System }}{{ end }}", "{{ if }}{{ end }}", "{{ .Prompt | len }}"),
         "{% if messages %}{{ messages }}{% endif %}",
+        *("{{-}}", "{{- -}}x", "{{ if .Prompt }}" * 200 + "{{ end }}" * 200),
     ],
 )
 def test_refused(template: str) -> None:
     with pytest.raises(InvalidTemplateError):
         render_override(template, system="S", prompt="Hi")
+
+
+@pytest.mark.parametrize("template", ["{{" + " " * 1_000_000, "{{" * 500_000, "{{ " + "- " * 500_000 + "}}"])
+def test_the_work_is_linear(template: str) -> None:
+    """A regular expression took minutes for 1,200 blanks."""
+    with contextlib.suppress(InvalidTemplateError):
+        render_override(template, system="S", prompt="Hi")
+
+
+def test_what_is_written_has_a_limit() -> None:
+    with pytest.raises(InvalidRequestError, match="more than 16777216 characters"):
+        render_override("{{ .Prompt }}" * 1000, system="", prompt="x" * 100_000)

@@ -5,12 +5,13 @@ from typing import Any
 import pytest
 
 from swell.errors import InvalidRequestError
-from swell.server.prompts.template import render
+from swell.server.prompts.messages import Message
+from swell.server.prompts.template import render, without_template
 
 _HELLO: list[dict[str, object]] = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hi"}]
 
 
-def _render(template: str | None, **kwargs: Any) -> str:
+def _render(template: str, **kwargs: Any) -> str:
     return render(template, _HELLO, bos_token="<s>", eos_token="</s>", **kwargs)
 
 
@@ -66,8 +67,8 @@ def test_failing_templates_are_the_requests_failure(template: str, reason: str) 
 
 
 def test_without_a_template_contents_are_joined() -> None:
-    assert _render(None) == "Be kind.\n\nHi"
-    assert render(None, [{"role": "user", "content": "Once"}], bos_token="", eos_token="") == "Once"
+    messages = [Message(role="system", content="Be kind."), Message(role="tool"), Message(role="user", content="Hi")]
+    assert without_template(messages) == "Be kind.\n\nHi"
 
 
 @pytest.mark.parametrize(

@@ -200,6 +200,14 @@ class Vocabulary:
                 found[tokens[0]] = text.encode()
         return found
 
+    def specials(self, *, parse_special: bool) -> list[str]:
+        """All tokens that `tokenize` looks for in a text before it looks at anything else, as they are written."""
+        kinds = api.LLAMA_TOKEN_ATTR_USER_DEFINED
+        if parse_special:
+            kinds |= api.LLAMA_TOKEN_ATTR_CONTROL | api.LLAMA_TOKEN_ATTR_UNKNOWN
+        found = (token for token in range(self.size) if api.llama_vocab_get_attr(self.pointer, token) & kinds)
+        return [text for text in map(self.text, found) if text]
+
     def is_end(self, token: int) -> bool:
         """Whether `token` ends a generation (end of text, of turn, of message…)."""
         is_end = self._is_end.get(token)

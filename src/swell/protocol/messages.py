@@ -122,12 +122,16 @@ class Cancel(msgspec.Struct, frozen=True, tag=True):
 
 
 class Tokenize(msgspec.Struct, frozen=True, tag=True, kw_only=True):
-    """`add_special`: BOS and EOS where the vocabulary wants them; `parse_special`: "<|im_end|>" is one token."""
+    """`add_special`: BOS and EOS where the vocabulary wants them; `parse_special`: "<|im_end|>" is one token.
+
+    `limit_tokens`: of a text that has more, at least so many at both ends are enough, and more than that in all.
+    """
 
     id: int
     text: str
     add_special: bool
     parse_special: bool
+    limit_tokens: int | None = None
 
 
 class GetStats(msgspec.Struct, frozen=True, tag=True):

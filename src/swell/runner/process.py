@@ -1,6 +1,7 @@
 """A runner's process: tied to its server, its library checked, then handed to the event loop."""
 
 import asyncio
+import contextlib
 import logging
 import socket
 import sys
@@ -11,11 +12,15 @@ from swell.llama import logs
 from swell.runner.lifeline import die_with_parent
 from swell.runner.service import Service
 
+_OOM_SCORE = "500"  # where memory is short the kernel ends a runner, which can be replaced, and not the server
+
 
 def main() -> NoReturn:
     """Run on the connected Unix socket and for the server process that the command line names by number."""
     descriptor, parent = (int(argument) for argument in sys.argv[1:])
     die_with_parent(parent)
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write(_OOM_SCORE)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logs.route()
     refusal = reserved_refusal()  # forks, so before there are threads

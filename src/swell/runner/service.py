@@ -15,7 +15,6 @@ from swell.protocol.messages import (
     Cancel,
     DevicesFound,
     Embed,
-    Failed,
     FindDevices,
     Generate,
     GetStats,
@@ -24,15 +23,14 @@ from swell.protocol.messages import (
     MemoryOffered,
     Ping,
     Pong,
-    Reply,
     Request,
     SaveSlots,
     Shrink,
     Tokenize,
-    Tokenized,
 )
 from swell.runner.loading import load
 from swell.runner.outbox import Outbox
+from swell.runner.tokenizer import Tokenizer
 from swell.runner.workers import Workers
 
 log = logging.getLogger(__name__)
@@ -63,10 +61,12 @@ class Service:
 
     def _answer(self, request: Request) -> None:
         match request:
+            case Cancel() if self._tokenizer.cancel(request.id):
+                pass
             case Generate() | Embed() | Cancel() | Shrink() | MemoryOffered() | SaveSlots():
                 self._worker.submit(request)
             case Tokenize():
-                self._outbox.send(self._tokenize(request))
+                self._tokenizer.submit(request)
             case GetStats():
                 self._outbox.send(self._worker.stats(request.id))
             case Ping():
@@ -86,15 +86,6 @@ class Service:
         self._devices = remote + local_devices()
         self._outbox.send(DevicesFound([device.memory() for device in self._devices], missing))
 
-    def _tokenize(self, request: Tokenize) -> Reply:
-        try:
-            tokens = self._model.vocabulary.tokenize(
-                request.text, add_special=request.add_special, parse_special=request.parse_special
-            )
-        except SwellError as error:
-            return Failed(request.id, *to_data(error))
-        return Tokenized(request.id, tokens)
-
     # --- engine thread -----------------------------------------------------------------------------------------
 
     def _work(self, order: Load) -> None:
@@ -108,10 +99,11 @@ class Service:
     def _load(self, order: Load) -> bool:
         """Load the model and say so; False when it couldn't be loaded, which the server was told."""
         try:
-            self._model, self._worker = load(order, self._devices, self._reserved_refusal, self._outbox.send)
+            model, self._worker = load(order, self._devices, self._reserved_refusal, self._outbox.send)
         except SwellError as error:
             self._outbox.send(LoadFailed(*to_data(error)))
             return False
+        self._tokenizer = Tokenizer(model.vocabulary, self._outbox.send)
         self._batches = self._worker.batches
         self._outbox.send(self._worker.describe())
         return True

@@ -23,6 +23,7 @@ from swell.server.api.openai.errors import error_answer as openai_error
 from swell.server.api.security import CorsMiddleware, HostMiddleware
 from swell.server.api.services import Services
 from swell.server.models.catalog import Catalog
+from swell.server.sandbox.renderer import Renders
 from swell.server.scheduler import Scheduler
 from swell.settings import Settings
 
@@ -62,17 +63,19 @@ ROUTES: Mapping[ErrorAnswer, Routes] = {
 """All endpoints, by whose words their errors are answered in."""
 
 
-def create_app(settings: Settings, scheduler: Scheduler, catalog: Catalog) -> ASGIApp:
-    """The application over a running scheduler, which it closes when it shuts down."""
+def create_app(settings: Settings, scheduler: Scheduler, catalog: Catalog, renderer: Renders) -> ASGIApp:
+    """The application over a running scheduler and a renderer, which it closes when it shuts down."""
 
     @asynccontextmanager
     async def lifespan(_app: ASGIApp) -> AsyncIterator[None]:
+        await renderer.warm()
         try:
             yield
         finally:
+            await renderer.close()
             await scheduler.close()
 
-    services = Services(settings, scheduler, catalog)
+    services = Services(settings, scheduler, catalog, renderer)
     return Router(
         routes=[
             ExactRoute(path, methods, Endpoint(function, answer_error, services))

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import msgspec
 
-from swell.errors import InvalidOptionError
 from swell.protocol import messages
 from swell.protocol.messages import Emitted, Finished, FinishReason, Generate, Loaded, Prefilled
 from swell.sampling import Mirostat, Preamble, Sampling
@@ -78,7 +77,7 @@ class Generation:
     """
 
     def __init__(self, prompt: list[int], options: Options, wish: Wish, *, window_tokens: int) -> None:
-        """The prompt must be shorter than the window. Raises InvalidOptionError."""
+        """The prompt must be shorter than the window."""
         self._order = Generate(
             id=0,
             prompt=prompt,
@@ -199,7 +198,7 @@ def _sampling(options: Options, window: int) -> Sampling:
         top_p=options.top_p,
         min_p=options.min_p,
         typical_p=options.typical_p,
-        mirostat=_mirostat(options.mirostat),
+        mirostat=Mirostat(options.mirostat),
         mirostat_tau=options.mirostat_tau,
         mirostat_eta=options.mirostat_eta,
         # llama.cpp allocates what is asked for: 8 GB for the largest number there is.
@@ -208,10 +207,3 @@ def _sampling(options: Options, window: int) -> Sampling:
         presence_penalty=options.presence_penalty,
         frequency_penalty=options.frequency_penalty,
     )
-
-
-def _mirostat(version: int) -> Mirostat:
-    try:
-        return Mirostat(version)
-    except ValueError as error:
-        raise InvalidOptionError("mirostat", "integer, and 0, 1 or 2") from error

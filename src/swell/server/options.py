@@ -6,12 +6,16 @@ from typing import Any
 
 import msgspec
 
-from swell.errors import InvalidOptionError
+from swell.errors import InvalidOptionError, InvalidRequestError
 
 log = logging.getLogger(__name__)
 
 _INT32_MAX = 2**31 - 1
 _INT64_MAX = 2**63 - 1
+
+STOPS_MAX = 64
+STOP_LENGTH_MAX = 1000  # characters; each token of the answer is compared with all of them
+_NAMES_SHOWN, _NAME_SHOWN = 10, 40  # of unknown options, and how many characters of each
 
 # fmt: off
 _RETIRED = frozenset((
@@ -54,18 +58,24 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 def merge(*layers: Mapping[str, object]) -> Options:
     """One set of options from several; the first layer that has a key wins, null is the same as not having it.
 
-    Unknown names are logged and ignored. Raises InvalidOptionError for a value of the wrong type.
+    Unknown names are logged and ignored. Raises InvalidOptionError for a value of the wrong type, and
+    InvalidRequestError for one that can't be.
     """
     values: dict[str, Any] = {}
+    unknown: list[str] = []
     for layer in layers:
         for name, value in layer.items():
             if value is None or name in values or name in _RETIRED:
                 continue
             convert = _CONVERSIONS.get(name)
             if convert is None:
-                log.warning("ignoring the unknown option %r", name)
+                unknown.append(name)
                 continue
             values[name] = convert(name, value)
+    if unknown:
+        more = f" and {len(unknown) - _NAMES_SHOWN} more" if len(unknown) > _NAMES_SHOWN else ""
+        shown = ", ".join(repr(name[:_NAME_SHOWN]) for name in unknown[:_NAMES_SHOWN])
+        log.warning("ignoring unknown options: %s%s", shown, more)
     return Options(**values)
 
 
@@ -75,6 +85,13 @@ def _integer(name: str, value: object) -> int:
         raise InvalidOptionError(name, "integer")
     most = _INT64_MAX if name == "seed" else _INT32_MAX
     return int(max(-most, min(most, value)))
+
+
+def _mirostat(name: str, value: object) -> int:
+    version = _integer(name, value)
+    if version not in (0, 1, 2):
+        raise InvalidRequestError(f'option "{name}" must be 0, 1 or 2')
+    return version
 
 
 def _float(name: str, value: object) -> float:
@@ -96,8 +113,12 @@ def _strings(name: str, value: object) -> tuple[str, ...]:
     """Empty strings are dropped: they would match at once."""
     if not isinstance(value, list | tuple):
         raise InvalidOptionError(name, "array")
+    if len(value) > STOPS_MAX:
+        raise InvalidRequestError(f'option "{name}" has more than {STOPS_MAX} strings')
     if not all(isinstance(item, str) for item in value):
         raise InvalidOptionError(name, "an array of strings")
+    if any(len(item) > STOP_LENGTH_MAX for item in value):
+        raise InvalidRequestError(f'option "{name}" has a string of more than {STOP_LENGTH_MAX} characters')
     return tuple(item for item in value if item)
 
 
@@ -109,4 +130,6 @@ def _conversion(annotation: object) -> Callable[[str, object], object]:
     return _boolean if annotation == bool | None else _strings
 
 
-_CONVERSIONS = {field.name: _conversion(field.type) for field in msgspec.structs.fields(Options)}
+_CONVERSIONS = {field.name: _conversion(field.type) for field in msgspec.structs.fields(Options)} | {
+    "mirostat": _mirostat
+}

@@ -163,10 +163,26 @@ class Runner:
     def process_id(self) -> int:
         return self._process.pid
 
-    async def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
-        """Token ids of `text`; raises TokenizeError or RunnerLostError."""
-        request = Tokenize(id=next(_ids), text=text, add_special=add_special, parse_special=parse_special)
-        return (await self._ask(request, Tokenized)).tokens
+    async def tokenize(
+        self, text: str, *, add_special: bool, parse_special: bool, limit_tokens: int | None = None
+    ) -> list[int]:
+        """Token ids of `text`; of one that has many more than `limit_tokens`, only those at both ends.
+
+        Raises TokenizeError or RunnerLostError.
+        """
+        request = Tokenize(
+            id=next(_ids),
+            text=text,
+            add_special=add_special,
+            parse_special=parse_special,
+            limit_tokens=limit_tokens,
+        )
+        try:
+            return (await self._ask(request, Tokenized)).tokens
+        except asyncio.CancelledError:
+            if not self.lost.is_set():
+                self._send(Cancel(request.id))
+            raise
 
     async def stats(self) -> Stats:
         """Memory and slots now; raises RunnerLostError."""

@@ -241,8 +241,11 @@ class _Turn:
         )
 
 
-async def tokenize_rendered(runner: Runner, text: str) -> list[int]:
-    """The tokens of a rendered template. It may begin with the BOS text that the tokenizer adds itself: not twice."""
+async def tokenize_rendered(runner: Runner, text: str, limit_tokens: int | None) -> list[int]:
+    """The tokens of a rendered template. It may begin with the BOS text that the tokenizer adds itself: not twice.
+
+    For `limit_tokens` see `Runner.tokenize`.
+    """
     if runner.facts.add_bos and runner.facts.bos_text:
         text = text.removeprefix(runner.facts.bos_text)
-    return await runner.tokenize(text, add_special=True, parse_special=True)
+    return await runner.tokenize(text, add_special=True, parse_special=True, limit_tokens=limit_tokens)

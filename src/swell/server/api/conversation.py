@@ -47,7 +47,7 @@ async def count_tokens_of(job: Job, conversation: Conversation) -> int:
     """The length of the whole prompt, whether it fits or not. Loads the model. Raises RequestError or RunnerError."""
 
     async def count(runner: Runner) -> int:
-        return await _Builder(job, conversation).count(runner, conversation.messages)
+        return await _Builder(job, conversation).count(runner, None, conversation.messages)
 
     return await retried(job.services.recovery(job.model, job.options), job.keep_alive_s, count)
 
@@ -59,6 +59,7 @@ class _Builder:
         self._conversation = conversation
         self._rendering = Rendering(
             job.model,
+            job.services.renderer,
             tools=conversation.tools,
             thinking=conversation.thinking,
             must_call=bool(conversation.must_call),
@@ -70,7 +71,7 @@ class _Builder:
 
     async def build(self, runner: Runner, window_tokens: int) -> Prompt:
         """The prompt, without the oldest messages if need be. Raises PromptTooLongError."""
-        messages, count = self._conversation.messages, functools.partial(self.count, runner)
+        messages, count = self._conversation.messages, functools.partial(self.count, runner, window_tokens)
         kept = await drop_oldest(messages, window_tokens, count) if self._conversation.truncate else messages
         if kept is not self._measured:
             await count(kept)
@@ -84,9 +85,9 @@ class _Builder:
             dropped_tokens=self._most_tokens - len(self._tokens) if dropped_messages else 0,
         )
 
-    async def count(self, runner: Runner, messages: Sequence[Message]) -> int:
-        """How many tokens the prompt of some of the messages has."""
-        self._text, self._measured = self._rendering.text(messages, runner.facts), messages
-        self._tokens = await tokenize_rendered(runner, self._text)
+    async def count(self, runner: Runner, limit_tokens: int | None, messages: Sequence[Message]) -> int:
+        """How many tokens the prompt of some messages has; if many more than `limit_tokens`, at least how many."""
+        self._text, self._measured = await self._rendering.text(messages, runner.facts), messages
+        self._tokens = await tokenize_rendered(runner, self._text, limit_tokens)
         self._most_tokens = max(self._most_tokens, len(self._tokens))  # in the end, those of all messages
         return len(self._tokens)

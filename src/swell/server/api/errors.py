@@ -6,6 +6,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from swell.errors import (
+    BodyTooLargeError,
     InvalidFormatError,
     InvalidOptionError,
     InvalidTemplateError,
@@ -25,6 +26,7 @@ _STATUS: dict[type[Exception], int] = {
     InvalidFormatError: 500,  # likewise
     InvalidTemplateError: 500,  # likewise
     LegacyInputTooLongError: 500,  # likewise
+    BodyTooLargeError: 413,
     NoEmbeddingsError: 501,
     ServerBusyError: 503,
     ServerStoppingError: 503,

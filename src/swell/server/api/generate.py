@@ -122,7 +122,7 @@ class _Builder:
     def __init__(self, job: Job, body: GenerateBody, thinking: bool | str | None) -> None:
         self._job = job
         self._body = body
-        self._rendering = Rendering(job.model, thinking=thinking)
+        self._rendering = Rendering(job.model, job.services.renderer, thinking=thinking)
         self._text = ""
         self._conversation: list[int] = []
 
@@ -131,10 +131,12 @@ class _Builder:
         if self._body.suffix and runner.facts.middle_tokens is not None:
             return await self._around(runner, runner.facts.middle_tokens, window_tokens)
         if self._body.raw:
-            tokens = await runner.tokenize(self._body.prompt, add_special=True, parse_special=True)
+            tokens = await runner.tokenize(
+                self._body.prompt, add_special=True, parse_special=True, limit_tokens=window_tokens
+            )
             kept = self._fitted(tokens, runner.facts, window_tokens)
             return Prompt(tokens=kept, dropped_tokens=len(tokens) - len(kept))
-        tokens = await self._rendered(runner)
+        tokens = await self._rendered(runner, window_tokens)
         kept = self._fitted(tokens, runner.facts, window_tokens)
         return self._rendering.prompt(self._text, kept, dropped_tokens=len(tokens) - len(kept))
 
@@ -151,14 +153,14 @@ class _Builder:
             raise InvalidRequestError(_TOO_LONG_TO_SHIFT)
         return truncate_tokens(tokens, window_tokens, self._job.keep_tokens(facts))
 
-    async def _rendered(self, runner: Runner) -> list[int]:
+    async def _rendered(self, runner: Runner, window_tokens: int) -> list[int]:
         """The request's own `context` goes before the new turn, but after the BOS that the tokenizer adds."""
         body, facts = self._body, runner.facts
         if body.template:
             self._text = render_override(body.template, system=body.system, prompt=body.prompt)
         else:
-            self._text = self._rendering.text(prompt_messages(body.prompt, body.system), facts)
-        tokens = await tokenize_rendered(runner, self._text)
+            self._text = await self._rendering.text(prompt_messages(body.prompt, body.system), facts)
+        tokens = await tokenize_rendered(runner, self._text, window_tokens)
         bos, turn = tokens[: facts.add_bos], tokens[facts.add_bos :]
         self._conversation = body.context + turn
         return self._conversation if body.context[: facts.add_bos] == bos else bos + self._conversation
@@ -167,8 +169,10 @@ class _Builder:
         """The prompt for what belongs between `prompt` and `suffix`; of text that is too long, the nearest stays."""
         before, after, middle = marks
         bos = (await runner.tokenize("", add_special=True, parse_special=False))[: runner.facts.add_bos]
-        prefix = await runner.tokenize(self._body.prompt, add_special=False, parse_special=False)
-        suffix = await runner.tokenize(self._body.suffix, add_special=False, parse_special=False)
+        prefix, suffix = [
+            await runner.tokenize(text, add_special=False, parse_special=False, limit_tokens=window_tokens)
+            for text in (self._body.prompt, self._body.suffix)
+        ]
         all_tokens = len(bos) + len(prefix) + len(suffix) + len(marks)
         if not fits(all_tokens, window_tokens):
             if not self._body.truncate:

@@ -8,9 +8,10 @@ from swell.server.api.completion import Prompt
 from swell.server.models.model import Model
 from swell.server.parsing.dialect import ForcedCall, dialect_of
 from swell.server.parsing.parser import Chain, Parser, WithoutThoughts
-from swell.server.prompts.history import template_messages
 from swell.server.prompts.messages import Message, Tool
-from swell.server.prompts.template import render
+from swell.server.prompts.template import without_template
+from swell.server.sandbox.job import Render
+from swell.server.sandbox.renderer import Renders
 
 
 class Rendering:
@@ -22,28 +23,33 @@ class Rendering:
     def __init__(
         self,
         model: Model,
+        renderer: Renders,
         *,
         tools: Sequence[Tool] = (),
         thinking: bool | str | None = None,
         must_call: bool = False,
     ) -> None:
         self._dialect = dialect_of(model.chat_template or "")
+        self._renderer = renderer
         self._template = model.chat_template
         self._tools = tools
         self._schemas = {tool.function.name: tool.function.parameters for tool in tools}
         self._thinking = True if thinking is None and self._dialect.thinks else thinking
         self._must_call = must_call
 
-    def text(self, messages: Sequence[Message], facts: Loaded) -> str:
+    async def text(self, messages: Sequence[Message], facts: Loaded) -> str:
         """The prompt; raises InvalidRequestError if the template refuses the messages."""
-        text = render(
-            self._template,
-            template_messages(self._template or "", messages),
+        if self._template is None:
+            return without_template(messages)
+        job = Render(
+            template=self._template,
+            messages=list(messages),
             bos_token=facts.bos_text,
             eos_token=facts.eos_text,
             tools=[tool.for_template() for tool in self._tools],
             thinking=self._thinking,
         )
+        text = await self._renderer.render(job)
         return text if self._thinking else self._dialect.without_thinking(text)
 
     def prompt(self, text: str, tokens: list[int], *, dropped_messages: int = 0, dropped_tokens: int = 0) -> Prompt:

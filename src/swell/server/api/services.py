@@ -9,6 +9,7 @@ from starlette.requests import Request
 from swell.server.models.catalog import Catalog
 from swell.server.models.model import Model
 from swell.server.options import Options
+from swell.server.sandbox.renderer import Renders
 from swell.server.scheduler import Scheduler
 from swell.server.survival.ladder import Rung
 from swell.server.survival.recovery import Limits, Recovery
@@ -25,6 +26,7 @@ class Services:
     settings: Settings
     scheduler: Scheduler
     catalog: Catalog
+    renderer: Renders
     rungs: Counter[Rung] = field(default_factory=Counter)
     """What was tried to let requests go on, and how often."""
 

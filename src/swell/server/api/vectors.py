@@ -1,6 +1,5 @@
 """From texts to vectors: what all endpoints for embeddings do alike."""
 
-import asyncio
 import math
 import time
 from collections.abc import Sequence
@@ -56,7 +55,7 @@ async def compute(
     async def embed(runner: Runner) -> Computed:
         loaded_ns = time.perf_counter_ns()
         limit = _limit_tokens(options, parts.settings.context_length, runner.facts.context_max)
-        fitted = await asyncio.gather(*(_fitted(runner, text, limit, truncates=truncates) for text in texts))
+        fitted = [await _fitted(runner, text, limit, truncates=truncates) for text in texts]
         inputs = [tokens for tokens, _ in fitted]
         vectors = await runner.embed(inputs, cut_tokens=sum(cut for _, cut in fitted))
         return Computed(vectors, sum(map(len, inputs)), loaded_ns)
@@ -76,12 +75,12 @@ async def _fitted(runner: Runner, text: str, limit_tokens: int, *, truncates: bo
 
     Raises InputTooLongError, and InvalidRequestError when nothing would be left.
     """
-    tokens = await runner.tokenize(text, add_special=True, parse_special=True)
+    tokens = await runner.tokenize(text, add_special=True, parse_special=True, limit_tokens=limit_tokens)
     if len(tokens) <= limit_tokens:
         return tokens, 0
     if not truncates:
         raise InputTooLongError
-    bare = await runner.tokenize(text, add_special=False, parse_special=True)
+    bare = await runner.tokenize(text, add_special=False, parse_special=True, limit_tokens=limit_tokens)
     keep = limit_tokens - (len(tokens) - len(bare))
     if keep <= 0:
         raise InvalidRequestError("input after truncation exceeds maximum context length")

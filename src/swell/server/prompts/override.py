@@ -6,13 +6,13 @@ because a prompt that is half right is wrong. So is Jinja: a program that anybod
 for ever.
 """
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from swell.errors import InvalidTemplateError
+from swell.errors import InvalidRequestError, InvalidTemplateError
 
-_ACTION = re.compile(r"\{\{(-\s)?\s*(.*?)\s*(\s-)?\}\}", re.DOTALL)
+_TEXT_MAX = 16 << 20  # characters
+_NESTED_MAX = 100
 _RESPONSE = ".Response"
 
 
@@ -22,17 +22,34 @@ def render_override(template: str, *, system: str, prompt: str) -> str:
         raise InvalidTemplateError("Jinja is not understood here")
     writer = _Writer({".System": system, ".Prompt": prompt, _RESPONSE: ""})
     position, trims = 0, False
-    for action in _ACTION.finditer(template):
-        text = template[position : action.start()]
+    for start, end in _actions(template):
+        command, trims_before, trims_after = _read(template[start + 2 : end - 2])
+        text = template[position:start]
         text = text.lstrip() if trims else text
-        writer.write(text.rstrip() if action[1] else text)
-        position, trims = action.end(), bool(action[3])
-        if action[2] == _RESPONSE and writer.is_shown:
+        writer.write(text.rstrip() if trims_before else text)
+        position, trims = end, trims_after
+        if command == _RESPONSE and writer.is_shown:
             return "".join(writer.written)
-        writer.act(action[2])
+        writer.act(command)
     writer.write(template[position:].lstrip() if trims else template[position:])
     writer.finish()
     return "".join(writer.written)
+
+
+def _actions(template: str) -> Iterator[tuple[int, int]]:
+    """Where each pair of braces with what is between them begins and ends."""
+    start = template.find("{{")
+    while start >= 0 and (end := template.find("}}", start + 2)) >= 0:
+        yield start, end + 2
+        start = template.find("{{", end + 2)
+
+
+def _read(action: str) -> tuple[str, bool, bool]:
+    """What stands between the braces, and whether the blanks before and after them are trimmed."""
+    trims_before = action[:1] == "-" and action[1:2].isspace()
+    action = action[1:] if trims_before else action
+    trims_after = action[-1:] == "-" and action[-2:-1].isspace()
+    return (action[:-1] if trims_after else action).strip(), trims_before, trims_after
 
 
 @dataclass
@@ -51,14 +68,19 @@ class _Writer:
         self.written: list[str] = []
         self._values = values
         self._branches: list[_Branch] = []
+        self._length = 0
 
     @property
     def is_shown(self) -> bool:
         return all(branch.is_shown for branch in self._branches)
 
     def write(self, text: str) -> None:
-        if self.is_shown:
-            self.written.append(text)
+        if not self.is_shown:
+            return
+        self._length += len(text)
+        if self._length > _TEXT_MAX:
+            raise InvalidRequestError(f"the template writes more than {_TEXT_MAX} characters")
+        self.written.append(text)
 
     def act(self, action: str) -> None:
         words = action.split()
@@ -66,6 +88,8 @@ class _Writer:
             self.write(self._values[words[0]])
         elif words[:1] == ["if"]:
             holds = self._holds(words[1:], action)
+            if len(self._branches) == _NESTED_MAX:
+                raise InvalidTemplateError(f"more than {_NESTED_MAX} ifs inside each other")
             self._branches.append(_Branch(holds, holds))
         elif words[:1] == ["else"] and self._branches and not self._branches[-1].has_else:
             self._otherwise(words[1:], action)

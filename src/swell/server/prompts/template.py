@@ -13,10 +13,16 @@ from jinja2.parser import Parser
 from jinja2.sandbox import SandboxedEnvironment
 
 from swell.errors import InvalidRequestError
+from swell.server.prompts.messages import Message
+
+
+def without_template(messages: Sequence[Message]) -> str:
+    """The prompt for a model that has no template: the messages' contents, a blank line between them."""
+    return "\n\n".join(message.content for message in messages if message.content)
 
 
 def render(
-    template: str | None,
+    template: str,
     messages: Sequence[Mapping[str, object]],
     *,
     bos_token: str,
@@ -24,13 +30,11 @@ def render(
     tools: Sequence[Mapping[str, object]] = (),
     thinking: bool | str | None = None,
 ) -> str:
-    """The prompt for the model's next turn. Without a template, the messages' contents, a blank line between them.
+    """The prompt for the model's next turn.
 
     `thinking`, on or off or a level, has a name in each family of models; none is defined unless it is given. Raises
     InvalidRequestError if the template fails, which some do on purpose, for example when roles don't alternate.
     """
-    if template is None:
-        return "\n\n".join(content for message in messages if (content := str(message.get("content") or "")))
     try:
         return _compile(template).render(
             messages=list(messages),

@@ -7,7 +7,7 @@ from swell.server.api.errors import text_of
 from swell.server.api.events import Event
 from swell.server.api.v1 import v1_response, v1_status_of
 
-_TYPES = {400: "invalid_request_error", 404: "not_found_error"}
+_TYPES = {400: "invalid_request_error", 404: "not_found_error", 413: "invalid_request_error"}
 
 
 class ErrorDetail(msgspec.Struct, kw_only=True):

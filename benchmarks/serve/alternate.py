@@ -1,8 +1,9 @@
 """`python -m benchmarks.serve.alternate`: small differences on a noisy machine.
 
 All servers are loaded, and one request after the other goes to each in turn, in random order, so that whatever else
-the machine does falls on all alike. With `--before`, another checkout is compared; with `--processors`, all run in a control
-group that gives them so many processors' worth of time.
+the machine does falls on all alike. With `--before`, another checkout is compared; with `--processors`, all run in a
+control group that gives them so many processors' worth of time. A server whose threads once fell, beside whatever
+else there was, sees no idle machine between its requests here and so stays slower than it would be alone.
 """
 
 import contextlib

@@ -94,7 +94,7 @@ def _ask(server: Server, model: str, number: int, sentences: int, options: dict[
         "options": {"temperature": 0, "seed": 1, **options},
     }
     answer = httpx.post(f"{server.url}/api/generate", json=body, timeout=600, trust_env=False).raise_for_status().json()
-    return tuple(answer[f"{what}_count"] / answer[f"{what}_duration"] * 1e9 for what in ("eval", "prompt_eval"))  # type: ignore[return-value]
+    return tuple(answer[f"{what}_count"] / answer[f"{what}_duration"] * 1e9 for what in ("eval", "prompt_eval"))
 
 
 def _table(title: str, speeds: Speeds) -> Section:

@@ -120,9 +120,10 @@ async def _ask(process: Process, job: Render) -> Rendered | Refused:
         process.stdin.write(frame(job))
         await process.stdin.drain()
         (length,) = LENGTH.unpack(await process.stdout.readexactly(LENGTH.size))
-        return _decoder.decode(await process.stdout.readexactly(length))
+        answer: Rendered | Refused = _decoder.decode(await process.stdout.readexactly(length))
     except (asyncio.IncompleteReadError, ConnectionError) as error:
         raise _LostError(await process.wait()) from error
+    return answer
 
 
 async def _end(process: Process) -> None:

@@ -74,7 +74,7 @@ def _of_processes(model: str, path: Path, streams: int) -> list[tuple[str, float
 
 
 def _clocks(server: Server) -> dict[str, float]:
-    (runner,) = server.process.children()
+    (runner,) = (child for child in server.process.children() if "swell.runner" in child.cmdline())
     return {
         "server": sum(_thread_s(server.process.pid, thread.id) for thread in server.process.threads()),
         "runner: event loop": _thread_s(runner.pid, runner.pid),

@@ -46,8 +46,12 @@ class Server:
 
     def runners(self) -> list[psutil.Process]:
         """The runner processes that are alive."""
-        children = psutil.Process(self.process.pid).children()
-        return [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
+        alive = [child for child in self.children() if child.status() != psutil.STATUS_ZOMBIE]
+        return [child for child in alive if "swell.server.sandbox" not in child.cmdline()]
+
+    def children(self) -> list[psutil.Process]:
+        """All processes of the server, those that render templates too."""
+        return psutil.Process(self.process.pid).children()
 
     def runner(self) -> psutil.Process:
         (process,) = self.runners()
@@ -55,11 +59,11 @@ class Server:
 
     def stop(self) -> None:
         """End the server as its user would, and check that it ended well and left nothing behind."""
-        runners = self.runners()
+        children = self.children()
         self.process.send_signal(signal.SIGTERM)
         exit_code = self.process.wait(PATIENCE_S)
         assert exit_code in (0, -signal.SIGTERM), self.log.read_text()
-        assert all(not runner.is_running() for runner in runners)
+        assert all(not child.is_running() for child in children)
 
 
 @contextlib.contextmanager

@@ -172,7 +172,7 @@ def test_five_hundred_requests_leave_nothing_behind(log: Path, tiny: Sequence[st
         assert len(server.runners()) <= 2
         for model in tiny:
             server.ask("/api/generate", model=model, keep_alive=0)
-        wait_until(lambda: process.children() == [], "all runners are gone")
+        wait_until(lambda: server.runners() == [], "all runners are gone")
         wait_until(lambda: process.num_fds() <= files + 4, "all files are closed")
         assert process.memory_info().rss < memory_bytes + 40_000_000
         assert "Traceback" not in log.read_text()

@@ -10,8 +10,8 @@ import pytest
 from tests.counting import PROMPT, expected
 from tests.kv.driving import fill, generate, write
 
-from swell.errors import StateError
-from swell.kv.copied import CopiedStore
+from swell.errors import ContextError, StateError
+from swell.kv.copied import CacheLostError, CopiedStore
 from swell.kv.gate import OpenGate
 from swell.kv.policy import GrowthPolicy
 from swell.llama.context import Context, ContextShape
@@ -119,3 +119,17 @@ print("went on")
 """
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert run.stdout.split("\n") == ["refused", "went on", ""], run.stderr
+
+
+def test_a_store_that_lost_its_context_is_not_used_any_more(
+    model: Model, store: CopiedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The caller's process ends; what it must not do is to go on with memory that was freed."""
+
+    def refuse(self: CopiedStore, capacity: int) -> Context:
+        raise ContextError(capacity, 2, "no memory")
+
+    write(store, 1, prompt_of(model))
+    monkeypatch.setattr(CopiedStore, "_create", refuse)
+    with pytest.raises(CacheLostError, match="no cache can be had"):
+        store.ensure(0, 8000)

@@ -167,11 +167,18 @@ class CopiedStore(KvStore):
             self._context = self._create(capacity)
         except ContextError as error:
             refusal = error
-            self._context = self._create(old_capacity)  # it was there a moment ago; without it nothing can go on
+            self._context = self._create_again(old_capacity)
         self._restore(state, positions)
         if refusal is not None:
             raise refusal
         log.debug("the KV cache went from %d to %d cells, %d bytes", old_capacity, capacity, len(state))
+
+    def _create_again(self, capacity: int) -> Context:
+        """A context as large as the one that was there a moment ago."""
+        try:
+            return self._create(capacity)
+        except ContextError as error:
+            raise CacheLostError(f"no cache can be had any more: {error}") from error
 
     def _restore(self, state: ctypes.Array[ctypes.c_uint8], positions: list[tuple[int, int]]) -> None:
         """Put the cells back. If not all arrive, all are forgotten: their tokens are known and computed again."""
@@ -196,6 +203,11 @@ class CopiedStore(KvStore):
 
     def _capacity_bytes(self, capacity: int) -> int:
         return self.bytes_of(capacity * self._streams)
+
+
+class CacheLostError(Exception):
+    """There is no context any more. No SwellError, since no request can be told: the process has to end, and the server
+    lets all go on in another one."""
 
 
 class _RefusedError(Exception):

@@ -40,7 +40,8 @@ class Reservation:
         flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE
         self._mapping = mmap.mmap(-1, size_bytes, flags=flags, prot=mmap.PROT_READ | mmap.PROT_WRITE)
         # with huge pages, the first cell written would back 2 MB in each of 60 tensors
-        self._mapping.madvise(mmap.MADV_NOHUGEPAGE)
+        with contextlib.suppress(OSError):  # a kernel that has none doesn't know the advice
+            self._mapping.madvise(mmap.MADV_NOHUGEPAGE)
         self.address = ctypes.addressof(ctypes.c_char.from_buffer(self._mapping))
         self.size_bytes = len(self._mapping)
         self.tensors: list[TensorSpan] = []

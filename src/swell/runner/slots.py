@@ -153,10 +153,10 @@ def choose_place(slots: Sequence[Slot], prompt: Sequence[int], *, can_copy: bool
 
     A slot that holds a longer conversation is left alone if the beginning it shares can be copied into another one.
     """
-    shared = {slot.index: slot.common_prefix(prompt) for slot in slots}
     idle = [slot for slot in slots if slot.generation is None]
     if not idle:
         return None
+    shared = {slot.index: slot.common_prefix(prompt) for slot in slots}
     best_idle = max(idle, key=lambda slot: (shared[slot.index], -slot.stored, -slot.last_used_ns))
     if not can_copy:
         return Place(best_idle, None)

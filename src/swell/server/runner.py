@@ -120,14 +120,19 @@ class Runner:
         It is ended when it gives no sign of life for `stuck_s`, now or later, or computes one batch for ten times as
         long.
         """
-        ours, theirs = socket.socketpair()
-        with theirs:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "swell.runner", str(theirs.fileno()), str(os.getpid())),
-                stdin=DEVNULL,
-                pass_fds=(theirs.fileno(), load.ledger_fd, load.demands_fd),
-                start_new_session=True,  # Ctrl-C in the server's terminal is the server's business
-            )
+        try:
+            ours, theirs = socket.socketpair()
+            with theirs, contextlib.ExitStack() as on_failure:
+                on_failure.callback(ours.close)
+                process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-m", "swell.runner", str(theirs.fileno()), str(os.getpid())),
+                    stdin=DEVNULL,
+                    pass_fds=(theirs.fileno(), load.ledger_fd, load.demands_fd),
+                    start_new_session=True,  # Ctrl-C in the server's terminal is the server's business
+                )
+                on_failure.pop_all()
+        except OSError as error:  # too many files or processes, or no memory for another one
+            raise LoadDiedError(f"it can't be started: {error}") from error
         reader, writer = await asyncio.open_unix_connection(sock=ours)
         runner = cls(process, reader, writer, on_need, load.workers)
         if stuck_s != FOREVER_S:
@@ -257,6 +262,10 @@ class Runner:
                     self._dispatch(reply)
         except ProtocolError as protocol_error:
             error = protocol_error
+        except Exception as bug:
+            log.exception("a reply of runner %d can't be understood", self.process_id)
+            error = ProtocolError(repr(bug))
+        if error is not None:
             self._process.kill()
         exit_code = await self._exit_code()
         if self._watching is not None:

@@ -46,8 +46,7 @@ class Server:
 
     def runners(self) -> list[psutil.Process]:
         """The runner processes that are alive."""
-        alive = [child for child in self.children() if child.status() != psutil.STATUS_ZOMBIE]
-        return [child for child in alive if "swell.server.sandbox" not in child.cmdline()]
+        return [child for child in self.children() if _is_runner(child)]
 
     def children(self) -> list[psutil.Process]:
         """All processes of the server, those that render templates too."""
@@ -64,6 +63,12 @@ class Server:
         exit_code = self.process.wait(PATIENCE_S)
         assert exit_code in (0, -signal.SIGTERM), self.log.read_text()
         assert all(not child.is_running() for child in children)
+
+
+def _is_runner(child: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):  # it ended just now
+        return child.status() != psutil.STATUS_ZOMBIE and "swell.server.sandbox" not in child.cmdline()
+    return False
 
 
 @contextlib.contextmanager

@@ -45,7 +45,7 @@ def _processes() -> list[psutil.Process]:
 
 def test_what_a_template_writes() -> None:
     async def test(renderer: Renderer) -> None:
-        call = ToolCall(id="a", function=ToolFunction(name="f", arguments={"x": [1, {"é": None}]}))
+        call = ToolCall(id="a", function=ToolFunction(name="f", arguments={"x": [10**30, {"é": None}]}))
         job = _job(
             "{{ bos_token }}{{ messages[0].tool_calls[0].function.arguments + '|' }}{{ tools[0].function.name }}"
             "{{ enable_thinking }}",
@@ -53,7 +53,7 @@ def test_what_a_template_writes() -> None:
             tools=[Tool(function=ToolSpec(name="g")).for_template()],
             thinking=True,
         )
-        assert await renderer.render(job) == '<s>{"x": [1, {"é": null}]}|gTrue'
+        assert await renderer.render(job) == '<s>{"x": [1000000000000000000000000000000, {"é": null}]}|gTrue'
 
     _run(test)
 

@@ -4,11 +4,10 @@ Its argument says how many seconds it may compute for each.
 """
 
 import contextlib
+import pickle
 import resource
 import signal
 import sys
-
-import msgspec
 
 from swell.errors import InvalidRequestError
 from swell.server.prompts.history import template_messages
@@ -23,8 +22,6 @@ from swell.server.sandbox.job import (
     frame,
 )
 
-_decoder = msgspec.msgpack.Decoder(Render)
-
 
 def main() -> None:
     """The kernel enforces the limits: it ends a process that computes for too long, and gives it no more memory."""
@@ -37,7 +34,8 @@ def main() -> None:
     while length := sys.stdin.buffer.read(LENGTH.size):
         data = sys.stdin.buffer.read(*LENGTH.unpack(length))
         signal.setitimer(signal.ITIMER_PROF, limit_s)
-        answer = frame(_answer(_decoder.decode(data)))
+        job: Render = pickle.loads(data)
+        answer = frame(_answer(job))
         signal.setitimer(signal.ITIMER_PROF, 0)
         sys.stdout.buffer.write(answer)
         sys.stdout.buffer.flush()

@@ -1,5 +1,6 @@
 """What is said between the server and the process in which templates run, and what such a process may take."""
 
+import pickle
 import struct
 from typing import Any
 
@@ -40,6 +41,10 @@ class Refused(msgspec.Struct, frozen=True, tag=True):
 
 
 def frame(message: Render | Rendered | Refused) -> bytes:
-    """`message` as it goes through a pipe."""
-    data = msgspec.msgpack.encode(message)
+    """`message` as it goes through a pipe.
+
+    A job is pickled, since the arguments of a call may hold integers of any size. What comes back is not: it was
+    written beside a foreign program.
+    """
+    data = pickle.dumps(message) if isinstance(message, Render) else msgspec.msgpack.encode(message)
     return LENGTH.pack(len(data)) + data

@@ -32,6 +32,18 @@ def test_refuses_what_go_refuses_in_its_words(text: str, message: str) -> None:
     assert str(caught.value) == message
 
 
+@pytest.mark.parametrize("value", [1e12, 1e308, 2**53 - 1, 2**63, "9999999999h", "9" * 90 + "s"])
+def test_a_keep_alive_that_no_clock_holds_is_forever(value: float | str) -> None:
+    assert keep_alive_s(value) == math.inf
+
+
+@pytest.mark.parametrize("text", ["1" * 5_000_000 + "s", "1s" * 2_500_000, "x" * 5_000_000])
+def test_an_endless_duration_is_refused_in_few_words(text: str) -> None:
+    with pytest.raises(ValueError, match="time: invalid duration") as caught:
+        parse_duration_s(text)
+    assert len(str(caught.value)) < 200
+
+
 @pytest.mark.parametrize(("value", "seconds"), [(-1, math.inf), ("-5m", math.inf), (0, 0), (2.5, 2.5), ("2m", 120)])
 def test_a_negative_keep_alive_is_forever(value: float | str, seconds: float) -> None:
     assert keep_alive_s(value) == seconds

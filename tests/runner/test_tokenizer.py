@@ -160,6 +160,7 @@ def test_a_failure_is_said(model: Model, inbox: Inbox, letters: int, error: Exce
         (["  ", "    "], "     ", ["    "]),
         ([".*", "("], "a.*(", [".*", "("]),
         ([], "anything", []),
+        (["a" * 200], "a" * 401, ["a" * 200] * 2),
     ],
 )
 def test_the_longest_of_many_texts_is_found(texts: list[str], text: str, found: list[str]) -> None:
@@ -168,3 +169,7 @@ def test_the_longest_of_many_texts_is_found(texts: list[str], text: str, found: 
     ).findall
     assert pattern(texts).findall(text) == expected(text)
     assert SPECIALS_MAX < module.PIECE_MIN
+
+
+def test_a_token_of_any_length_may_be_in_a_vocabulary() -> None:
+    assert pattern(["x" * 100_000, "y"]).findall("xy") == ["y"]

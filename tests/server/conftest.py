@@ -25,8 +25,6 @@ from swell.server.models.catalog import Catalog, Model
 from swell.server.models.model import open_model
 from swell.server.models.names import ModelName, parse_name
 from swell.server.options import Options
-from swell.server.prompts.history import template_messages
-from swell.server.prompts.template import render
 from swell.server.sandbox.job import Render
 from swell.server.scheduler import LoadedModel, Scheduler
 from swell.server.scheduling.fit import Fit
@@ -217,14 +215,7 @@ class InProcess:
     """Renders where it is asked to: that a process of its own can't be harmed is tested elsewhere."""
 
     async def render(self, job: Render) -> str:
-        return render(
-            job.template,
-            template_messages(job.template, job.messages),
-            bos_token=job.bos_token,
-            eos_token=job.eos_token,
-            tools=job.tools,
-            thinking=job.thinking,
-        )
+        return job.run()
 
     async def warm(self) -> None:
         pass

@@ -9,6 +9,8 @@ import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
+from swell.server import connection
+from swell.server.clock import RateLimit
 from swell.server.connection import HEAD_MAX_BYTES, Connection, _Awaited, most_connections
 
 REQUEST = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n"
@@ -99,7 +101,9 @@ def test_headers_have_a_limit() -> None:
     _with_server(test)
 
 
-def test_as_many_clients_as_files_allow(caplog: pytest.LogCaptureFixture) -> None:
+def test_as_many_clients_as_files_allow(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "_refusals_logged", RateLimit(60.0))
+
     async def test(connect: Callable[[], Coroutine[Any, Any, Client]]) -> None:
         held = [await connect() for _ in range(3)]
         answers = await asyncio.gather(*(reader.read() for reader, _ in held))

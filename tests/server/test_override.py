@@ -1,7 +1,5 @@
 """Templates in Go's language."""
 
-import contextlib
-
 import pytest
 
 from swell.errors import InvalidRequestError, InvalidTemplateError
@@ -42,11 +40,15 @@ def test_refused(template: str) -> None:
         render_override(template, system="S", prompt="Hi")
 
 
-@pytest.mark.parametrize("template", ["{{" + " " * 1_000_000, "{{" * 500_000, "{{ " + "- " * 500_000 + "}}"])
-def test_the_work_is_linear(template: str) -> None:
-    """A regular expression took minutes for 1,200 blanks."""
-    with contextlib.suppress(InvalidTemplateError):
-        render_override(template, system="S", prompt="Hi")
+@pytest.mark.parametrize("template", ["{{" + " " * 1_000_000, "{{" * 500_000])
+def test_braces_that_never_end_are_text(template: str) -> None:
+    """In linear time: a regular expression took minutes for 1,200 blanks."""
+    assert render_override(template, system="S", prompt="Hi") == template
+
+
+def test_an_endless_action_is_refused() -> None:
+    with pytest.raises(InvalidTemplateError):
+        render_override("{{ " + "- " * 500_000 + "}}", system="S", prompt="Hi")
 
 
 def test_what_is_written_has_a_limit() -> None:

@@ -206,8 +206,8 @@ class CopiedStore(KvStore):
 
 
 class CacheLostError(Exception):
-    """There is no context any more. No SwellError, since no request can be told: the process has to end, and the server
-    lets all go on in another one."""
+    """There is no context any more. Not a SwellError, so that nobody answers it to a request: it ends the runner, and
+    the server carries all generations on in a new one."""
 
 
 class _RefusedError(Exception):

@@ -18,6 +18,7 @@ PIECE_MIN = 16384
 WHOLE_MIN = 1 << 20
 """Characters; shorter texts are always tokenised as a whole."""
 _THREADS = 2
+_PATTERN_DEPTH = 200
 
 
 class Tokenizer:
@@ -140,9 +141,14 @@ class _Job:
 
 
 def pattern(texts: Iterable[str]) -> re.Pattern[str]:
-    """Matches the longest of `texts` at each place, after one look at a character, however many begin with it."""
+    """Matches the longest of `texts` at each place, after one look at a character, however many begin with it.
+
+    Those of more than 200 characters are left out: the pattern is made by recursion.
+    """
     root: dict[str, dict] = {}  # type: ignore[type-arg]
     for text in texts:
+        if len(text) > _PATTERN_DEPTH:
+            continue
         node = root
         for letter in text:
             node = node.setdefault(letter, {})

@@ -25,15 +25,15 @@ class Clock(Protocol):
         """Call `callback` from the event loop after `delay_s`."""
 
 
-class Seldom:
-    """For what anybody can cause as often as he likes, and is said in the log all the same."""
+class RateLimit:
+    """At most once in `pause_s`: for log lines that clients could cause without end."""
 
     def __init__(self, pause_s: float) -> None:
         self._pause_s = pause_s
         self._last_s = -math.inf
 
-    def may(self) -> bool:
-        """Whether it is so long since this last said yes."""
+    def allows(self) -> bool:
+        """Whether the pause since the last time this was true is over."""
         now_s = time.monotonic()
         if now_s - self._last_s < self._pause_s:
             return False

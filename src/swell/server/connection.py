@@ -12,7 +12,7 @@ from typing import ClassVar, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from swell.server.clock import Seldom
+from swell.server.clock import RateLimit
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ HEAD_MAX_BYTES = 64 << 10
 _FILES_MAX = 1 << 16
 _OTHER_FILES = 256  # of runners, models, the log
 
-_seldom = Seldom(60.0)
+_refusals_logged = RateLimit(60.0)
 
 
 def most_connections() -> int:
@@ -53,7 +53,7 @@ class Connection(HttpToolsProtocol):
         self._wait_for(_Awaited.HEAD)
         most = self.config.limit_concurrency
         if most is not None and len(self.connections) > most:
-            if _seldom.may():
+            if _refusals_logged.allows():
                 log.warning("clients are refused: %d are connected, as many as may be", most)
             self._refuse(http.HTTPStatus.SERVICE_UNAVAILABLE, "too many connections")
 

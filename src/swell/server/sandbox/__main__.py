@@ -10,8 +10,6 @@ import signal
 import sys
 
 from swell.errors import InvalidRequestError
-from swell.server.prompts.history import template_messages
-from swell.server.prompts.template import render
 from swell.server.sandbox.job import (
     LENGTH,
     MEMORY_LIMIT_BYTES,
@@ -43,14 +41,7 @@ def main() -> None:
 
 def _answer(job: Render) -> Rendered | Refused:
     try:
-        text = render(
-            job.template,
-            template_messages(job.template, job.messages),
-            bos_token=job.bos_token,
-            eos_token=job.eos_token,
-            tools=job.tools,
-            thinking=job.thinking,
-        )
+        text = job.run()
     except InvalidRequestError as error:
         return Refused(str(error))
     except MemoryError:

@@ -6,7 +6,9 @@ from typing import Any
 
 import msgspec
 
+from swell.server.prompts.history import template_messages
 from swell.server.prompts.messages import Message
+from swell.server.prompts.template import render
 
 LENGTH = struct.Struct("<I")
 """Stands before each message: how many bytes it has."""
@@ -26,6 +28,17 @@ class Render(msgspec.Struct, frozen=True, kw_only=True):
     eos_token: str
     tools: list[dict[str, Any]]
     thinking: bool | str | None
+
+    def run(self) -> str:
+        """The prompt, made in this process; raises InvalidRequestError if the template refuses."""
+        return render(
+            self.template,
+            template_messages(self.template, self.messages),
+            bos_token=self.bos_token,
+            eos_token=self.eos_token,
+            tools=self.tools,
+            thinking=self.thinking,
+        )
 
 
 class Rendered(msgspec.Struct, frozen=True, tag=True):

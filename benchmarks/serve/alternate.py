@@ -8,22 +8,19 @@ else there was, sees no idle machine between its requests here and so stays slow
 
 import contextlib
 import random
-import shlex
 import statistics
-import sys
 import tempfile
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import httpx
 import typer
+from benchmarks.serve.page import publish
 from benchmarks.serve.servers import Kind, Server, Setup, running
 from tests.control_group import new_processor_group
 
-from swell.bench.machine import machine, versions
-from swell.bench.tables import Section, as_markdown, as_text
+from swell.bench.tables import Section
 from swell.processors.allowance import Allowance
 from swell.server.models.catalog import Catalog
 
@@ -73,7 +70,7 @@ def main(
                     reading[name].append(speeds[1])
         if processors is not None:
             group.leave()
-    _write([_table("Generating", generating), _table("Reading", reading)], results)
+    publish("alternate", "Servers in turn", [_table("Generating", generating), _table("Reading", reading)], results)
 
 
 def _shuffled(
@@ -106,19 +103,6 @@ def _table(title: str, speeds: Speeds) -> Section:
         rows.append((name, f"{statistics.median(found):.1f}", f"{middle:.2f} ({low:.2f}-{high:.2f})"))
     header = ("server", "tokens/s, median", f"over {last}: median (quartiles)")
     return Section(title=title, header=header, rows=tuple(rows))
-
-
-def _write(tables: list[Section], folder: Path | None) -> None:
-    date = datetime.now(UTC).isoformat(timespec="seconds")
-    head = (
-        f"`python -m benchmarks.serve.alternate {shlex.join(sys.argv[1:])}`, {date}.\n"
-        f"{', '.join(f'{name} {version}' for name, version in versions().items())}. {machine()}.\n"
-    )
-    sys.stdout.write(f"{head}\n{as_text(tables)}")
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        target = folder / f"alternate-{date[:16].replace(':', '')}Z.md"
-        target.write_text(f"# Servers in turn\n\n{head}\n{as_markdown(tables)}")
 
 
 if __name__ == "__main__":

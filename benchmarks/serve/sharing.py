@@ -14,7 +14,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -22,11 +21,11 @@ import httpx
 import typer
 from benchmarks.serve.client import Dialect, load
 from benchmarks.serve.neighbours import busy
+from benchmarks.serve.page import publish
 from benchmarks.serve.servers import Kind, Server, Setup, running
 from benchmarks.serve.workloads import WORKLOADS, Workload
 
-from swell.bench.machine import machine, versions
-from swell.bench.tables import Section, as_markdown, as_text
+from swell.bench.tables import Section
 from swell.processors.allowance import Allowance
 from swell.server.models.catalog import Catalog
 
@@ -74,7 +73,9 @@ def main(
                 speeds.setdefault(name, []).append(speed)
                 print(f"round {number}, {name}: {speed:.1f}", file=sys.stderr)
         follows = [_follow(ours[0]) for _ in range(rounds)]
-    _write([_speed_table(speeds), _ratio_table(speeds), _follow_table(follows)], rounds, results)
+    publish(
+        "sharing", "Shared processors", [_speed_table(speeds), _ratio_table(speeds), _follow_table(follows)], results
+    )
 
 
 def _round(ours: list[Target], theirs: list[Target], number: int) -> Iterator[tuple[str, float]]:
@@ -179,19 +180,6 @@ def _follow_table(follows: list[tuple[float, float]]) -> Section:
 def _spread(found: list[float] | tuple[float, ...], digits: int = 1) -> str:
     numbers = (statistics.median(found), min(found), max(found))
     return "{} ({}-{})".format(*(f"{number:.{digits}f}" for number in numbers))
-
-
-def _write(tables: list[Section], rounds: int, folder: Path | None) -> None:
-    date = datetime.now(UTC).isoformat(timespec="seconds")
-    head = (
-        f"`python -m benchmarks.serve.sharing --rounds {rounds}`, {date}.\n"
-        f"{', '.join(f'{name} {version}' for name, version in versions().items())}. {machine()}.\n"
-    )
-    sys.stdout.write(f"{head}\n{as_text(tables)}")
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        target = folder / f"sharing-{date[:16].replace(':', '')}Z.md"
-        target.write_text(f"# Shared processors\n\n{head}\n{as_markdown(tables)}")
 
 
 if __name__ == "__main__":

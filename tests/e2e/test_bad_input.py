@@ -1,7 +1,9 @@
 """Bad input gets the contract's answer, and the server goes on."""
 
+from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from tests.e2e.server import MODEL, Server
 
@@ -65,6 +67,16 @@ def test_predicting_nothing_reads_the_prompt(server: Server) -> None:
     assert answer["response"] == ""
     assert answer["prompt_eval_count"] > 0
     assert answer.get("eval_count", 0) == 0
+
+
+def test_the_kernel_would_end_a_runner_before_the_server(server: Server) -> None:
+    def score(process: psutil.Process) -> int:
+        return int(Path(f"/proc/{process.pid}/oom_score_adj").read_text())
+
+    server.generate("1", predict=1)
+    renderers = [child for child in server.children() if child.pid != server.runner().pid]
+    assert score(psutil.Process(server.process.pid)) < score(server.runner()) == 500
+    assert [score(renderer) for renderer in renderers] == [1000]
 
 
 def test_the_server_went_on_and_nothing_is_left_behind(server: Server) -> None:

@@ -43,6 +43,27 @@ def loads(server: Server) -> int:
     return server.log.read_text().count(": loading ")
 
 
+def test_an_answer_that_ends_waits_for_nobody(log: Path, tiny: Sequence[str]) -> None:
+    """The last line's `context` took a second lease, behind the request that waited for the first one's end."""
+    with running(log) as server, ThreadPoolExecutor(3) as clients:
+
+        def ask(threads: int) -> dict[str, Any]:
+            options = {"num_thread": threads, "num_predict": 200, "temperature": 0}
+            return server.ask("/api/generate", model=tiny[0], prompt="x", options=options)
+
+        answers = [clients.submit(ask, threads) for threads in (1, 2, 1)]
+        lengths = [len(answer.result(60)["context"]) for answer in answers]
+        assert lengths[0] == lengths[1] == lengths[2] > 1
+
+
+@pytest.mark.parametrize("slots", [1, 256])
+def test_any_number_of_slots_that_is_allowed(log: Path, tiny: Sequence[str], slots: int) -> None:
+    with running(log, {"OLLAMA_NUM_PARALLEL": str(slots)}) as server:
+        assert server.generate("x", model=tiny[0], predict=2)["done"] is True
+        (row,) = server.http.get("/stats").json()["models"]
+        assert row["stats"]["slots"] == slots
+
+
 def test_ten_windows_on_one_model_are_one_load(log: Path, tiny: Sequence[str]) -> None:
     with running(log) as server, ThreadPoolExecutor(10) as clients:
 

@@ -180,3 +180,12 @@ def test_a_self_check_that_crashes_is_a_refusal(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(selfcheck, "check", crash)
     assert selfcheck.reserved_refusal() == "the self-check died (exit code -11)"
+
+
+def test_a_kernel_without_huge_pages_is_no_reason_against_it(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It refuses advice that it doesn't know."""
+    monkeypatch.setattr("mmap.MADV_NOHUGEPAGE", 12345)
+    opened = ReservedStore(model, SHAPE, POLICY, OpenGate())
+    fill(opened, 0, 100)
+    assert opened.cells[0].stored == 100
+    opened.close()

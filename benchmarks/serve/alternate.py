@@ -3,13 +3,15 @@
 All servers are loaded, and one request after the other goes to each in turn, in random order, so that whatever else
 the machine does falls on all alike. With `--before`, another checkout is compared; with `--processors`, all run in a
 control group that gives them so many processors' worth of time. A server whose threads once fell, beside whatever
-else there was, sees no idle machine between its requests here and so stays slower than it would be alone.
+else there was, sees no idle machine between its requests here and so stays slower than it would be alone, unless
+there is a `--pause`.
 """
 
 import contextlib
 import random
 import statistics
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -36,6 +38,7 @@ def main(
     sentences: Annotated[int, typer.Option(help="Of the prompt: 15 tokens each.")] = 1,
     predict: int = 100,
     before: Annotated[Path | None, typer.Option(help="The src folder of another checkout.")] = None,
+    pause: Annotated[float, typer.Option(help="Seconds in which nothing computes, before each request.")] = 0,
     processors: Annotated[float | None, typer.Option(help="Processor time that all may use, in processors.")] = None,
     results: Annotated[Path | None, typer.Option(help="Folder for alternate-<date>.md.")] = None,
 ) -> None:
@@ -64,6 +67,7 @@ def main(
         }
         for number in range(-1, rounds):
             for name, (server, options) in _shuffled(servers):
+                time.sleep(pause)
                 speeds = _ask(server, model, number, sentences, {**options, "num_predict": predict})
                 if number >= 0:  # the first loads the model
                     generating[name].append(speeds[0])

@@ -18,6 +18,7 @@ SwellError
 │   ├── RunnerStartError       it did not become ready
 │   │   ├── LoadTimeoutError   it took too long
 │   │   ├── LoadDiedError      it ended, perhaps for want of memory
+│   │   ├── LoadCrashedError   it crashed each time
 │   │   └── DevicesFullError   idle models have what it needs on devices
 │   ├── RunnerLostError        it died, or its connection did
 │   │   └── WorkerLostError    a worker it needs did
@@ -192,6 +193,10 @@ class KvGrowError(KvError):
     needed_bytes: int
     free_bytes: int
 
+    @property
+    def missing_bytes(self) -> int:
+        return self.needed_bytes - self.free_bytes
+
     def __str__(self) -> str:
         return (
             f"insufficient memory while expanding the KV cache: cells {self.from_cells} → {self.to_cells}, "
@@ -228,6 +233,19 @@ class LoadDiedError(RunnerStartError):
 
     def __str__(self) -> str:
         return f"llama-server process has terminated: {self.reason}"
+
+
+@_error
+class LoadCrashedError(RunnerStartError):
+    """`reason` is the file."""
+
+    crashes: int = 0
+
+    def __str__(self) -> str:
+        return (
+            f"llama.cpp crashed {self.crashes} times while it loaded {self.reason}; replace the file, load it with "
+            "other options, or try again in some minutes"
+        )
 
 
 @_error

@@ -293,8 +293,8 @@ class Settings:
         "SWELL_RESUME_ATTEMPTS",
         parse_whole(0, 100),
         "4",
-        "How many things are tried for an answer that can't go on where it is, without getting another token out of "
-        "any, before it fails; `0` fails at once.",
+        "How many things are tried for an answer that can't go on where it is, without any progress, before it fails; "
+        "`0` fails at once.",
     )
     drain_s: float = _setting(
         "SWELL_DRAIN",

@@ -1,7 +1,9 @@
 """One request as a client sees it, and what must be the same about it whatever becomes of the runner."""
 
 import json
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from tests.e2e.server import MODEL, Server
@@ -47,6 +49,12 @@ def _word(name: str, value: Any) -> str:
     if name == "tool_calls":
         return json.dumps([call["function"] for call in value])  # each has an id, too, which is random
     return json.dumps(value) if name in ("eval_count", "logprobs") else str(value or "")
+
+
+def sabotaged(environment: dict[str, str]) -> dict[str, str]:
+    """Settings of a server whose runners can be broken: see `saboteur`."""
+    paths = [str(Path(__file__).with_name("saboteur")), os.environ.get("PYTHONPATH", "")]
+    return {**environment, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 def fresh(server: Server) -> None:

@@ -1,6 +1,5 @@
 """What ends runners in the field, really done to one: the kernel's kill for want of memory, an assertion in C."""
 
-import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 import pytest
 from tests.control_group import Group, new_group
 from tests.e2e.server import MODEL, Server, running
-from tests.e2e.streams import STORY, answer, fresh, rungs
+from tests.e2e.streams import STORY, answer, fresh, rungs, sabotaged
 
 from swell.errors import RunnerLostError
 from swell.loss import Loss
@@ -18,7 +17,6 @@ from swell.server.survival.ladder import Rung
 
 pytestmark = pytest.mark.destructive
 
-SABOTEUR = Path(__file__).with_name("saboteur")
 BODY: dict[str, Any] = {"prompt": STORY, "raw": True}
 MIDDLE = 20
 """The line of the answer after which the fault strikes."""
@@ -74,8 +72,7 @@ def test_after_such_a_kill_idle_models_make_way_first(log: Path, group: Group, s
 
 
 def test_a_failed_assertion_in_c_is_a_crash_that_is_replaced(log: Path) -> None:
-    paths = [str(SABOTEUR), os.environ.get("PYTHONPATH", "")]
-    with running(log, {**ONE_SLOT, "PYTHONPATH": os.pathsep.join(filter(None, paths))}) as server:
+    with running(log, sabotaged(ONE_SLOT)) as server:
         whole = answer(server, "/api/generate", BODY)
         assert interrupted(server, lambda: server.runner().send_signal(signal.SIGUSR1)) == whole
         assert rungs(server) == {Rung.RELOAD.value: 1}

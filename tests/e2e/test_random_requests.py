@@ -3,7 +3,7 @@
 import re
 import urllib.parse
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +14,7 @@ import psutil
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from tests.e2e.bodies import ANYTHING, TEXTS, Special, bodies, encoded
+from tests.e2e.bodies import ANYTHING, TEXTS, Json, Special, bodies, encoded
 from tests.e2e.server import Server, running, wait_until
 from tests.models.encoder import write_bert
 from tests.models.speller import write_speller
@@ -26,6 +26,7 @@ from swell.server.app import ROUTES
 from swell.server.options import Options
 
 REQUESTS = 2000
+WHOLE_REQUESTS = 300
 WARM_UP = 300
 """Requests after which everything that is ever loaded is."""
 HANG_S = 20.0
@@ -152,6 +153,51 @@ def _special(path: str, models: tuple[str, str]) -> Special:
     }
 
 
+WHOLE = st.sampled_from(
+    (
+        None,
+        -(2**63),
+        -(10**30),
+        -2,
+        -1,
+        0,
+        1,
+        2,
+        3,
+        17,
+        511,
+        4096,
+        2**31 - 1,
+        2**31,
+        2**53,
+        2**63,
+        10**30,
+        1e-300,
+        1e300,
+    )
+)
+KEEP_ALIVES = st.one_of(
+    WHOLE,
+    st.sampled_from(
+        (True, "", "0", "-1", "1ns", "9999999999h", "-9999999999h", "1e12", "NaN", "inf", "5m" * 400, [], {})
+    ),
+)
+
+
+def _whole(path: str, models: tuple[str, str]) -> Special:
+    """Every number from all of its range. A model is loaded again for many of them, so there are fewer requests."""
+    numbers = {name: WHOLE for name in Options.__struct_fields__ if name not in ("stop", "use_mmap", "sched_spread")}
+    options = bodies(Options, {**numbers, "use_mmap": st.sampled_from((None, True, False))})
+    names = st.sampled_from((*[models["embed" in path]] * 9, *models))
+    return {
+        **_special(path, models),
+        "model": names,
+        "keep_alive": KEEP_ALIVES,
+        "options": options,
+        "raw": st.booleans(),
+    }
+
+
 class Asked(NamedTuple):
     """A request, as text: so a report of a wrong answer shows all of it."""
 
@@ -167,11 +213,15 @@ class Footprint(NamedTuple):
     files: int
 
 
-def _requests(models: tuple[str, str]) -> st.SearchStrategy[Asked]:
-    posts = [
-        st.builds(Asked, st.just("POST"), st.just(path), encoded(bodies(struct, _special(path, models))))
+def _posts(models: tuple[str, str], special: Callable[[str, tuple[str, str]], Special]) -> list[Json]:
+    return [
+        st.builds(Asked, st.just("POST"), st.just(path), encoded(bodies(struct, special(path, models))))
         for path, struct in BODIES.items()
     ]
+
+
+def _requests(models: tuple[str, str]) -> st.SearchStrategy[Asked]:
+    posts = _posts(models, _special)
     known = st.sampled_from(list(METHODS))
     paths = st.one_of(known, TEXTS.map(lambda text: f"/v1/models/{text}"), TEXTS.map(lambda text: f"/{text}"))
     methods = st.sampled_from(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"))
@@ -231,6 +281,33 @@ def test_random_requests(target: Target) -> None:
     for pid in after.keys() & before.keys():
         assert after[pid].resident_bytes - before[pid].resident_bytes < GROWTH_BYTES
         assert after[pid].files <= before[pid].files + RENDERING_FILES
+
+
+@pytest.mark.slow
+def test_random_requests_of_all_sizes(target: Target) -> None:
+    """Whatever somebody else asked before, the next ordinary request is answered, and the books are right."""
+    wrong: list[tuple[Asked, int, str]] = []
+    native = {"model": target.models[0], "prompt": "abc", "raw": True, "stream": False, "options": {"num_predict": 3}}
+
+    @settings(
+        max_examples=WHOLE_REQUESTS,
+        phases=(Phase.generate,),
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        deadline=None,
+    )
+    @given(st.one_of(_posts(target.models, _whole)))
+    def send(asked: Asked) -> None:
+        response = _send(target.http, asked)
+        if not _is_well_answered(response):
+            wrong.append((asked, response.status_code, response.text))
+        usual = target.http.post("/api/generate", json=native)
+        if usual.status_code != 200:
+            wrong.append((asked, usual.status_code, usual.text))
+
+    send()
+    assert not wrong
+    assert target.http.get("/stats").json()["server"]["faults"] == []
 
 
 def _footprints(server: Server) -> dict[int, Footprint]:

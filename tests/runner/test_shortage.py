@@ -4,8 +4,8 @@ import dataclasses
 from collections.abc import Callable, Iterator
 
 import pytest
-from tests.counting import expected
-from tests.runner.harness import Harness
+from tests.counting import PROMPT, expected
+from tests.runner.harness import POLICY, Harness
 
 from swell.errors import KvGrowError
 from swell.llama.model import Model
@@ -69,8 +69,8 @@ def test_a_prompt_without_memory_waits_and_the_others_go_on(harness: Harness, ga
     harness.submit(2, limit=200)
     step_until(harness, harness.reasons)
     (need,) = harness.needs
-    assert (need.id, need.free_bytes) == (2, 0)
-    assert need.needed_bytes > 0
+    assert need.id == 2
+    assert need.missing_bytes > 0
     assert harness.reasons() == {1: FinishReason.LENGTH}
     gate.limit_bytes *= 100
     harness.engine.submit(MemoryOffered(2))
@@ -189,6 +189,42 @@ def test_one_that_waits_for_other_models_is_paused_for_its_elder(
     for request_id in (1, 2):
         assert harness.text(request_id) == expected(40, len(harness.text(request_id)))
     assert harness.reasons() == {1: FinishReason.LENGTH, 2: FinishReason.LENGTH}
+
+
+def test_cached_conversations_are_not_given_up_in_vain(harness: Harness, gate: LimitedGate) -> None:
+    """A prompt for which all of them aren't enough asks others for the rest, and takes them only when that is there."""
+    for request_id in (1, 2):
+        harness.submit(request_id, f"No. {request_id}: {PROMPT}", limit=5)
+        harness.run()
+    idle = [slot for slot in harness.engine.slots if slot.stored]
+    kept = [list(slot.tokens) for slot in idle]
+    own_bytes = harness.engine.reclaimable_bytes
+    gate.limit_bytes = gate.granted_bytes
+    harness.submit(3, PROMPT * 4, limit=1)
+    step_until(harness, lambda: harness.needs)
+    (need,) = harness.needs
+    needed = len(harness.model.vocabulary.tokenize(PROMPT * 4, add_special=True, parse_special=False))
+    assert 0 < need.missing_bytes <= harness.store.bytes_of(needed + POLICY.block_cells) - own_bytes
+    assert [slot.tokens for slot in idle] == kept
+    gate.limit_bytes += need.missing_bytes
+    harness.engine.submit(MemoryOffered(3))
+    harness.run()
+    assert harness.reasons()[3] is FinishReason.LENGTH
+    assert harness.engine.totals.reclaims > 0
+
+
+def test_nobody_is_paused_in_vain(model: Model, gate: LimitedGate) -> None:
+    """An elder generation needs more than it and the younger one have together: it fails, the younger one goes on."""
+    harness = Harness(model, gate)
+    harness.submit(1, limit=900)
+    harness.step(4)
+    harness.submit(2, "2 " + PROMPT, limit=60)
+    harness.step(4)
+    gate.limit_bytes = gate.granted_bytes
+    harness.run()
+    assert harness.reasons()[2] is FinishReason.LENGTH
+    assert isinstance(harness.failures()[1], KvGrowError)
+    harness.store.close()
 
 
 def test_one_alone_that_lacks_memory_fails(model: Model, gate: LimitedGate) -> None:

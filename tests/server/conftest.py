@@ -29,6 +29,7 @@ from swell.server.sandbox.job import Render
 from swell.server.scheduler import LoadedModel, Scheduler
 from swell.server.scheduling.fit import Fit
 from swell.server.scheduling.relief import Source
+from swell.server.scheduling.ward import Ward
 from swell.server.stream import Event
 from swell.settings import Settings
 
@@ -167,7 +168,12 @@ class ScriptedScheduler:
 
     @contextlib.asynccontextmanager
     async def lease(
-        self, model: Model, keep_alive_s: float | None = None, options: Options | None = None, also: Fit | None = None
+        self,
+        model: Model,
+        keep_alive_s: float | None = None,
+        options: Options | None = None,
+        also: Fit | None = None,
+        ward: Ward = Ward.COMMON,
     ) -> AsyncIterator[ScriptedRunner]:
         self.calls.append(("lease", model.name, keep_alive_s))
         if self.error is not None:
@@ -192,6 +198,9 @@ class ScriptedScheduler:
 
     async def loaded(self) -> list[LoadedModel]:
         return self.rows
+
+    def check_integrity(self) -> list[str]:
+        return []
 
     async def close(self) -> None:
         self.calls.append(("close",))

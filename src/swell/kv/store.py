@@ -161,6 +161,11 @@ class KvStore(ABC):
         for slot, (state, cells) in enumerate(zip(self.cells, needed, strict=True)):
             self._lower_grant(slot, least_grant(state.granted, max(state.stored, cells), self.policy))
 
+    def reclaimable_bytes(self, needed: Sequence[int]) -> int:
+        """What is booked beyond `needed`, cells per slot: at most so much could be given back, or used for others."""
+        kept = (least_grant(state.granted, cells, self.policy) for state, cells in zip(self.cells, needed, strict=True))
+        return self.booked_bytes - sum(map(self.bytes_of, kept))
+
     @abstractmethod
     def bytes_of(self, cells: int) -> int:
         """What `cells` cells of one slot take."""

@@ -43,6 +43,11 @@ class Entry(NamedTuple):
     granted_bytes: int
     used_bytes: int
 
+    @property
+    def unused_bytes(self) -> int:
+        """What is promised and was not written yet."""
+        return max(0, self.granted_bytes - self.used_bytes)
+
 
 class Ledger:
     """One process's view of the books. Threads may share it.

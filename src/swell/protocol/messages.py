@@ -327,7 +327,8 @@ class Stats(msgspec.Struct, frozen=True, tag=True, kw_only=True):
 
     `resident_bytes` is the whole process as the kernel counts it. It is made of the weights that are in memory (of
     `weights_bytes` that the tensors have in all), the cache, and `other_bytes`: computing, bookkeeping, the program.
-    What is in `devices` comes on top of that; the `kv` numbers count the cache wherever it is.
+    What is in `devices` comes on top of that; the `kv` numbers count the cache wherever it is. `kv_reclaimable_bytes`
+    would be given back if another model needed them: what is granted and not used, and what idle slots have cached.
     """
 
     id: int
@@ -341,6 +342,7 @@ class Stats(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     kv_granted_bytes: int
     kv_resident_bytes: int
     kv_reserved_bytes: int
+    kv_reclaimable_bytes: int
     weights_bytes: int
     weights_resident_bytes: int
     other_bytes: int
@@ -361,11 +363,10 @@ class Pong(msgspec.Struct, frozen=True, tag=True):
 
 
 class NeedMemory(msgspec.Struct, frozen=True, tag=True, kw_only=True):
-    """Generation `id` was refused `needed_bytes` where `free_bytes` could be had, and waits for MemoryOffered."""
+    """Generation `id` can't go on without `missing_bytes` of other models' memory, and waits for MemoryOffered."""
 
     id: int
-    needed_bytes: int
-    free_bytes: int
+    missing_bytes: int
 
 
 class Shrunk(msgspec.Struct, frozen=True, tag=True):

@@ -114,6 +114,7 @@ class Embedder:
             kv_granted_bytes=0,
             kv_resident_bytes=0,
             kv_reserved_bytes=0,
+            kv_reclaimable_bytes=0,
             weights_bytes=self._model.weights_bytes,
             weights_resident_bytes=parts.weights_bytes,
             other_bytes=parts.other_bytes,

@@ -111,6 +111,11 @@ class Engine:
         """Whether a generation is there that doesn't wait for memory."""
         return any(slot.state in (SlotState.PREFILL, SlotState.GENERATE) for slot in self.slots)
 
+    @property
+    def reclaimable_bytes(self) -> int:
+        """What would be given back for another model."""
+        return self._memory.reclaimable_bytes()
+
     def run(self) -> None:
         """Work until the process ends."""
         while True:

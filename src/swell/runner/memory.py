@@ -1,8 +1,9 @@
 """How the slots of an engine come to memory, and how it is taken back from them."""
 
+import dataclasses
 import itertools
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from swell.errors import KvGrowError
 from swell.kv.store import KvStore
@@ -21,15 +22,26 @@ class SlotMemory:
         self._totals = totals
 
     def grant(self, slot: Slot, cells: int) -> None:
-        """Make sure that `slot` may hold `cells`, at the cost of idle slots if need be; raises KvGrowError."""
+        """Make sure that `slot` may hold `cells`, at the cost of idle slots if need be and if they have enough.
+
+        Raises KvGrowError, for which what they have counts as free.
+        """
         reclaims = self._reclaims()
         while True:
             try:
                 return self._store.ensure(slot.index, cells)
             except KvGrowError as error:
+                if error.missing_bytes > (own_bytes := self.reclaimable_bytes()):
+                    raise dataclasses.replace(error, free_bytes=error.free_bytes + own_bytes) from error
                 if (reclaimed := next(reclaims, None)) is None:
                     raise
                 log.info("%s; reclaimed %s", error, reclaimed)
+
+    def reclaimable_bytes(self, also: Collection[Slot] = ()) -> int:
+        """What could be had if idle slots, and `also` those, kept nothing."""
+        return self._store.reclaimable_bytes(
+            [0 if slot.generation is None or slot in also else self._kept(slot) for slot in self._slots]
+        )
 
     def shrink(self, level: ShrinkLevel) -> None:
         """Give back for other models what no running generation needs."""
@@ -42,7 +54,11 @@ class SlotMemory:
 
     def compact(self) -> None:
         """Give back all memory beyond what is stored, or known and still to be computed, if it can be computed now."""
-        self._store.compact([0 if slot.shortage else len(slot.tokens) for slot in self._slots])
+        self._store.compact([self._kept(slot) for slot in self._slots])
+
+    def _kept(self, slot: Slot) -> int:
+        """Cells that a busy slot has use for now."""
+        return slot.stored if slot.shortage else max(slot.stored, len(slot.tokens))
 
     def _reclaims(self) -> Iterator[str]:
         """Ways to get memory back, one at each step: first what nobody would miss, then prefixes, oldest first."""

@@ -71,7 +71,7 @@ class Shortages:
             return
         log.info("%s; asking for what other models have", error)
         generation.shortage = Shortage(cells, time.monotonic() + self._wait_s, Wait.OTHERS)
-        self._tell(NeedMemory(id=generation.id, needed_bytes=error.needed_bytes, free_bytes=error.free_bytes))
+        self._tell(NeedMemory(id=generation.id, missing_bytes=max(0, error.missing_bytes)))
 
     def end(self, generation_id: int) -> None:
         """Memory was offered: the next step tries again. After a cancel there is nothing to end."""
@@ -90,24 +90,24 @@ class Shortages:
         return min(generation.shortage.until_s for _, generation in self._waiting() if generation.shortage)
 
     def _make_room(self, slot: Slot, generation: Generation, cells: int, error: KvGrowError) -> None:
-        """Pause younger generations until `cells` are there; or this one, if it is the youngest that runs."""
-        while (victim := self._victim(slot, generation)) is not None:
-            self._pause(*victim)
-            if victim[0] is slot:
-                return
-            try:
-                self._memory.grant(slot, cells)
-            except KvGrowError as again:
-                error = again
-            else:
-                generation.shortage = None
-                return
-        self._fail(slot, error)
-
-    def _victim(self, slot: Slot, generation: Generation) -> tuple[Slot, Generation] | None:
-        """Whom to pause for `generation`: the youngest that has cells, maybe itself; None if nobody else has any."""
+        """Pause younger generations until `cells` are there, if they have enough; else this one for its elders."""
         others = [pair for pair in self._busy() if pair[0] is not slot and pair[0].cells.granted]
-        return max([*others, (slot, generation)], key=lambda pair: pair[1].started_ns) if others else None
+        younger = [pair for pair in others if pair[1].started_ns > generation.started_ns]
+        more_bytes = self._memory.reclaimable_bytes([slot for slot, _ in younger]) - self._memory.reclaimable_bytes()
+        if error.missing_bytes <= more_bytes:
+            for victim in sorted(younger, key=lambda pair: pair[1].started_ns, reverse=True):
+                self._pause(*victim)
+                try:
+                    self._memory.grant(slot, cells)
+                except KvGrowError as again:
+                    error = again
+                else:
+                    generation.shortage = None
+                    return
+        if len(younger) < len(others):
+            self._pause(slot, generation)
+        else:
+            self._fail(slot, error)
 
     def _pause(self, slot: Slot, generation: Generation) -> None:
         log.warning("generation %d is paused: there is no memory for its %d cells", generation.id, len(slot.tokens))

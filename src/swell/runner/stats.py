@@ -58,6 +58,7 @@ def read_stats(request_id: int, model: Model, chosen: Chosen, engine: Engine, us
         kv_granted_bytes=kv.granted,
         kv_resident_bytes=kv.resident,
         kv_reserved_bytes=kv.reserved,
+        kv_reclaimable_bytes=engine.reclaimable_bytes,
         weights_bytes=model.weights_bytes,
         weights_resident_bytes=parts.weights_bytes,
         other_bytes=parts.other_bytes,

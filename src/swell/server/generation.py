@@ -122,6 +122,11 @@ class Generation:
         return self._text.stopped
 
     @property
+    def is_over(self) -> bool:
+        """Whether it has come to its end."""
+        return self._finished is not None
+
+    @property
     def shown_tokens(self) -> Sequence[int]:
         """The tokens of the text so far, without a stop string's and what came after it."""
         count, cut_bytes = len(self.tokens), self._text.cut_bytes

@@ -19,6 +19,7 @@ from swell.server.runner import Runner
 from swell.server.scheduling.estimate import Footprint
 from swell.server.scheduling.fit import Fit
 from swell.server.scheduling.order import Share
+from swell.server.scheduling.ward import RunnerKey
 
 log = logging.getLogger(__name__)
 
@@ -55,9 +56,12 @@ class LoadedModel:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Stay:
-    """What a residency is made for: the model, how it is loaded, its share in the books, what it is thought to take."""
+    """What a residency is made for: the model, which of its runners this is, how it is loaded, its share in the books,
+    what it is thought to take.
+    """
 
     model: Model
+    key: RunnerKey
     fit: Fit
     share: Share
     footprint: Footprint

@@ -1,7 +1,7 @@
 """Which models are loaded: loads them on demand, keeps them as long as they are wanted, makes room for others.
 
-A model is known here by its weights' path: two names of one file share a runner. What to do next is decided by
-`scheduling.policy`; here it is done.
+A model is known here by its weights' path: two names of one file share a runner. A second one, in quarantine, is for a
+request that may have ended the first. What to do next is decided by `scheduling.policy`; here it is done.
 """
 
 import asyncio
@@ -10,7 +10,6 @@ import functools
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from pathlib import Path
 from typing import Any
 
 from swell.errors import DevicesFullError, ServerBusyError, ServerStoppingError, SwellError
@@ -23,6 +22,7 @@ from swell.server.placement.placer import Placer
 from swell.server.residency import LoadedModel, Residency, State, Stay
 from swell.server.runner import OnNeed, Place, Runner
 from swell.server.scheduling.accounts import RUNNERS_MAX, Accounts, SystemMemory
+from swell.server.scheduling.crashes import LoadCrashes
 from swell.server.scheduling.estimate import Experience
 from swell.server.scheduling.fit import Fit, wanted_fit
 from swell.server.scheduling.handover import Handover
@@ -41,6 +41,7 @@ from swell.server.scheduling.policy import (
     next_step,
 )
 from swell.server.scheduling.relief import Relief, Source
+from swell.server.scheduling.ward import RunnerKey, Ward
 from swell.settings import Settings
 
 __all__ = ["Launch", "LoadedModel", "Scheduler"]
@@ -72,22 +73,28 @@ class Scheduler:
         self._clock = clock or SystemClock()
         self._accounts = Accounts(settings, memory or MemoryProbe())
         self._experience = Experience()
-        self._residencies: dict[Path, Residency] = {}
+        self._crashes = LoadCrashes(self._clock)
+        self._residencies: dict[RunnerKey, Residency] = {}
         self._handovers: dict[Residency, Handover] = {}
         self._leaving: dict[Residency, asyncio.Task[None]] = {}
         self._line: list[object] = []
         self._holders: set[asyncio.Task[Any] | None] = set()  # of leases, and who waits for one
-        self._closed: Path | None = None  # to newcomers: the first in line waits until this one is idle
+        self._closed: RunnerKey | None = None  # to newcomers: the first in line waits until this one is idle
         self._changed = asyncio.Event()
         self._relief = Relief(self._accounts, self._residencies.values, lambda: self._changed)
         self._tasks: set[asyncio.Task[None]] = set()
         self._placer = Placer(settings)
         automatic = MODELS_PER_DEVICE * max(1, len(settings.workers))
-        self._models_max = min(settings.max_loaded_models or automatic, RUNNERS_MAX // 2)
+        self._models_max = min(settings.max_loaded_models or automatic, RUNNERS_MAX // 4)
 
     @contextlib.asynccontextmanager
     async def lease(
-        self, model: Model, keep_alive_s: float | None = None, options: Options = _NO_OPTIONS, also: Fit = _NO_WISH
+        self,
+        model: Model,
+        keep_alive_s: float | None = None,
+        options: Options = _NO_OPTIONS,
+        also: Fit = _NO_WISH,
+        ward: Ward = Ward.COMMON,
     ) -> AsyncIterator[Runner]:
         """A runner with `model` as `options` and, before them, `also` want it loaded, and kept loaded while inside.
 
@@ -95,14 +102,17 @@ class Scheduler:
         replaces how long it stays afterwards; None leaves that as it is. Raises ServerBusyError when too many wait
         already, or the error that the load ended with.
 
+        A runner in quarantine doesn't stay. That only one request at a time is in it, the caller sees to.
+
         One task holds at most one: AssertionError.
         """
         task = asyncio.current_task()
         assert task not in self._holders, "who holds one runner and waits for another one can block both for ever"
         self._holders.add(task)
         try:
-            residency = await self._enter(model, also.completed(wanted_fit(options, model, self._placer.devices)))
-            if keep_alive_s is not None:
+            wish = also.completed(wanted_fit(options, model, self._placer.devices))
+            residency = await self._enter(model, RunnerKey(model.path, ward), wish)
+            if keep_alive_s is not None and ward is Ward.COMMON:
                 residency.keep_alive_s = keep_alive_s
             try:
                 yield await residency.runner()
@@ -113,7 +123,7 @@ class Scheduler:
 
     async def unload(self, model: Model) -> None:
         """Unload `model` once its last request has ended; fine if it isn't loaded."""
-        if residency := self._residencies.get(model.path):
+        if residency := self._residencies.get(RunnerKey(model.path)):
             residency.expire()
 
     async def loaded(self) -> list[LoadedModel]:
@@ -123,7 +133,7 @@ class Scheduler:
 
     def fit_of(self, model: Model) -> Fit | None:
         """How `model` is loaded; None if it isn't."""
-        residency = self._residencies.get(model.path)
+        residency = self._residencies.get(RunnerKey(model.path))
         return None if residency is None else residency.fit
 
     @property
@@ -152,6 +162,16 @@ class Scheduler:
             async with asyncio.timeout(self._settings.kv_wait_s):
                 await self._changed.wait()
 
+    def check_integrity(self) -> list[str]:
+        """What is wrong with the books, recounted: nothing, unless there is a bug. Costs about a millisecond."""
+        stays = [residency.stay for residency in (*self._residencies.values(), *self._leaving)]
+        faults = self._accounts.check_integrity([stay.share for stay in stays])
+        if (users := self.count_busy()) > len(self._holders):
+            faults.append(f"models count {users} requests, of {len(self._holders)}")
+        if strangers := self._handovers.keys() - self._residencies.values():
+            faults.append(f"{len(strangers)} handovers are for models that are gone")
+        return faults
+
     def interrupt(self) -> None:
         """End everything that is being computed, because the server stops: ServerStoppingError."""
         for residency in self._residencies.values():
@@ -168,21 +188,21 @@ class Scheduler:
 
     # --- requests on their way to a runner -----------------------------------------------------------------------
 
-    async def _enter(self, model: Model, wish: Fit) -> Residency:
+    async def _enter(self, model: Model, key: RunnerKey, wish: Fit) -> Residency:
         """The residency that serves a request, which is in it from now on."""
-        residency = self._usable(model.path, wish)
+        residency = self._usable(key, wish)
         if residency is None or residency.state is State.LOADING:
             is_first = residency is None and not self._line
             if not may_queue(self._waiting(), self._settings.max_queue, is_first=is_first):
                 raise ServerBusyError
         if residency is None:
-            residency = await self._wait_in_line(model, wish)
+            residency = await self._wait_in_line(model, key, wish)
         residency.enter()
         return residency
 
-    def _usable(self, path: Path, wish: Fit) -> Residency | None:
-        residency = self._residencies.get(path)
-        if residency is None or path == self._closed or not wish.is_met_by(residency.fit):
+    def _usable(self, key: RunnerKey, wish: Fit) -> Residency | None:
+        residency = self._residencies.get(key)
+        if residency is None or key == self._closed or not wish.is_met_by(residency.fit):
             return None
         return residency
 
@@ -191,28 +211,29 @@ class Scheduler:
         joined = sum(one.users - 1 for one in self._residencies.values() if one.state is State.LOADING and one.users)
         return joined + max(0, len(self._line) - 1)
 
-    async def _wait_in_line(self, model: Model, wish: Fit) -> Residency:
-        """Get `model` loaded as `wish` says. Only the first in line acts, the others wait for changes."""
+    async def _wait_in_line(self, model: Model, key: RunnerKey, wish: Fit) -> Residency:
+        """Get `model` loaded at `key` as `wish` says. Only the first in line acts, the others wait for changes."""
         ticket = object()
         self._line.append(ticket)
         may_shrink = True
         handover: Handover | None = None
         try:
-            while (residency := self._usable(model.path, wish)) is None:
+            while (residency := self._usable(key, wish)) is None:
                 if self._line[0] is not ticket:
                     await self._changed.wait()
                     continue
-                match self._next_step(model, wish, may_shrink=may_shrink):
+                self._crashes.check(model, complete_fit(wish, self._settings))
+                match self._next_step(model, key, wish, may_shrink=may_shrink):
                     case LoadNow():
-                        residency = self._load(model, wish)
+                        residency = self._load(model, key, wish)
                         if handover is not None:
                             self._handovers[residency], handover = handover, None
                         return residency
-                    case Evict(path):
-                        evicted = self._residencies[path]
-                        if path == model.path:
+                    case Evict(victim):
+                        evicted = self._residencies[victim]
+                        if victim == key:
                             wish = wish.completed(evicted.stay.fit)  # so that wishes that differ add up
-                            self._closed = path
+                            self._closed = key
                             if handover is None and await self._may_hand_over(evicted, wish):
                                 handover = Handover()
                                 await evicted.save_slots(handover.path)
@@ -234,19 +255,23 @@ class Scheduler:
             self._line.remove(ticket)
             self._notify()
 
-    def _next_step(self, model: Model, wish: Fit, *, may_shrink: bool) -> Step:
+    def _next_step(self, model: Model, key: RunnerKey, wish: Fit, *, may_shrink: bool) -> Step:
         fit = complete_fit(wish, self._settings)
         expected = self._experience.correct(model.path, footprint(model, fit, self._settings))
         stays = [(residency.state, residency.stay) for residency in self._residencies.values()]
+        mapped_bytes = {
+            stay.model.path: stay.footprint.weights_bytes
+            for state, stay in stays
+            if state is State.READY and stay.fit.maps_weights
+        }
         free_bytes = self._accounts.free_for_load_bytes(
-            mapped_bytes=sum(
-                stay.footprint.weights_bytes for state, stay in stays if state is State.READY and stay.fit.maps_weights
-            ),
+            mapped_bytes=sum(mapped_bytes.values()),
             loading_bytes=sum(stay.footprint.total_bytes for state, stay in stays if state is State.LOADING),
         )
+        shared_bytes = mapped_bytes.get(model.path, 0) if fit.maps_weights else 0
         demand = Demand(
-            path=model.path,
-            needed_bytes=expected.total_bytes,
+            key=key,
+            needed_bytes=expected.total_bytes - shared_bytes,
             free_bytes=free_bytes,
             models_max=self._models_max,
             may_shrink=may_shrink,
@@ -256,28 +281,28 @@ class Scheduler:
     def _residents(self) -> list[Resident]:
         staying = [
             Resident(
-                path=path,
+                key=key,
                 users=residency.users,
                 last_use=residency.last_use,
-                unstored_bytes=self._accounts.unstored_bytes(residency.stay.share),
+                unstored_bytes=self._accounts.entry(residency.stay.share).unused_bytes,
             )
-            for path, residency in self._residencies.items()
+            for key, residency in self._residencies.items()
         ]
         return staying + [
-            Resident(path=residency.model.path, users=0, last_use=residency.last_use, is_leaving=True)
+            Resident(key=residency.stay.key, users=0, last_use=residency.last_use, is_leaving=True)
             for residency in self._leaving
         ]
 
     # --- loading -------------------------------------------------------------------------------------------------
 
-    def _load(self, model: Model, wish: Fit) -> Residency:
+    def _load(self, model: Model, key: RunnerKey, wish: Fit) -> Residency:
         fit = complete_fit(wish, self._settings)
         expected = self._experience.correct(model.path, footprint(model, fit, self._settings))
         log.info("loading %s, which may take %d MB", model.name, expected.total_bytes // 1_000_000)
-        residency = self._residencies[model.path] = Residency(
-            Stay(model=model, fit=fit, share=self._accounts.open(), footprint=expected),
+        residency = self._residencies[key] = Residency(
+            Stay(model=model, key=key, fit=fit, share=self._accounts.open(), footprint=expected),
             self._start,
-            keep_alive_s=self._settings.keep_alive_s,
+            keep_alive_s=self._settings.keep_alive_s if key.ward is Ward.COMMON else 0,
             clock=self._clock,
             on_change=self._on_change,
         )
@@ -304,6 +329,7 @@ class Scheduler:
                 return runner
             except SwellError as error:
                 self._accounts.clear(stay.share)
+                self._crashes.note(stay.model, stay.fit, error)
                 if placing.retreats(error):
                     continue
                 evicted = self._victim(error)
@@ -316,11 +342,11 @@ class Scheduler:
         """Who should make way after a load that ended with `error`; None if that would not help."""
         idle = [one for one in self._residents() if one.is_idle]
         if isinstance(error, DevicesFullError):
-            idle = [one for one in idle if self._residencies[one.path].device_bytes]
+            idle = [one for one in idle if self._residencies[one.key].device_bytes]
         elif not is_shortage(error):
             return None
         victim = least_recent(idle)
-        return self._residencies[victim.path] if victim else None
+        return self._residencies[victim.key] if victim else None
 
     def _held_by_idle(self) -> dict[str, int]:
         """What idle models have on each device."""
@@ -340,7 +366,7 @@ class Scheduler:
         if residency.state is not State.LOADING and (handover := self._handovers.pop(residency, None)) is not None:
             handover.close()
         if residency.state is State.STOPPED:
-            del self._residencies[residency.model.path]
+            del self._residencies[residency.stay.key]
             self._leaving[residency] = asyncio.create_task(self._leave(residency))
         elif residency.is_idle and not residency.is_measured:
             residency.is_measured = True  # once is enough: what comes and goes is the cache

@@ -1,11 +1,20 @@
-"""Python imports this before anything else where PYTHONPATH names this folder.
+"""Python imports this before anything else where PYTHONPATH names this folder. It makes runners break:
 
-A runner then makes, after SIGUSR1, a mistake that llama.cpp finds by an assertion of its own: it samples from a token
-that has no logits.
+- after SIGUSR1, by an assertion of llama.cpp's own: a token is sampled where there are no logits,
+- by a request for exactly POISON tokens, as soon as it is there, or for SLOW_POISON, after each token of it,
+- by a file that is called CRASHING, while it is loaded.
 """
 
+import importlib.abc
+import importlib.machinery
+import os
 import signal
 import sys
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import Any
+
+POISON, SLOW_POISON, CRASHING = 1313, 1717, "crashing.gguf"
 
 
 def _break(_signal: int, _frame: object) -> None:
@@ -20,5 +29,64 @@ def _break(_signal: int, _frame: object) -> None:
     setattr(Sampler, "sample", sample_nothing)  # noqa: B010 - mypy lets no method be assigned to
 
 
+def _poison_engine(module: ModuleType) -> None:
+    enqueue, step = module.Engine._enqueue, module.Engine.step
+
+    slow = set[int]()
+
+    def enqueue_or_die(self: Any, work: Any) -> None:
+        if work.limit_tokens == POISON:
+            os.abort()
+        if work.limit_tokens == SLOW_POISON:
+            slow.add(work.id)
+        enqueue(self, work)
+
+    def step_and_die(self: Any) -> None:
+        step(self)
+        if any(event.id in slow for event in self._step.emitted):
+            os.abort()
+
+    module.Engine._enqueue, module.Engine.step = enqueue_or_die, step_and_die
+
+
+def _poison_model(module: ModuleType) -> None:
+    begin = module.Model.__init__
+
+    def begin_or_die(self: Any, path: Any, *args: Any, **kwargs: Any) -> None:
+        if path.name == CRASHING:
+            os.abort()
+        begin(self, path, *args, **kwargs)
+
+    module.Model.__init__ = begin_or_die
+
+
+_POISONS: dict[str, Callable[[ModuleType], None]] = {
+    "swell.runner.engine": _poison_engine,
+    "swell.llama.model": _poison_model,
+}
+
+
+class _Poisoner(importlib.abc.MetaPathFinder):
+    """Lets modules be imported as ever, and then changes them."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if (poison := _POISONS.get(name)) is None:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(name, path, target)
+        assert spec is not None
+        assert spec.loader is not None
+        execute = spec.loader.exec_module
+
+        def execute_and_poison(module: ModuleType) -> None:
+            execute(module)
+            poison(module)
+
+        setattr(spec.loader, "exec_module", execute_and_poison)  # noqa: B010 - as above
+        return spec
+
+
 if "swell.runner" in sys.orig_argv:
     signal.signal(signal.SIGUSR1, _break)
+    sys.meta_path.insert(0, _Poisoner())

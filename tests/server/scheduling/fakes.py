@@ -82,7 +82,7 @@ class FakeRunner:
 
     def need(self, generation_id: int, needed_bytes: int) -> None:
         """As a runner does when a growth was refused with nothing free."""
-        self._need(cast(Runner, self), NeedMemory(id=generation_id, needed_bytes=needed_bytes, free_bytes=0))
+        self._need(cast(Runner, self), NeedMemory(id=generation_id, missing_bytes=needed_bytes))
 
     async def shrink(self, level: ShrinkLevel) -> None:
         self._check()
@@ -117,6 +117,7 @@ class FakeRunner:
             kv_granted_bytes=0,
             kv_resident_bytes=self.stored_bytes,
             kv_reserved_bytes=0,
+            kv_reclaimable_bytes=self._reclaimable_bytes(),
             weights_bytes=WEIGHTS_BYTES,
             weights_resident_bytes=WEIGHTS_BYTES,
             other_bytes=50 * MB,
@@ -128,6 +129,11 @@ class FakeRunner:
 
     async def stop(self) -> None:
         self.lost.set()
+
+    def _reclaimable_bytes(self) -> int:
+        if self._least_level is ShrinkLevel.WAITING:
+            return 0
+        return self.ledger.entry(self.order.ledger_entry).granted_bytes
 
     def _check(self) -> None:
         if self.lost.is_set():

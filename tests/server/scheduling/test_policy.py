@@ -1,5 +1,6 @@
 """The policy by its promises, for any loaded models and any numbers."""
 
+import dataclasses
 from pathlib import Path
 
 import hypothesis.strategies as st
@@ -18,19 +19,20 @@ from swell.server.scheduling.policy import (
     may_queue,
     next_step,
 )
+from swell.server.scheduling.ward import RunnerKey, Ward
 
 BYTES = st.integers(0, 1 << 40)
+KEYS = st.builds(RunnerKey, st.sampled_from("abcdef").map(Path), st.sampled_from(Ward))
 
 
 @st.composite
 def situations(draw: st.DrawFn) -> tuple[Demand, list[Resident]]:
-    names = draw(st.lists(st.sampled_from("abcdefgh"), unique=True, max_size=6))
     residents = []
-    for name in names:
+    for key in draw(st.lists(KEYS, unique=True, max_size=6)):
         is_leaving = draw(st.booleans())
         residents.append(
             Resident(
-                path=Path(name),
+                key=key,
                 users=0 if is_leaving else draw(st.integers(0, 2)),
                 last_use=draw(st.integers(0, 20)),
                 is_leaving=is_leaving,
@@ -38,13 +40,18 @@ def situations(draw: st.DrawFn) -> tuple[Demand, list[Resident]]:
             )
         )
     demand = Demand(
-        path=Path(draw(st.sampled_from("abcdefghxyz"))),
+        key=draw(KEYS),
         needed_bytes=draw(BYTES),
         free_bytes=draw(st.integers(-(1 << 20), 1 << 40)),
         models_max=draw(st.integers(1, 5)),
         may_shrink=draw(st.booleans()),
     )
     return demand, residents
+
+
+def others(demand: Demand, residents: list[Resident]) -> set[Path]:
+    """The models that are there beside the one that is wanted."""
+    return {one.key.path for one in residents} - {demand.key.path}
 
 
 @given(situations())
@@ -54,9 +61,9 @@ def test_only_the_longest_unused_idle_model_is_evicted_and_never_a_busy_one(
     demand, residents = situation
     step = next_step(demand, residents)
     if isinstance(step, Evict):
-        victim = next(one for one in residents if one.path == step.path)
+        victim = next(one for one in residents if one.key == step.key)
         assert victim.is_idle
-        if victim.path != demand.path:
+        if victim.key != demand.key:
             assert victim.last_use == min(one.last_use for one in residents if one.is_idle)
 
 
@@ -66,16 +73,16 @@ def test_a_load_keeps_to_the_count_and_to_memory_unless_it_is_the_only_one(
 ) -> None:
     demand, residents = situation
     if isinstance(next_step(demand, residents), LoadNow) and residents:
-        assert len(residents) < demand.models_max
+        assert len(others(demand, residents)) < demand.models_max
         assert demand.needed_bytes <= demand.free_bytes
-        assert demand.path not in [one.path for one in residents]
+        assert demand.key not in [one.key for one in residents]
 
 
 @given(situations())
 def test_nothing_is_evicted_without_need(situation: tuple[Demand, list[Resident]]) -> None:
     demand, residents = situation
-    is_new = demand.path not in [one.path for one in residents]
-    if is_new and len(residents) < demand.models_max and demand.needed_bytes <= demand.free_bytes:
+    is_new = demand.key not in [one.key for one in residents]
+    if is_new and len(others(demand, residents)) < demand.models_max and demand.needed_bytes <= demand.free_bytes:
         assert next_step(demand, residents) == LoadNow()
 
 
@@ -88,9 +95,9 @@ def test_it_waits_only_for_what_will_come(situation: tuple[Demand, list[Resident
         if step.closed is None:
             assert any(one.is_leaving for one in residents)
         else:
-            assert next(one for one in residents if one.path == step.closed).users > 0
-            idle = [one.path for one in residents if one.is_idle]
-            assert demand.path in [one.path for one in residents] or not idle
+            assert next(one for one in residents if one.key == step.closed).users > 0
+            idle = [one.key for one in residents if one.is_idle]
+            assert demand.key in [one.key for one in residents] or not idle
 
 
 @given(situations())
@@ -104,29 +111,29 @@ def test_every_situation_comes_to_a_load(situation: tuple[Demand, list[Resident]
             case ShrinkIdle():
                 freed = sum(one.unstored_bytes for one in residents if one.is_idle)
                 demand = Demand(
-                    path=demand.path,
+                    key=demand.key,
                     needed_bytes=demand.needed_bytes,
                     free_bytes=demand.free_bytes + freed,
                     models_max=demand.models_max,
                     may_shrink=False,
                 )
-            case Evict(path):
-                residents = [one for one in residents if one.path != path]
+            case Evict(key):
+                residents = [one for one in residents if one.key != key]
             case Wait(None):
                 residents = [one for one in residents if not one.is_leaving]
             case Wait(closed):
                 residents = [
-                    Resident(path=one.path, users=0, last_use=one.last_use) if one.path == closed else one
+                    Resident(key=one.key, users=0, last_use=one.last_use) if one.key == closed else one
                     for one in residents
                 ]
     raise AssertionError("it never loads")
 
 
 def test_idle_models_shrink_before_one_is_evicted() -> None:
-    idle = Resident(path=Path("a"), users=0, last_use=1, unstored_bytes=50)
-    demand = Demand(path=Path("b"), needed_bytes=100, free_bytes=60, models_max=3)
+    idle = Resident(key=RunnerKey(Path("a")), users=0, last_use=1, unstored_bytes=50)
+    demand = Demand(key=RunnerKey(Path("b")), needed_bytes=100, free_bytes=60, models_max=3)
     assert next_step(demand, [idle]) == ShrinkIdle()
-    assert next_step(Demand(path=Path("b"), needed_bytes=100, free_bytes=40, models_max=3), [idle]) == Evict(idle.path)
+    assert next_step(dataclasses.replace(demand, free_bytes=40), [idle]) == Evict(idle.key)
 
 
 def test_the_first_in_line_does_not_count_as_waiting() -> None:

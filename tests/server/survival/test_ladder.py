@@ -6,7 +6,16 @@ from hypothesis import strategies as st
 
 from swell.errors import KvGrowError
 from swell.server.survival.causes import Cause
-from swell.server.survival.ladder import Rung, Situation, back_off_s, next_rung, possible_cells
+from swell.server.survival.ladder import (
+    PROGRESS_TOKENS,
+    Attempt,
+    Rung,
+    Situation,
+    back_off_s,
+    is_suspect,
+    next_rung,
+    possible_cells,
+)
 
 EVERYTHING = Situation(idle_models=1, busy_requests=2, has_other_placement=True, has_smaller_cache=True, attempts_max=9)
 NOTHING = Situation(idle_models=0, busy_requests=0, has_other_placement=False, has_smaller_cache=False, attempts_max=4)
@@ -51,6 +60,27 @@ def test_a_lost_runner_is_replaced_a_number_of_times() -> None:
 
 def test_after_a_kill_for_want_of_memory_idle_models_go_first() -> None:
     assert climb(Cause.OUT_OF_MEMORY, EVERYTHING)[:3] == [Rung.EVICT_IDLE, Rung.RELOAD, Rung.WAIT]
+
+
+def test_with_nothing_to_gain_a_kill_for_want_of_memory_is_one_like_others() -> None:
+    assert climb(Cause.OUT_OF_MEMORY, NOTHING) == [Rung.RELOAD] * 4 + [Rung.GIVE_UP]
+
+
+@given(st.sampled_from(Cause), st.integers(0, 10**6), st.integers(0, 10**6))
+def test_what_was_tried_is_forgotten_after_a_token_or_after_more_where_a_runner_died(
+    cause: Cause, generated: int, more: int
+) -> None:
+    needed = PROGRESS_TOKENS if cause.is_death else 1
+    assert Attempt(Rung.RELOAD, cause, generated).is_forgotten(generated + more) is (more >= needed)
+
+
+@given(st.lists(st.sampled_from(Cause), max_size=9), st.integers(0, 9))
+def test_nobody_is_suspected_for_less_than_a_death_or_left_among_others_with_its_last_attempt_used(
+    causes: list[Cause], attempts_max: int
+) -> None:
+    deaths = sum(cause.is_death for cause in causes)
+    found = is_suspect([Attempt(Rung.RELOAD, cause, 0) for cause in causes], attempts_max)
+    assert found is (deaths >= 1 if attempts_max <= 1 else deaths >= 2)
 
 
 @given(st.sampled_from(Cause), situations)

@@ -16,7 +16,9 @@ from swell.server.models.model import Model, open_model
 from swell.server.options import Options
 from swell.server.runner import Runner
 from swell.server.scheduling.fit import Fit
+from swell.server.scheduling.ward import Ward
 from swell.server.survival.ladder import Rung
+from swell.server.survival.quarantine import Quarantine
 from swell.server.survival.recovery import Limits, Recovery, retried
 
 GROWTH = KvGrowError(from_cells=64, to_cells=96, max_cells=1024, needed_bytes=4, free_bytes=1)
@@ -29,12 +31,19 @@ class Noting:
     def __init__(self, *, idle: int = 0, busy: int = 0, fit: Fit | None = None) -> None:
         self.idle, self.busy, self.fit = idle, busy, fit
         self.asked: list[object] = []
+        self.wards: list[Ward] = []
 
     @contextlib.asynccontextmanager
     async def lease(
-        self, model: Model, keep_alive_s: float | None = None, options: Options | None = None, also: Fit | None = None
+        self,
+        model: Model,
+        keep_alive_s: float | None = None,
+        options: Options | None = None,
+        also: Fit | None = None,
+        ward: Ward = Ward.COMMON,
     ) -> AsyncIterator[Runner]:
         self.asked.append(also)
+        self.wards.append(ward)
         yield cast(Runner, self)
 
     def fit_of(self, model: Model) -> Fit | None:
@@ -59,13 +68,27 @@ def model(tiny_gguf: Path) -> Model:
     return open_model(tiny_gguf, "tiny:latest", "tiny")
 
 
-def recovery(models: Noting, model: Model, rungs: Counter[Rung] | None = None, *, attempts: int = 4) -> Recovery:
+def recovery(
+    models: Noting,
+    model: Model,
+    rungs: Counter[Rung] | None = None,
+    *,
+    attempts: int = 4,
+    quarantine: Quarantine | None = None,
+    content: object = None,
+) -> Recovery:
     limits = Limits(attempts_max=attempts, is_cache_flexible=True)
-    return Recovery(cast(Any, models), model, Options(), limits, Counter() if rungs is None else rungs)
+    counted = Counter() if rungs is None else rungs
+    return Recovery(cast(Any, models), model, Options(), limits, counted, quarantine or Quarantine(), content)
 
 
-def test_each_rung_is_done_counted_and_told(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("swell.server.survival.recovery.back_off_s", lambda tried: 0)
+
+
+@pytest.mark.usefixtures("no_pause")
+def test_each_rung_is_done_counted_and_told(model: Model) -> None:
     models, rungs = Noting(idle=1, busy=1, fit=Fit(cache_type=CacheType.F16)), Counter[Rung]()
     one = recovery(models, model, rungs)
 
@@ -92,20 +115,117 @@ def test_a_smaller_cache_is_asked_for_with_the_next_lease(model: Model) -> None:
     assert models.asked == [Fit(cache_type=CacheType.Q8_0)]
 
 
-def test_new_tokens_begin_the_ladder_anew(model: Model) -> None:
-    one = recovery(Noting(), model, attempts=1)
+@pytest.mark.usefixtures("no_pause")
+@pytest.mark.parametrize(("error", "progress"), [(KILLED, 32), (GROWTH, 1)])
+def test_progress_begins_the_ladder_anew(model: Model, error: SwellError, progress: int) -> None:
+    one = recovery(Noting(busy=1), model, attempts=1)
 
     async def climb() -> list[Rung]:
-        return [await one.after(KILLED, generated) for generated in (3, 4, 5, 5)]
+        return [await one.after(error, progress * step) for step in (1, 2, 3, 3)]
 
-    assert asyncio.run(climb()) == [Rung.RELOAD, Rung.RELOAD, Rung.RELOAD, Rung.GIVE_UP]
+    *taken, last = asyncio.run(climb())
+    assert Rung.GIVE_UP not in taken
+    assert last in (Rung.GIVE_UP, Rung.WINDOW_END)
 
 
+@pytest.mark.usefixtures("no_pause")
+def test_a_request_that_ends_its_runner_at_each_token_comes_to_an_end(model: Model) -> None:
+    one = recovery(Noting(), model)
+
+    async def climb() -> int:
+        generated = 0
+        while await one.after(KILLED, generated) is not Rung.GIVE_UP:
+            generated += 1
+        return generated
+
+    assert asyncio.run(climb()) == 4
+
+
+async def die(one: Recovery, generated: int = 0) -> Rung:
+    """One life of a request in a runner."""
+    try:
+        async with one.lease(None):
+            raise KILLED
+    except RunnerLostError as error:
+        return await one.after(error, generated)
+
+
+@pytest.mark.usefixtures("no_pause")
+@pytest.mark.parametrize("attempts", [0, 1, 2, 4, 8])
+def test_all_attempts_but_the_first_two_are_made_in_quarantine(model: Model, attempts: int) -> None:
+    models = Noting()
+    one = recovery(models, model, attempts=attempts)
+
+    async def live() -> int:
+        lives = 1
+        while await die(one) is not Rung.GIVE_UP:
+            lives += 1
+        return lives
+
+    assert asyncio.run(live()) == attempts + 1
+    common = min(2, max(attempts, 1))
+    assert models.wards == [Ward.COMMON] * common + [Ward.QUARANTINE] * (attempts + 1 - common)
+
+
+@pytest.mark.usefixtures("no_pause")
+def test_when_the_guilty_is_found_the_others_have_all_their_attempts_again(model: Model) -> None:
+    """Two requests see the same runners end. The later one is tried first, is why, and the earlier one goes on."""
+    models, quarantine = Noting(), Quarantine()
+    innocent = recovery(models, model, attempts=2, quarantine=quarantine, content="innocent")
+    guilty = recovery(models, model, attempts=2, quarantine=quarantine, content="guilty")
+
+    async def live() -> None:
+        for _ in range(2):
+            assert [await die(one) for one in (innocent, guilty)] == [Rung.RELOAD] * 2
+        models.wards.clear()
+        in_turn = asyncio.Event()
+
+        async def trial() -> None:
+            with pytest.raises(RunnerLostError):  # noqa: PT012
+                async with guilty.lease(None):
+                    in_turn.set()
+                    await asyncio.sleep(0)
+                    raise KILLED
+            assert await guilty.after(KILLED, 0) is Rung.GIVE_UP
+
+        async def wait() -> None:
+            await in_turn.wait()
+            async with innocent.lease(None):
+                pass
+
+        await asyncio.gather(trial(), wait())
+        assert models.wards == [Ward.QUARANTINE, Ward.COMMON]
+        assert [await die(innocent) for _ in range(3)] == [Rung.RELOAD, Rung.RELOAD, Rung.GIVE_UP]
+
+    asyncio.run(live())
+    again = recovery(models, model, attempts=2, quarantine=quarantine, content="guilty")
+    models.wards.clear()
+    assert asyncio.run(die(again)) is Rung.GIVE_UP  # one life, alone
+    assert models.wards == [Ward.QUARANTINE]
+
+
+@pytest.mark.usefixtures("no_pause")
+def test_who_is_cleared_makes_room_for_those_that_wait(model: Model) -> None:
+    quarantine = Quarantine()
+    first, second = (recovery(Noting(), model, quarantine=quarantine) for _ in range(2))
+
+    async def live() -> None:
+        for one in (first, second):
+            for _ in range(2):
+                await die(one, 7)
+        async with second.lease(None):
+            assert not second.should_leave(1000)  # for nobody
+            waiting = asyncio.create_task(die(first, 7))
+            await asyncio.sleep(0)
+            assert [second.should_leave(generated) for generated in (7, 38, 39)] == [False, False, True]
+        assert await waiting is Rung.RELOAD
+
+    asyncio.run(live())
+
+
+@pytest.mark.usefixtures("no_pause")
 @pytest.mark.parametrize(("error", "calls"), [(KILLED, 3), (ModelLoadError("m", "no"), 1)])
-def test_work_is_done_again_as_a_whole(
-    model: Model, error: SwellError, calls: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("swell.server.survival.recovery.back_off_s", lambda tried: 0)
+def test_work_is_done_again_as_a_whole(model: Model, error: SwellError, calls: int) -> None:
     done = 0
 
     async def work(_runner: Runner) -> int:

@@ -22,6 +22,7 @@ from swell.server.parsing.parts import Part
 from swell.server.runner import Runner
 from swell.server.stream import Event
 from swell.server.survival.ladder import Rung, possible_cells
+from swell.server.survival.recovery import Recovery, retried
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Job:
     """A checked request. `started_ns` is when it came, by `time.perf_counter_ns`.
 
     `shifts`: the middle of the conversation may be given up when the window is full. `schema` is a JSON schema for the
-    output; `top_logprobs` is None where no likelihoods are wanted.
+    output; `top_logprobs` is None where no likelihoods are wanted. `content` is all that the request consists of.
     """
 
     services: Services
@@ -40,6 +41,11 @@ class Job:
     shifts: bool = True
     schema: str | None = None
     top_logprobs: int | None = None
+    content: object = None
+
+    def recovery(self) -> Recovery:
+        """How the request goes on after failures."""
+        return self.services.recovery(self.model, self.options, self.content)
 
     def keep_tokens(self, facts: Loaded) -> int:
         """How many tokens at the beginning a shift or a cut must keep; negative is as many as possible."""
@@ -72,6 +78,7 @@ def job_of(request: Request, body: Common, model: Model, keep_alive_s: float | N
         shifts=model.architecture != "deepseek2" if body.shift is None else body.shift,
         schema=checks.schema_of(body.format),
         top_logprobs=checks.top_logprobs(body),
+        content=body,
     )
 
 
@@ -136,11 +143,11 @@ BuildPrompt = Callable[[Runner, int], Awaitable[Prompt]]
 async def load(request: Request, model: Model, keep_alive_s: float | None, options: Options) -> None:
     """Returns when the model is loaded. Raises ClientDisconnect if the client doesn't wait for it."""
 
-    async def lease_once() -> None:
-        async with services(request).scheduler.lease(model, keep_alive_s, options):
-            pass
+    async def use(_runner: Runner) -> None:
+        """To be there is enough."""
 
-    await while_connected(request.receive, lease_once())
+    recovery = services(request).recovery(model, options, content=None)
+    await while_connected(request.receive, retried(recovery, keep_alive_s, use))
 
 
 async def complete(job: Job, build_prompt: BuildPrompt) -> AsyncGenerator[Prompted | Part | Finish, None]:
@@ -150,7 +157,7 @@ async def complete(job: Job, build_prompt: BuildPrompt) -> AsyncGenerator[Prompt
     The model stays leased until the generator is closed. When a runner is lost or short of memory, this goes on as soon
     as it can; if it can't, what has been given stays, and Finish says why it ends.
     """
-    recovery = job.services.recovery(job.model, job.options)
+    recovery = job.recovery()
     turn: _Turn | None = None
     while True:
         try:
@@ -160,12 +167,14 @@ async def complete(job: Job, build_prompt: BuildPrompt) -> AsyncGenerator[Prompt
                     async for events in stream:
                         for part in turn.read(events):
                             yield part
-                        if turn.generation.is_stopped:
+                        if turn.generation.is_stopped or recovery.should_leave(len(turn.generation.tokens)):
                             break
-                for part in turn.end():
-                    yield part
-                yield turn.finish(recovery.taken)
-                return
+                if turn.generation.is_over:
+                    for part in turn.end():
+                        yield part
+                    yield turn.finish(recovery.taken)
+                    return
+                continue
         except SwellError as error:
             failure = error
         rung = await recovery.after(failure, len(turn.generation.tokens) if turn else 0)

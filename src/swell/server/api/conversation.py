@@ -49,7 +49,7 @@ async def count_tokens_of(job: Job, conversation: Conversation) -> int:
     async def count(runner: Runner) -> int:
         return await _Builder(job, conversation).count(runner, None, conversation.messages)
 
-    return await retried(job.services.recovery(job.model, job.options), job.keep_alive_s, count)
+    return await retried(job.recovery(), job.keep_alive_s, count)
 
 
 class _Builder:

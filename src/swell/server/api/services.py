@@ -12,6 +12,7 @@ from swell.server.options import Options
 from swell.server.sandbox.renderer import Renders
 from swell.server.scheduler import Scheduler
 from swell.server.survival.ladder import Rung
+from swell.server.survival.quarantine import Quarantine
 from swell.server.survival.recovery import Limits, Recovery
 from swell.settings import Settings
 
@@ -29,13 +30,14 @@ class Services:
     renderer: Renders
     rungs: Counter[Rung] = field(default_factory=Counter)
     """What was tried to let requests go on, and how often."""
+    quarantine: Quarantine = field(default_factory=Quarantine)
 
-    def recovery(self, model: Model, options: Options) -> Recovery:
-        """For one request."""
+    def recovery(self, model: Model, options: Options, content: object) -> Recovery:
+        """For one request, which consists of `content`."""
         limits = Limits(
             attempts_max=self.settings.resume_attempts, is_cache_flexible=self.settings.kv_cache_type is None
         )
-        return Recovery(self.scheduler, model, options, limits, self.rungs)
+        return Recovery(self.scheduler, model, options, limits, self.rungs, self.quarantine, content)
 
 
 def services(request: Request) -> Services:

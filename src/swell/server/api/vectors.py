@@ -60,7 +60,7 @@ async def compute(
         vectors = await runner.embed(inputs, cut_tokens=sum(cut for _, cut in fitted))
         return Computed(vectors, sum(map(len, inputs)), loaded_ns)
 
-    return await retried(parts.recovery(model, options), keep_alive_s, embed)
+    return await retried(parts.recovery(model, options, texts), keep_alive_s, embed)
 
 
 def _limit_tokens(options: Options, default_tokens: int, context_max: int) -> int:

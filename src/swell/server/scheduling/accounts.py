@@ -3,10 +3,12 @@
 Beside the books lies the table in which runners say whether they compute; both have the same entries.
 """
 
+from collections.abc import Collection
 from typing import Protocol
 
+from swell.errors import UnexpectedError
 from swell.kv.admission import Admission
-from swell.memory.ledger import Ledger
+from swell.memory.ledger import Entry, Ledger
 from swell.memory.probe import FreeMemory
 from swell.processors.shares import Demands
 from swell.server.scheduling.order import Share
@@ -62,10 +64,9 @@ class Accounts:
         self.clear(share)
         self._free_entries.append(share.entry)
 
-    def unstored_bytes(self, share: Share) -> int:
-        """What a runner was promised and has not used."""
-        granted, used = self._ledger.entry(share.entry)
-        return max(0, granted - used)
+    def entry(self, share: Share) -> Entry:
+        """What a runner was promised, and what of it it has used."""
+        return self._ledger.entry(share.entry)
 
     def spare_bytes(self) -> int:
         """What caches could be promised now."""
@@ -83,6 +84,20 @@ class Accounts:
         """
         taken = mapped_bytes + loading_bytes + self._ledger.outstanding_bytes() + self._headroom_bytes
         return self._memory.vacant_bytes() - taken
+
+    def check_integrity(self, shares: Collection[Share]) -> list[str]:
+        """What is wrong with the books where `shares` are those in use."""
+        entries = [share.entry for share in shares]
+        faults = []
+        if sorted(entries + self._free_entries) != list(range(RUNNERS_MAX)):
+            faults.append(f"{len(entries)} entries are in use and {len(self._free_entries)} free, of {RUNNERS_MAX}")
+        forgotten = [entry for entry in self._free_entries if self._ledger.entry(entry) != Entry(0, 0)]
+        faults += [f"entry {entry} is nobody's and has a grant" for entry in forgotten]
+        try:
+            self._ledger.check()
+        except UnexpectedError as error:
+            faults.append(str(error))
+        return faults
 
     def close(self) -> None:
         self._ledger.close()

@@ -3,19 +3,19 @@
 import dataclasses
 import signal
 from collections.abc import Collection
-from pathlib import Path
 
 from swell.errors import ContextError, LoadDiedError, SwellError
+from swell.server.scheduling.ward import RunnerKey
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Resident:
-    """A model that is loaded, being loaded, or leaving. `last_use` is larger the later it was used.
+    """A runner that is there, being started, or leaving. `last_use` is larger the later it was used.
 
     `unstored_bytes` are promised to its cache but hold no token, so that giving them back costs nothing.
     """
 
-    path: Path
+    key: RunnerKey
     users: int
     last_use: int
     is_leaving: bool = False
@@ -38,18 +38,18 @@ class ShrinkIdle:
 
 @dataclasses.dataclass(frozen=True)
 class Evict:
-    """Unload the model at `path`, which is idle, and ask again."""
+    """Unload `key`, which is idle, and ask again."""
 
-    path: Path
+    key: RunnerKey
 
 
 @dataclasses.dataclass(frozen=True)
 class Wait:
-    """Ask again when something has changed. The model at `closed` takes no new requests until then, so that it becomes
-    idle; None where what is waited for comes by itself.
+    """Ask again when something has changed. `closed` takes no new requests until then, so that it becomes idle; None
+    where what is waited for comes by itself.
     """
 
-    closed: Path | None
+    closed: RunnerKey | None
 
 
 Step = LoadNow | ShrinkIdle | Evict | Wait
@@ -62,7 +62,7 @@ class Demand:
     `may_shrink` is false once the idle ones have shrunk for it.
     """
 
-    path: Path
+    key: RunnerKey
     needed_bytes: int
     free_bytes: int
     models_max: int
@@ -72,14 +72,15 @@ class Demand:
 def next_step(demand: Demand, residents: Collection[Resident]) -> Step:
     """What brings `demand` nearer to being loaded.
 
-    A runner of the same path is there only if it doesn't fit the request; it goes first. The only model is always
-    tried, whatever the estimate says. Evictions follow use; requests that run are never ended for one.
+    A runner of the same key is there only if it doesn't fit the request; it goes first. The only model is always
+    tried, whatever the estimate says. Evictions follow use; requests that run are never ended for one. Both runners of
+    a model count as one model.
     """
-    if own := next((resident for resident in residents if resident.path == demand.path), None):
-        return Evict(own.path) if own.is_idle else Wait(None if own.is_leaving else own.path)
+    if own := next((resident for resident in residents if resident.key == demand.key), None):
+        return Evict(own.key) if own.is_idle else Wait(None if own.is_leaving else own.key)
     if not residents:
         return LoadNow()
-    is_crowded = len(residents) >= demand.models_max
+    is_crowded = len({resident.key.path for resident in residents} - {demand.key.path}) >= demand.models_max
     missing_bytes = demand.needed_bytes - demand.free_bytes
     if not is_crowded and missing_bytes <= 0:
         return LoadNow()
@@ -90,14 +91,14 @@ def next_step(demand: Demand, residents: Collection[Resident]) -> Step:
         return ShrinkIdle()
     victim = least_recent(idle)
     if victim is not None:
-        return Evict(victim.path)
+        return Evict(victim.key)
     quietest = least_recent(residents)
-    return Wait(quietest.path if quietest else None)
+    return Wait(quietest.key if quietest else None)
 
 
 def least_recent(residents: Collection[Resident]) -> Resident | None:
     """The one that was unused longest."""
-    return min(residents, key=lambda resident: (resident.last_use, resident.path), default=None)
+    return min(residents, key=lambda resident: (resident.last_use, resident.key.path), default=None)
 
 
 def may_queue(waiting: int, queue_max: int, *, is_first: bool) -> bool:

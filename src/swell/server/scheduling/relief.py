@@ -58,8 +58,7 @@ class Relief:
 
         Models that are busy are waited for, unless they wait for memory themselves. The caller limits the time.
         """
-        missing_bytes = need.needed_bytes - need.free_bytes
-        plea = _Plea(needy, missing_bytes, self._accounts.spare_bytes() + missing_bytes)
+        plea = _Plea(needy, need.missing_bytes, self._accounts.spare_bytes() + need.missing_bytes)
         needy.starving += 1
         self._pleas.append(plea)
         try:
@@ -78,33 +77,60 @@ class Relief:
             self._pleas.remove(plea)
 
     async def _take(self, plea: _Plea) -> Source | None:
-        """Take what there is, the dearest last; where it was enough, None if it nowhere was."""
-        for level, source in ((ShrinkLevel.UNSTORED, Source.UNUSED), (ShrinkLevel.PREFIXES, Source.IDLE_PREFIXES)):
-            await self._shrink([other for other in self._others(plea) if other.is_idle], level)
-            if self._is_met(plea):
-                return source
-        await self._shrink(self._others(plea), ShrinkLevel.PREFIXES)  # idle slots of busy models
-        if self._is_met(plea):
-            return Source.BUSY_PREFIXES
-        if await self._unload_idle(plea):
-            return Source.IDLE_MODELS
-        return Source.WAITING if await self._take_from_waiting(plea) else None
+        """Take from one source after the other, as long as what is left may be enough; where it was, None if nowhere.
 
-    async def _unload_idle(self, plea: _Plea) -> bool:
-        if not self._accounts.budget_allows(plea.missing_bytes):
-            return False  # the caches of idle models have nothing any more, and only those are in the budget
+        So nothing is taken in vain, but for what a runner gave less of than it had said.
+        """
+        gifts = await self._gifts(plea)
+        for source in Source:
+            if self._missing_bytes(plea) > sum(gifts.values()):
+                return None
+            if gifts.pop(source) > 0:
+                await self._take_from(source, plea)
+            if self._missing_bytes(plea) <= 0:
+                return source
+        return None
+
+    async def _gifts(self, plea: _Plea) -> dict[Source, int]:
+        """What each source gives at most, beyond those before it."""
+        idle = [other for other in self._others(plea) if other.is_idle]
+        busy = [other for other in self._others(plea) if not other.is_idle]
+        entries = [self._accounts.entry(other.stay.share) for other in idle]
+        waiting = [self._accounts.entry(other.stay.share) for other in busy if other.starving]
+        unused_bytes = sum(entry.unused_bytes for entry in entries)
+        # of the budget idle models have nothing but their caches
+        may_unload = self._accounts.budget_allows(plea.missing_bytes)
+        return {
+            Source.UNUSED: unused_bytes,
+            Source.IDLE_PREFIXES: sum(entry.granted_bytes for entry in entries) - unused_bytes,
+            Source.BUSY_PREFIXES: sum(await asyncio.gather(*map(_reclaimable_bytes, busy))),
+            Source.IDLE_MODELS: sum(other.stay.footprint.total_bytes for other in idle) if may_unload else 0,
+            Source.WAITING: sum(entry.granted_bytes for entry in waiting),
+        }
+
+    async def _take_from(self, source: Source, plea: _Plea) -> None:
+        match source:
+            case Source.UNUSED:
+                await self._shrink([other for other in self._others(plea) if other.is_idle], ShrinkLevel.UNSTORED)
+            case Source.IDLE_PREFIXES:
+                await self._shrink([other for other in self._others(plea) if other.is_idle], ShrinkLevel.PREFIXES)
+            case Source.BUSY_PREFIXES:
+                await self._shrink([other for other in self._others(plea) if not other.is_idle], ShrinkLevel.PREFIXES)
+            case Source.IDLE_MODELS:
+                await self._unload_idle(plea)
+            case Source.WAITING:
+                await self._take_from_waiting(plea)
+
+    async def _unload_idle(self, plea: _Plea) -> None:
         for other in sorted(self._others(plea), key=lambda other: other.last_use):
-            if other.is_idle:
+            if other.is_idle and self._missing_bytes(plea) > 0:
                 log.info("unloading %s: %s needs its memory", other.model.name, plea.needy.model.name)
                 await asyncio.shield(other.stop())
-                if self._is_met(plea):
-                    return True
-        return False
 
-    async def _take_from_waiting(self, plea: _Plea) -> bool:
+    async def _take_from_waiting(self, plea: _Plea) -> None:
         """Of models that wait for each other's memory one must go on; the others need theirs back afterwards."""
         for other in self._others(plea):
-            if other.starving:
+            if other.starving and self._missing_bytes(plea) > 0:
                 before_bytes = self._accounts.spare_bytes()
                 await other.shrink(ShrinkLevel.WAITING)
                 taken_bytes = max(0, self._accounts.spare_bytes() - before_bytes)
@@ -112,18 +138,21 @@ class Relief:
                     if its.needy is other:
                         its.missing_bytes += taken_bytes
                         its.target_bytes += taken_bytes
-                if self._is_met(plea):
-                    return True
-        return False
 
-    def _is_met(self, plea: _Plea) -> bool:
-        return self._accounts.spare_bytes() >= plea.target_bytes
+    def _missing_bytes(self, plea: _Plea) -> int:
+        return plea.target_bytes - self._accounts.spare_bytes()
 
     async def _shrink(self, residencies: Collection[Residency], level: ShrinkLevel) -> None:
         await asyncio.gather(*(residency.shrink(level) for residency in residencies))
 
     def _others(self, plea: _Plea) -> list[Residency]:
         return [other for other in self._residencies() if other is not plea.needy]
+
+
+async def _reclaimable_bytes(busy: Residency) -> int:
+    """What the idle slots of a busy model have; 0 where its runner doesn't say."""
+    row = await busy.describe()
+    return row.stats.kv_reclaimable_bytes if row is not None and row.stats is not None else 0
 
 
 def _may_finish(residency: Residency) -> bool:

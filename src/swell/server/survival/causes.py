@@ -27,7 +27,19 @@ class Cause(Enum):
     PROTOCOL_BROKEN = "protocol broken"
     LOAD_DIED = "runner died while it loaded"
 
+    @property
+    def is_death(self) -> bool:
+        """Whether a runner ended while it worked, so that what it worked at may be why."""
+        return self in _DEATHS
 
+
+_DEATHS = {
+    Cause.RUNNER_KILLED,
+    Cause.RUNNER_CRASHED,
+    Cause.OUT_OF_MEMORY,
+    Cause.RUNNER_STUCK,
+    Cause.PROTOCOL_BROKEN,
+}
 _LOSSES = {
     Loss.KILLED: Cause.RUNNER_KILLED,
     Loss.CRASHED: Cause.RUNNER_CRASHED,

@@ -28,7 +28,7 @@ class Situation:
     """What could be done at this moment.
 
     `idle_models` can be unloaded; `busy_requests` of any model may end; a placement or a cache type is there
-    that takes less of the memory that was short. `attempts_max` bounds the rungs tried without a new token.
+    that takes less of the memory that was short. `attempts_max` bounds the rungs tried without progress.
     """
 
     idle_models: int
@@ -41,11 +41,35 @@ class Situation:
 PLACEMENTS_MAX = 2
 """Half of the layers that are on devices, then none."""
 
+COMPANY_DEATHS_MAX = 2
+"""After so many deaths of its runners without progress, a request goes on alone."""
+PROGRESS_TOKENS = 32
+"""So many tokens after a runner's death, what was tried after it is forgotten. With one token, a request that ends its
+runner at every token would go on without end, and each time cost its neighbours a reload."""
+
 _NEEDS_MEMORY = (Cause.GROWTH_REFUSED, Cause.OUT_OF_MEMORY)
 
 
+@dataclasses.dataclass(frozen=True)
+class Attempt:
+    """`rung` was tried with so many tokens generated, for `cause`."""
+
+    rung: Rung
+    cause: Cause
+    generated: int
+
+    def is_forgotten(self, generated: int) -> bool:
+        """Whether the tokens since then are progress."""
+        return generated - self.generated >= (PROGRESS_TOKENS if self.cause.is_death else 1)
+
+
+def is_suspect(tried: Sequence[Attempt], attempts_max: int) -> bool:
+    """Whether a request may be what ended its runners, so that it must not go on beside others."""
+    return sum(attempt.cause.is_death for attempt in tried) >= max(1, min(COMPANY_DEATHS_MAX, attempts_max))
+
+
 def next_rung(cause: Cause, tried: Sequence[Rung], situation: Situation) -> Rung:
-    """The next thing to try after what was `tried` since the last token, in that order."""
+    """The next thing to try after what was `tried` without progress, in that order."""
     if len(tried) >= situation.attempts_max:
         return _last(cause, tried)
     if cause not in _NEEDS_MEMORY:
@@ -60,7 +84,7 @@ def next_rung(cause: Cause, tried: Sequence[Rung], situation: Situation) -> Rung
         return Rung.OTHER_PLACEMENT
     if situation.has_smaller_cache:
         return Rung.SMALLER_CACHE
-    return _last(cause, tried)
+    return Rung.RELOAD if cause is Cause.OUT_OF_MEMORY else _last(cause, tried)
 
 
 def _last(cause: Cause, tried: Sequence[Rung]) -> Rung:

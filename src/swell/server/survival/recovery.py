@@ -1,10 +1,12 @@
 """Does what the ladder says, until a request can go on."""
 
 import asyncio
+import contextlib
 import dataclasses
+import itertools
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeVar
 
@@ -14,13 +16,16 @@ from swell.server.models.model import Model
 from swell.server.options import Options
 from swell.server.runner import Runner
 from swell.server.scheduling.fit import Fit
+from swell.server.scheduling.ward import Ward
 from swell.server.survival.causes import cause_of
-from swell.server.survival.ladder import Rung, Situation, back_off_s, next_rung
+from swell.server.survival.ladder import Attempt, Rung, Situation, back_off_s, is_suspect, next_rung
+from swell.server.survival.quarantine import Quarantine
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+_arrivals = itertools.count()
 _SMALLER = {CacheType.F16: CacheType.Q8_0, CacheType.Q8_0: CacheType.Q4_0}
 
 
@@ -28,9 +33,14 @@ class Models(Protocol):
     """What is asked of the scheduler."""
 
     def lease(
-        self, model: Model, keep_alive_s: float | None = None, options: Options = ..., also: Fit = ...
+        self,
+        model: Model,
+        keep_alive_s: float | None = None,
+        options: Options = ...,
+        also: Fit = ...,
+        ward: Ward = ...,
     ) -> AbstractAsyncContextManager[Runner]:
-        """A runner with `model`, loaded as `options` and `also` want it."""
+        """A runner with `model` in `ward`, loaded as `options` and `also` want it."""
 
     def fit_of(self, model: Model) -> Fit | None:
         """How `model` is loaded; None if it isn't."""
@@ -50,16 +60,32 @@ class Models(Protocol):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Limits:
-    """`attempts_max` rungs are tried without a new token; `is_cache_flexible`: the cache's type may be changed."""
+    """`attempts_max` rungs are tried without progress; `is_cache_flexible`: the cache's type may be changed."""
 
     attempts_max: int
     is_cache_flexible: bool
 
 
 class Recovery:
-    """One request's way through failures. `rungs` counts what was tried, for everybody to see."""
+    """One request's way through failures.
 
-    def __init__(self, models: Models, model: Model, options: Options, limits: Limits, rungs: Counter[Rung]) -> None:
+    A runner that ends takes all its requests along, and any of them may be why. So a request that has seen two end
+    goes on in quarantine, and only what happens there can use up its attempts: no other request can.
+    """
+
+    def __init__(
+        self,
+        models: Models,
+        model: Model,
+        options: Options,
+        limits: Limits,
+        rungs: Counter[Rung],
+        quarantine: Quarantine,
+        content: object,
+    ) -> None:
+        """`rungs` counts what was tried, for everybody to see. `content` is all that the request consists of: where the
+        same was convicted before, it begins in quarantine, and has one life.
+        """
         self.taken: list[Rung] = []
         """All that was tried for this request."""
         self._models = models
@@ -67,31 +93,55 @@ class Recovery:
         self._options = options
         self._limits = limits
         self._rungs = rungs
-        self._tried: list[Rung] = []
-        self._generated = 0
+        self._quarantine = quarantine
+        self._content = content
+        self._arrival = next(_arrivals)
+        self._tried: list[Attempt] = []
         self._also = Fit()
+        self._ward = Ward.COMMON
+        self._is_known = quarantine.knows(model, content)
+        if self._is_known:
+            self._limits = dataclasses.replace(limits, attempts_max=0)
 
-    def lease(self, keep_alive_s: float | None) -> AbstractAsyncContextManager[Runner]:
+    @contextlib.asynccontextmanager
+    async def lease(self, keep_alive_s: float | None) -> AsyncIterator[Runner]:
         """A runner, as the request and what was tried for it want it."""
-        return self._models.lease(self._model, keep_alive_s, self._options, self._also)
+        async with contextlib.AsyncExitStack() as stack:
+            self._ward = Ward.COMMON
+            if self._is_known or is_suspect(self._tried, self._limits.attempts_max):
+                self._ward = await stack.enter_async_context(self._quarantine.turn(self._model, self._arrival))
+                if self._ward is Ward.COMMON:  # another one was why
+                    self._tried.clear()
+            lease = self._models.lease(self._model, keep_alive_s, self._options, self._also, self._ward)
+            yield await stack.enter_async_context(lease)
+
+    def should_leave(self, generated: int) -> bool:
+        """Whether a request in quarantine is cleared by so many tokens, and others wait to be."""
+        return (
+            self._ward is Ward.QUARANTINE
+            and all(attempt.is_forgotten(generated) for attempt in self._tried)
+            and self._quarantine.is_wanted(self._model)
+        )
 
     async def after(self, error: SwellError, generated: int) -> Rung:
         """Take the next rung after a failure with so many tokens generated; GIVE_UP if there is none.
 
-        New tokens since the last failure are success: the ladder begins again.
+        What was tried is forgotten after progress, with which the ladder begins again.
         """
         cause = cause_of(error)
         if cause is None:
             return Rung.GIVE_UP
-        if generated > self._generated:
-            self._generated, self._tried = generated, []
-        rung = next_rung(cause, self._tried, self._situation())
+        self._tried = [attempt for attempt in self._tried if not attempt.is_forgotten(generated)]
+        tried = [attempt.rung for attempt in self._tried]
+        rung = next_rung(cause, tried, self._situation())
         log.warning("%s after %d tokens: %s. Next: %s", self._model.name, generated, error, rung.value)
         self._rungs[rung] += 1
         if rung is Rung.GIVE_UP:
+            if cause.is_death and self._ward is Ward.QUARANTINE:
+                self._quarantine.convict(self._model, self._content)
             return rung
-        await asyncio.sleep(back_off_s(self._tried))
-        self._tried.append(rung)
+        await asyncio.sleep(back_off_s(tried))
+        self._tried.append(Attempt(rung, cause, generated))
         self.taken.append(rung)
         await self._take(rung)
         return rung
@@ -115,7 +165,7 @@ class Recovery:
             case Rung.WAIT:
                 await self._models.wait_for_change()
             case Rung.OTHER_PLACEMENT if fit.device_layers:
-                is_first = self._tried.count(rung) == 1
+                is_first = [attempt.rung for attempt in self._tried].count(rung) == 1
                 self._also = dataclasses.replace(self._also, device_layers=fit.device_layers // 2 if is_first else 0)
             case Rung.SMALLER_CACHE if fit.cache_type in _SMALLER:
                 self._also = dataclasses.replace(self._also, cache_type=_SMALLER[fit.cache_type])

@@ -65,7 +65,7 @@ async def _turns(session: aiohttp.ClientSession, model: str) -> list[tuple[str, 
     """Time to first token of three turns of one conversation; before the last the model is loaded in another way."""
     messages = [_user(_numbers(_FIRST_TOKENS, 2))]
     times: list[float] = []
-    for question, options in (("", {}), ("Go on.", {}), ("And on.", {"num_batch": 128})):
+    for question, options in (("", {}), ("Go on.", {}), ("And on.", {"use_mmap": False})):
         if question:
             messages.append(_user(question))
         arrivals: list[float] = []

@@ -64,11 +64,11 @@ def test_any_number_of_slots_that_is_allowed(log: Path, tiny: Sequence[str], slo
         assert row["stats"]["slots"] == slots
 
 
-def test_ten_windows_on_one_model_are_one_load(log: Path, tiny: Sequence[str]) -> None:
+def test_ten_windows_and_batches_on_one_model_are_one_load(log: Path, tiny: Sequence[str]) -> None:
     with running(log) as server, ThreadPoolExecutor(10) as clients:
 
         def ask(number: int) -> str:
-            options = {"num_ctx": 64 * number, "temperature": number / 10}
+            options = {"num_ctx": 64 * number, "num_batch": number, "temperature": number / 10}
             reason = server.generate("x" * 20, model=tiny[0], predict=4, options=options, shift=number % 2 == 0)
             return str(reason["done_reason"])
 

@@ -1,5 +1,7 @@
 """An engine on the real model, without a process around it, driven step by step."""
 
+from typing import Any
+
 from tests.counting import PROMPT
 from tests.governing import fixed
 
@@ -21,7 +23,14 @@ GREEDY = Sampling(seed=0, temperature=0)
 class Harness:
     """An engine, stepped by hand, and what it delivered."""
 
-    def __init__(self, model: Model, gate: Gate | None = None, *, memory_wait_s: float = 0) -> None:
+    def __init__(
+        self,
+        model: Model,
+        gate: Gate | None = None,
+        *,
+        memory_wait_s: float = 0,
+        batch_tokens: int = SHAPE.batch_tokens,
+    ) -> None:
         self.model = model
         self.store = ReservedStore(model, SHAPE, POLICY, gate or OpenGate())
         self.steps: list[Step] = []
@@ -31,7 +40,7 @@ class Harness:
             self.store,
             model.vocabulary,
             fixed(SHAPE.threads),
-            SHAPE.batch_tokens,
+            batch_tokens,
             self.steps.append,
             tell=self._note,
             memory_wait_s=memory_wait_s,
@@ -43,10 +52,12 @@ class Harness:
         else:
             self.shrunk.append(message.id)
 
-    def submit(self, request_id: int, prompt: str = PROMPT, *, limit: int = 40, window: int = 1024) -> list[int]:
+    def submit(
+        self, request_id: int, prompt: str = PROMPT, *, limit: int = 40, window: int = 1024, **more: Any
+    ) -> list[int]:
         tokens = self.model.vocabulary.tokenize(prompt, add_special=True, parse_special=False)
         self.engine.submit(
-            Generate(id=request_id, prompt=tokens, window_tokens=window, limit_tokens=limit, sampling=GREEDY)
+            Generate(id=request_id, prompt=tokens, window_tokens=window, limit_tokens=limit, sampling=GREEDY, **more)
         )
         return tokens
 

@@ -1,5 +1,6 @@
 """The engine on the real model, without a process around it."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import cast
 
@@ -222,3 +223,39 @@ def test_what_is_cached_and_what_is_cut_is_counted(harness: Harness) -> None:
     harness.run()
     totals = harness.engine.totals
     assert (totals.prompt, totals.cached, totals.generated, totals.cut) == (2 * len(tokens), len(tokens) - 1, 8, 0)
+
+
+def test_streams_take_turns_where_a_batch_has_no_room_for_all(model: Model) -> None:
+    harness = Harness(model, batch_tokens=2)
+    for request_id in range(3):
+        harness.submit(request_id, "1 2 3 4 5 ", limit=12)
+    harness.run()
+    told = [{event.id for event in step.emitted} for step in harness.steps]
+    both = [one | other for one, other in itertools.pairwise(told)]
+    assert max(map(len, told)) == 2
+    assert both.count({0, 1, 2}) > 8  # nobody waits for more than a step while all are there
+    assert {harness.text(request_id) for request_id in range(3)} == {harness.text(0)}
+    harness.store.close()
+
+
+def test_a_short_prompt_does_not_wait_until_a_long_one_is_read(harness: Harness) -> None:
+    harness.submit(1, "word " * 600)
+    harness.step(2)
+    short = harness.submit(2, "The capital of France is", limit=1)
+    harness.step()
+    assert len(short) < harness.engine._batch.capacity // 2
+    assert 2 in harness.reasons()
+    assert 1 not in {event.id for step in harness.steps for event in step.prefilled}
+
+
+def test_a_request_for_small_batches_gets_them_alone(harness: Harness) -> None:
+    small = harness.submit(1, limit=30, batch_tokens=5)
+    harness.step()
+    assert [slot.stored for slot in harness.engine.slots if slot.generation] == [5]
+    harness.submit(2, limit=30)
+    harness.run()
+    prefilled = [event.id for step in harness.steps for event in step.prefilled]
+    assert len(small) > harness.engine._batch.capacity
+    assert prefilled == [2, 1]
+    for request_id in (1, 2):
+        assert harness.text(request_id) == expected(40, len(harness.text(request_id)))

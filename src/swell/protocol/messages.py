@@ -83,11 +83,11 @@ class Generate(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     """Carry `prompt` on for at most `limit_tokens` tokens in a window of `window_tokens`, prompt included.
 
     When the window is full: with `keep_tokens`, half of what follows the first so many is forgotten and it goes on;
-    with None it ends. `schema` is a JSON schema the output must follow, after a `preamble` if there is one. With
-    `top_logprobs`, every token comes with how likely it was, and with so many alternatives. `visible` are control
-    tokens whose text is wanted; others have none. `cut_tokens` were left out of the prompt already and are only
-    counted. `emitted` are tokens that another runner generated before it was lost; they count, but they are not
-    delivered again.
+    with None it ends. No more than `batch_tokens` of the prompt are computed together. `schema` is a JSON schema the
+    output must follow, after a `preamble` if there is one. With `top_logprobs`, every token comes with how likely it
+    was, and with so many alternatives. `visible` are control tokens whose text is wanted; others have none.
+    `cut_tokens` were left out of the prompt already and are only counted. `emitted` are tokens that another runner
+    generated before it was lost; they count, but they are not delivered again.
     """
 
     id: int
@@ -96,6 +96,7 @@ class Generate(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     limit_tokens: int
     sampling: Sampling
     keep_tokens: int | None = None
+    batch_tokens: int | None = None
     schema: str | None = None
     preamble: Preamble | None = None
     top_logprobs: int | None = None

@@ -45,6 +45,7 @@ from swell.protocol.messages import (
 )
 from swell.runner.handover import save
 from swell.runner.memory import SlotMemory
+from swell.runner.planning import plan
 from swell.runner.shortages import Shortages
 from swell.runner.slots import Generation, Place, Slot, choose_place, forgotten, recall
 
@@ -86,6 +87,8 @@ class Engine:
         self._governor = governor
         self._grammars = GrammarCompiler(vocabulary)
         self._batch = Batch(batch_tokens)
+        self._first = 0
+        """The slot that comes first in the next batch, if not all fit."""
         self.totals = Totals()
         self._memory = SlotMemory(self.slots, store, self.totals)
         self._deliver = deliver
@@ -198,6 +201,7 @@ class Engine:
             read_tokens=len(work.prompt),
             window_tokens=work.window_tokens,
             limit_tokens=work.limit_tokens,
+            batch_tokens=work.batch_tokens or self._batch.capacity,
             sampler=sampler,
             keep_tokens=work.keep_tokens,
             top_logprobs=work.top_logprobs,
@@ -256,17 +260,17 @@ class Engine:
         target.tokens = prompt[:copied]
 
     def _plan(self) -> list[Share]:
-        """Fill the batch: first the generations that wait for one token, then prompts as far as there is room."""
+        """Fill the batch: a token of each generation, and of prompts as much as there is room for."""
         self._batch.clear()
         for slot in self._busy():
             self._shortages.grant(slot, min(len(slot.tokens), slot.stored + self._batch.capacity))
+        # after granting, which may move cells
+        counts, self._first = plan([slot.wanted for slot in self.slots], self._batch.capacity, self._first)
         shares = []
-        for slot in sorted(self._running(), key=lambda slot: slot.pending > 1):  # after granting, which may move cells
-            count = slot.next_count(self._batch.capacity - self._batch.size)
-            if count == 0:
-                break
-            self._store.prepare(slot.index, count)
-            shares.append(self._share(slot, count))
+        for slot, count in zip(self.slots, counts, strict=True):
+            if count:
+                self._store.prepare(slot.index, count)
+                shares.append(self._share(slot, count))
         return shares
 
     def _share(self, slot: Slot, count: int) -> Share:

@@ -49,6 +49,8 @@ class Generation:
     read_tokens: int
     window_tokens: int
     limit_tokens: int
+    batch_tokens: int
+    """No more of its tokens are computed together."""
     sampler: Sampler
     keep_tokens: int | None = None
     top_logprobs: int | None = None
@@ -89,10 +91,13 @@ class Slot:
         """Known tokens that are still to be computed."""
         return len(self.tokens) - self.stored
 
-    def next_count(self, room: int) -> int:
-        """How many of the pending tokens the next batch computes, if it has `room`."""
-        together = 1 if self.generation is None else max(1, self.generation.read_tokens - self.stored)
-        return min(self.pending, room, together)
+    @property
+    def wanted(self) -> int:
+        """How many of the pending tokens the next batch may compute: none while it waits for memory."""
+        generation = self.generation
+        if generation is None or generation.shortage is not None:
+            return 0
+        return min(self.pending, generation.batch_tokens, max(1, generation.read_tokens - self.stored))
 
     @property
     def shortage(self) -> Shortage | None:

@@ -1,5 +1,4 @@
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 
 import hypothesis.strategies as st
@@ -16,7 +15,6 @@ from swell.settings import Settings
 FITS = st.builds(
     Fit,
     threads=st.none() | st.integers(1, 4),
-    batch_tokens=st.none() | st.sampled_from([128, 256, 512]),
     maps_weights=st.none() | st.booleans(),
     device_layers=st.none() | st.integers(0, 3),
     main_device=st.none() | st.integers(0, 1),
@@ -55,11 +53,10 @@ def _agree(one: Fit, other: Fit) -> bool:
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        (Options(num_ctx=16, temperature=0.1, seed=5, num_keep=7, stop=("x",)), Fit()),
-        (Options(num_thread=3, num_batch=512, use_mmap=False), Fit(threads=3, batch_tokens=512, maps_weights=False)),
-        (Options(num_thread=0, num_batch=0), Fit()),
+        (Options(num_ctx=16, num_batch=1, temperature=0.1, seed=5, num_keep=7, stop=("x",)), Fit()),
+        (Options(num_thread=3, use_mmap=False), Fit(threads=3, maps_weights=False)),
+        (Options(num_thread=0), Fit()),
         (Options(num_thread=2**31 - 1), Fit(threads=512)),
-        (Options(num_batch=100_000), Fit(batch_tokens=2048)),  # no longer than the window
         (Options(num_gpu=5, main_gpu=1), Fit()),  # there is none
     ],
 )
@@ -71,8 +68,3 @@ def test_all_layers_are_all_layers(tiny_gguf: Path) -> None:
     model = open_model(tiny_gguf, "tiny:latest", "tiny")
     assert wanted_fit(Options(num_gpu=999), model, 2) == wanted_fit(Options(num_gpu=model.layers + 1), model, 2)
     assert wanted_fit(Options(main_gpu=7), model, 2) == Fit(main_device=7)  # which the planner refuses
-
-
-def test_a_model_for_embeddings_has_no_batch_to_choose(make_gguf: Callable[..., Path]) -> None:
-    model = open_model(make_gguf("embed.gguf", embeds=True), "embed:latest", "embed")
-    assert wanted_fit(Options(num_batch=512), model, 0) == Fit()

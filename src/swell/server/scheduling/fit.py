@@ -1,7 +1,7 @@
 """Whether a loaded runner can serve a request: the one comparison that decides about a reload.
 
-Only what a runner can't change once it is loaded takes part. `num_ctx`, sampling and `shift` don't: they belong to the
-request, and no value of theirs ever loads anything.
+Only what a runner can't change once it is loaded takes part. `num_ctx`, `num_batch`, sampling and `shift` don't: they
+belong to the request, and no value of theirs ever loads anything, or stays for those who didn't ask for it.
 """
 
 import dataclasses
@@ -22,7 +22,6 @@ class Fit:
     """
 
     threads: int | None = None
-    batch_tokens: int | None = None
     maps_weights: bool | None = None
     device_layers: int | None = None
     main_device: int | None = None
@@ -44,14 +43,11 @@ class Fit:
 def wanted_fit(options: Options, model: Model, devices: int) -> Fit:
     """What `options` ask for, as far as it makes a difference to `model` on `devices` devices beside the CPU.
 
-    A batch is never longer than the window, and not chosen at all for a model that only embeds. Layers beyond the last
-    one (`num_gpu` 999 is usual for "all") are the same as all.
+    Layers beyond the last one (`num_gpu` 999 is usual for "all") are the same as all.
     """
-    embeds = "embedding" in model.capabilities
     layers = model.layers + 1  # the output counts as one
     return Fit(
         threads=min(options.num_thread, THREADS_MAX) if options.num_thread > 0 else None,
-        batch_tokens=None if embeds else _batch_tokens(options.num_batch, model.context_length),
         maps_weights=options.use_mmap,
         device_layers=min(options.num_gpu, layers) if devices and options.num_gpu >= 0 else None,
         main_device=max(options.main_gpu, 0) if devices and options.main_gpu is not None else None,
@@ -60,9 +56,3 @@ def wanted_fit(options: Options, model: Model, devices: int) -> Fit:
 
 
 _FILLS = {None: None, True: Fill.SPREAD, False: Fill.PACKED}
-
-
-def _batch_tokens(wanted: int | None, window_tokens: int) -> int | None:
-    if wanted is None or wanted <= 0:
-        return None
-    return min(wanted, window_tokens) if window_tokens else wanted

@@ -12,7 +12,8 @@ from swell.server.scheduling.handover import Handover
 from swell.settings import Settings
 
 BATCH_TOKENS = 256
-"""As fast as 512 on a CPU (192 and 180 tok/s read), at half the compute memory."""
+"""As fast as 512 on a CPU (192 and 180 tok/s read), at half the compute memory. There are never more slots, so none has
+to wait for its token."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,7 +30,6 @@ class Share:
 def complete_fit(wish: Fit, settings: Settings) -> Fit:
     """How to load what is asked for as `wish`; what is left open depends on the devices that are found."""
     chosen = Fit(
-        batch_tokens=BATCH_TOKENS,
         maps_weights=True,
         cache_type=settings.kv_cache_type or CacheType.F16,
     )
@@ -42,7 +42,7 @@ def load_order(model: Model, fit: Fit, settings: Settings, share: Share, handove
         path=str(model.path),
         log_level=settings.log_level,
         threads=fit.threads,
-        batch_tokens=fit.batch_tokens or BATCH_TOKENS,
+        batch_tokens=BATCH_TOKENS,
         maps_weights=fit.maps_weights is not False,
         slots=settings.num_parallel,
         eager_tokens=settings.context_length,
@@ -71,7 +71,7 @@ def footprint(model: Model, fit: Fit, settings: Settings) -> Footprint:
     return estimate(
         model,
         slots=slots,
-        batch_tokens=fit.batch_tokens or BATCH_TOKENS,
+        batch_tokens=BATCH_TOKENS,
         initial_tokens=settings.kv_initial_tokens if is_elastic else settings.context_length or model.context_length,
         cache_type=fit.cache_type or CacheType.F16,
     )

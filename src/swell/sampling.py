@@ -39,3 +39,8 @@ class Preamble(msgspec.Struct, frozen=True, kw_only=True):
 
     opening: str
     closings: list[str]
+
+    @property
+    def tags(self) -> list[bytes]:
+        """All of them, as they are written."""
+        return [tag.encode() for tag in (self.opening, *self.closings)]

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import jsonschema
 import pytest
+from tests.e2e import streams
 from tests.e2e.server import MODEL, Server, running
 
 PERSON = {
@@ -79,9 +80,37 @@ def test_json_is_an_object(server: Server) -> None:
 def test_a_schema_that_is_none_is_refused(server: Server) -> None:
     body = {"model": MODEL, "prompt": "x", "stream": False, "format": {"type": "nonsense"}}
     response = server.http.post("/api/generate", json=body)
-    assert response.status_code == 500
+    assert response.status_code == 400
     assert "invalid format" in response.json()["error"]
     assert server.generate("1 2 3", predict=1)["done"]
+
+
+def test_a_schema_that_takes_too_much_is_refused_and_disturbs_nobody(server: Server) -> None:
+    """Each definition needs the next one twice: 200 bytes a level, twice the memory."""
+    definitions: dict[str, object] = {"d40": {"type": "object"}}
+    for level in range(40):
+        part = {"$ref": f"#/$defs/d{level + 1}", "type": "object"}
+        definitions[f"d{level}"] = {"type": "object", "properties": {"l": part, "r": part}, "required": ["l", "r"]}
+    schema = {"$defs": definitions, "$ref": "#/$defs/d0"}
+    body = {"model": MODEL, "prompt": "x", "stream": False, "format": schema}
+    undisturbed = streams.answer(server, "/api/generate", {"prompt": COUNT, "raw": True})
+    refused: list[httpx.Response] = []
+
+    def disturb(line: int) -> None:
+        if line == 5:
+            refused.append(server.http.post("/api/generate", json=body))
+
+    runner = server.runner()
+    assert streams.answer(server, "/api/generate", {"prompt": COUNT, "raw": True}, disturb) == undisturbed
+    assert [one.status_code for one in refused] == [400]
+    assert "invalid format" in refused[0].json()["error"]
+    assert server.runner() == runner
+
+
+def test_ten_thousand_values(server: Server) -> None:
+    values = [f"value number {number}" for number in range(10_000)]
+    reply = server.generate("The value:", predict=30, format={"enum": values})
+    assert json.loads(reply["response"]) in values
 
 
 @pytest.mark.parametrize("stream", [True, False])

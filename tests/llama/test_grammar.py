@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from swell.errors import InvalidFormatError
-from swell.llama.grammar import Grammar, GrammarCompiler
+from swell.errors import InvalidRequestError
+from swell.llama.grammar import COMPILED_MAX, Grammar, GrammarCompiler
 from swell.llama.model import Model
 
 
@@ -68,7 +68,7 @@ def test_whitespace_is_bounded(compiler: GrammarCompiler, model: Model) -> None:
 
 @pytest.mark.parametrize("schema", ['{"type": "bogus"}', "nonsense", '{"$ref": "#/nowhere"}', '{"pattern": "("}'])
 def test_what_is_no_schema_is_refused(compiler: GrammarCompiler, schema: str) -> None:
-    with pytest.raises(InvalidFormatError):
+    with pytest.raises(InvalidRequestError, match="invalid format"):
         compiler.compile(schema)
 
 
@@ -77,3 +77,18 @@ def test_what_a_schema_says_in_vain_is_logged(
 ) -> None:
     assert takes(compiler.compile('{"type": "integer", "not": {"const": 1}}'), model, "1")
     assert "not" in caplog.text
+
+
+def test_the_schemas_used_last_are_kept(model: Model) -> None:
+    compiler = GrammarCompiler(model.vocabulary)
+    schemas = [json.dumps({"const": number}) for number in range(COMPILED_MAX + 1)]
+    for schema in schemas[:-1]:
+        compiler.compile(schema)
+    assert compiler.cached(schemas[0]) is not None
+    compiler.compile(schemas[-1])
+    assert compiler.cached(schemas[1]) is None
+    first, again = compiler.cached(schemas[0]), compiler.cached(schemas[0])
+    assert first is not None
+    assert again is not None
+    assert takes(first, model, "0")
+    assert takes(again, model, "0")  # each document has a state of its own

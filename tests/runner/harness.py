@@ -77,7 +77,11 @@ class Harness:
 
     @property
     def is_busy(self) -> bool:
-        return bool(self.engine._waiting) or any(slot.generation for slot in self.engine.slots)
+        return (
+            self.engine._preparer.is_busy
+            or bool(self.engine._waiting)
+            or any(slot.generation for slot in self.engine.slots)
+        )
 
     def text(self, request_id: int) -> str:
         pieces = [event.piece for step in self.steps for event in step.emitted if event.id == request_id]

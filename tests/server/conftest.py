@@ -25,7 +25,7 @@ from swell.server.models.catalog import Catalog, Model
 from swell.server.models.model import open_model
 from swell.server.models.names import ModelName, parse_name
 from swell.server.options import Options
-from swell.server.sandbox.job import Render
+from swell.server.sandbox.job import CheckSchema, Render
 from swell.server.scheduler import LoadedModel, Scheduler
 from swell.server.scheduling.fit import Fit
 from swell.server.scheduling.relief import Source
@@ -221,10 +221,13 @@ class FileModels:
 
 
 class InProcess:
-    """Renders where it is asked to: that a process of its own can't be harmed is tested elsewhere."""
+    """Does what the sandbox does where it is asked to: that a process of its own does no harm is tested elsewhere."""
 
     async def render(self, job: Render) -> str:
         return job.run()
+
+    async def check(self, schema: str) -> None:
+        CheckSchema(schema=schema).run()
 
     async def warm(self) -> None:
         pass
@@ -247,7 +250,7 @@ class Server:
         return self.scheduler.runner
 
     def app(self) -> Any:
-        return create_app(self.settings, cast(Scheduler, self.scheduler), self.catalog, InProcess())
+        return create_app(self.settings, cast(Scheduler, self.scheduler), self.catalog, InProcess(), InProcess())
 
     def request(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
         async def ask() -> httpx.Response:

@@ -182,6 +182,16 @@ def test_what_asks_for_nothing_special_is_fine(server: Any) -> None:
     assert server.post(PATH, model=MODEL, prompt="Hi", **body).status_code == 200
 
 
+@pytest.mark.parametrize("schema", [{"type": "bogus"}, {"$ref": "#/nowhere"}])
+def test_a_schema_that_no_output_can_follow_is_refused_before_anything_is_loaded(
+    server: Any, schema: dict[str, object]
+) -> None:
+    status, text = server.refused(PATH, model=MODEL, prompt="Hi", format=schema)
+    assert status == 400
+    assert text.startswith("invalid format: no output can follow this JSON schema: ")
+    assert server.scheduler.calls == []
+
+
 @pytest.mark.parametrize("error", [RunnerStartError("no"), RunnerLostError(-9)])
 @pytest.mark.parametrize("stream", [True, False])
 def test_an_error_before_the_first_line_has_a_status(server: Any, error: Exception, stream: bool) -> None:

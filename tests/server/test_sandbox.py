@@ -1,6 +1,7 @@
-"""The processes in which templates run: what they give, and what they can't do to anybody."""
+"""The processes in which templates run and schemas are checked: what they give, and what they can't do to anybody."""
 
 import asyncio
+import json
 import os
 import signal
 from collections.abc import Awaitable, Callable
@@ -11,12 +12,15 @@ import pytest
 
 from swell.errors import InvalidRequestError
 from swell.server.prompts.messages import Message, Tool, ToolCall, ToolFunction, ToolSpec
-from swell.server.sandbox.job import Render
+from swell.server.sandbox.job import Job, Render
+from swell.server.sandbox.processes import Processes
 from swell.server.sandbox.renderer import Renderer
+from swell.server.sandbox.schemas import SCHEMA_CHARACTERS_MAX, SchemaChecker
 
 LIMIT_S = 0.3
 LOOPS = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
 TOO_MUCH = "takes too long or too much memory"
+SCHEMA = '{"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}'
 
 
 def _job(template: str, **changes: Any) -> Render:
@@ -144,3 +148,70 @@ def test_many_at_once_take_turns() -> None:
         assert len(_processes()) <= 4
 
     _run(test)
+
+
+def _doubling(levels: int) -> str:
+    """A short schema for a document of 2 to the power of `levels` parts."""
+    definitions: dict[str, Any] = {f"d{levels}": {"type": "object"}}
+    for level in range(levels):
+        part = {"$ref": f"#/$defs/d{level + 1}", "type": "object"}
+        definitions[f"d{level}"] = {"type": "object", "properties": {"l": part, "r": part}, "required": ["l", "r"]}
+    return json.dumps({"$defs": definitions, "$ref": "#/$defs/d0"})
+
+
+def _check(test: Callable[[SchemaChecker], Awaitable[None]]) -> None:
+    """Afterwards none of the processes may be left."""
+
+    async def run() -> None:
+        checker = SchemaChecker(LIMIT_S)
+        try:
+            await test(checker)
+        finally:
+            await checker.close()
+
+    asyncio.run(run())
+    assert _processes() == []
+
+
+def test_a_schema_is_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs: list[Job] = []
+    run = Processes.run
+
+    async def counted(processes: Processes, job: Job) -> str:
+        jobs.append(job)
+        return await run(processes, job)
+
+    async def test(checker: SchemaChecker) -> None:
+        for _ in range(3):
+            await checker.check(SCHEMA)
+        assert len(jobs) == 1
+
+    monkeypatch.setattr(Processes, "run", counted)
+    _check(test)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    ['{"type": "bogus"}', "nonsense", '{"$ref": "#/nowhere"}', '{"type": "string", "pattern": "("}', _doubling(40)],
+)
+def test_a_schema_that_can_not_be_followed_hits_nobody_else(schema: str) -> None:
+    async def test(checker: SchemaChecker) -> None:
+        bomb, others = asyncio.create_task(checker.check(schema)), 0
+        while not bomb.done():
+            await checker.check(SCHEMA.replace("a", f"a{others}"))
+            others += 1
+            await asyncio.sleep(0.01)
+        with pytest.raises(InvalidRequestError, match="invalid format"):
+            await bomb
+        assert others > 0
+
+    _check(test)
+
+
+def test_a_schema_that_is_too_long_is_refused_unread() -> None:
+    async def test(checker: SchemaChecker) -> None:
+        with pytest.raises(InvalidRequestError, match=str(SCHEMA_CHARACTERS_MAX)):
+            await checker.check(json.dumps({"const": "x" * SCHEMA_CHARACTERS_MAX}))
+        assert _processes() == []
+
+    _check(test)

@@ -14,14 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from swell.errors import AbortedError, DecodeError, KvGrowError, SwellError, to_data
+from swell.errors import AbortedError, DecodeError, InvalidRequestError, KvGrowError, SwellError, to_data
 from swell.kv.store import KvStore
 from swell.llama.batch import Batch
-from swell.llama.gate import Gate
-from swell.llama.grammar import GrammarCompiler
 from swell.llama.logprobs import logprobs
 from swell.llama.model import Vocabulary
-from swell.llama.sampler import Sampler
 from swell.processors.governor import Governor
 from swell.protocol.messages import (
     Alternative,
@@ -46,8 +43,9 @@ from swell.protocol.messages import (
 from swell.runner.handover import save
 from swell.runner.memory import SlotMemory
 from swell.runner.planning import plan
+from swell.runner.preparing import Prepared, Preparer
 from swell.runner.shortages import Shortages
-from swell.runner.slots import Generation, Place, Slot, choose_place, forgotten, recall
+from swell.runner.slots import Generation, Place, Slot, choose_place, forgotten
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +83,6 @@ class Engine:
         self._store = store
         self._vocabulary = vocabulary
         self._governor = governor
-        self._grammars = GrammarCompiler(vocabulary)
         self._batch = Batch(batch_tokens)
         self._first = 0
         """The slot that comes first in the next batch, if not all fit."""
@@ -99,7 +96,8 @@ class Engine:
         # the state of a recurrent layer is that of the last token, a window's cells are those of the last tokens
         self._can_copy = not (store.context.model.is_recurrent or store.context.model.window_tokens)
         self._idle_shrink_s = None if idle_shrink_s == math.inf else idle_shrink_s
-        self._inbox: SimpleQueue[Work] = SimpleQueue()
+        self._inbox: SimpleQueue[Work | Prepared] = SimpleQueue()
+        self._preparer = Preparer(vocabulary, batch_tokens, self._inbox.put)
         self._waiting: deque[Generation] = deque()
 
     def submit(self, work: Work) -> None:
@@ -149,7 +147,7 @@ class Engine:
         while not self._inbox.empty():
             self._take(self._inbox.get())
 
-    def _wait(self) -> Work:
+    def _wait(self) -> Work | Prepared:
         """The next work. If it takes long to come, memory beyond the cached prefixes goes back meanwhile."""
         try:
             return self._inbox.get(timeout=self._idle_shrink_s)
@@ -163,9 +161,11 @@ class Engine:
         with contextlib.suppress(Empty):
             self._take(self._inbox.get(timeout=max(0.0, remaining_s)))
 
-    def _take(self, work: Work) -> None:
+    def _take(self, work: Work | Prepared) -> None:
         match work:
             case Generate():
+                self._preparer.submit(work)
+            case Prepared():
                 self._enqueue(work)
             case Cancel():
                 self._cancel(work.id)
@@ -184,33 +184,16 @@ class Engine:
             log.warning("the cells could not be saved for the next runner: %s", error)
             return 0
 
-    def _enqueue(self, work: Generate) -> None:
-        try:
-            grammar = None if work.schema is None else self._grammars.compile(work.schema)
-            visible = self._vocabulary.controls(work.visible)
-        except SwellError as error:
-            self._deliver(Step(failed=[Failed(work.id, *to_data(error))]))
-            return
-        self.totals.cut += work.cut_tokens
-        gate = None if work.preamble is None else Gate(self._vocabulary, work.preamble, self._grammars.spell)
-        sampler = Sampler(self._vocabulary, work.sampling, grammar, gate)
-        sampler.observe(work.prompt, work.emitted)
-        generation = Generation(
-            id=work.id,
-            known=list(work.prompt),
-            read_tokens=len(work.prompt),
-            window_tokens=work.window_tokens,
-            limit_tokens=work.limit_tokens,
-            batch_tokens=work.batch_tokens or self._batch.capacity,
-            sampler=sampler,
-            keep_tokens=work.keep_tokens,
-            top_logprobs=work.top_logprobs,
-            visible=visible,
-        )
-        recall(generation, work.emitted)
-        self._waiting.append(generation)
+    def _enqueue(self, prepared: Prepared) -> None:
+        match self._preparer.finish(prepared):
+            case Generation() as generation:
+                self.totals.cut += prepared.request.cut_tokens
+                self._waiting.append(generation)
+            case SwellError() as error:
+                self._deliver(Step(failed=[Failed(prepared.request.id, *to_data(error))]))
 
     def _cancel(self, generation_id: int) -> None:
+        self._preparer.cancel(generation_id)
         self._waiting = deque(waiting for waiting in self._waiting if waiting.id != generation_id)
         for slot in self.slots:
             if slot.generation is not None and slot.generation.id == generation_id:
@@ -306,7 +289,11 @@ class Engine:
         self._store.advance(slot.index, share.count)
         if generation is None or share.logits_index is None:
             return
-        token = generation.sampler.sample(self._store.context, share.logits_index)
+        try:
+            token = generation.sampler.sample(self._store.context, share.logits_index)
+        except InvalidRequestError as error:
+            self._fail(slot, error)
+            return
         if not generation.prefilled_ns:
             generation.prefilled_ns = time.perf_counter_ns()
             prompt_ns = generation.prefilled_ns - generation.started_ns

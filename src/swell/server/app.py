@@ -24,6 +24,7 @@ from swell.server.api.security import CorsMiddleware, HostMiddleware
 from swell.server.api.services import Services
 from swell.server.models.catalog import Catalog
 from swell.server.sandbox.renderer import Renders
+from swell.server.sandbox.schemas import ChecksSchemas
 from swell.server.scheduler import Scheduler
 from swell.settings import Settings
 
@@ -63,8 +64,10 @@ ROUTES: Mapping[ErrorAnswer, Routes] = {
 """All endpoints, by whose words their errors are answered in."""
 
 
-def create_app(settings: Settings, scheduler: Scheduler, catalog: Catalog, renderer: Renders) -> ASGIApp:
-    """The application over a running scheduler and a renderer, which it closes when it shuts down."""
+def create_app(
+    settings: Settings, scheduler: Scheduler, catalog: Catalog, renderer: Renders, schemas: ChecksSchemas
+) -> ASGIApp:
+    """The application over a running scheduler and the sandbox, which it closes when it shuts down."""
 
     @asynccontextmanager
     async def lifespan(_app: ASGIApp) -> AsyncIterator[None]:
@@ -73,9 +76,10 @@ def create_app(settings: Settings, scheduler: Scheduler, catalog: Catalog, rende
             yield
         finally:
             await renderer.close()
+            await schemas.close()
             await scheduler.close()
 
-    services = Services(settings, scheduler, catalog, renderer)
+    services = Services(settings, scheduler, catalog, renderer, schemas)
     return Router(
         routes=[
             ExactRoute(path, methods, Endpoint(function, answer_error, services))

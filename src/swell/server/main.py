@@ -14,6 +14,7 @@ from swell.server.app import create_app
 from swell.server.connection import Connection, most_connections
 from swell.server.models.catalog import Catalog
 from swell.server.sandbox.renderer import Renderer
+from swell.server.sandbox.schemas import SchemaChecker
 from swell.server.scheduler import Scheduler
 from swell.settings import HostAddress, Settings
 
@@ -34,7 +35,7 @@ def serve(settings: Settings, *, listen_fd: int | None = None, until_stdin_close
     with listener:
         scheduler = Scheduler(settings)
         config = uvicorn.Config(
-            create_app(settings, scheduler, Catalog(), Renderer()),
+            create_app(settings, scheduler, Catalog(), Renderer(), SchemaChecker()),
             http=Connection,
             ws="none",
             limit_concurrency=most_connections(),

@@ -157,6 +157,8 @@ async def complete(job: Job, build_prompt: BuildPrompt) -> AsyncGenerator[Prompt
     The model stays leased until the generator is closed. When a runner is lost or short of memory, this goes on as soon
     as it can; if it can't, what has been given stays, and Finish says why it ends.
     """
+    if job.schema is not None:
+        await job.services.schemas.check(job.schema)
     recovery = job.recovery()
     turn: _Turn | None = None
     while True:

@@ -10,6 +10,7 @@ from swell.server.models.catalog import Catalog
 from swell.server.models.model import Model
 from swell.server.options import Options
 from swell.server.sandbox.renderer import Renders
+from swell.server.sandbox.schemas import ChecksSchemas
 from swell.server.scheduler import Scheduler
 from swell.server.survival.ladder import Rung
 from swell.server.survival.quarantine import Quarantine
@@ -28,6 +29,7 @@ class Services:
     scheduler: Scheduler
     catalog: Catalog
     renderer: Renders
+    schemas: ChecksSchemas
     rungs: Counter[Rung] = field(default_factory=Counter)
     """What was tried to let requests go on, and how often."""
     quarantine: Quarantine = field(default_factory=Quarantine)

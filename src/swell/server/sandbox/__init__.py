@@ -1,1 +1,1 @@
-"""Where chat templates run: programs that come with a model, and so get a process of their own, with limits."""
+"""Where chat templates run and JSON schemas are checked: programs of strangers, which get processes with limits."""

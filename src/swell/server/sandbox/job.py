@@ -1,20 +1,18 @@
-"""What is said between the server and the process in which templates run, and what such a process may take."""
+"""What is said between the server and a process of the sandbox, and what such a process may take."""
 
 import pickle
 import struct
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
+from swell.schemas import check
 from swell.server.prompts.history import template_messages
 from swell.server.prompts.messages import Message
 from swell.server.prompts.template import render
 
 LENGTH = struct.Struct("<I")
 """Stands before each message: how many bytes it has."""
-CPU_LIMIT_S = 5.0
-"""Of one rendering. A conversation of 500,000 characters takes a hundredth of a second."""
-MEMORY_LIMIT_BYTES = 1 << 30
 TEXT_MAX = 32 << 20
 """Characters that a template may write."""
 
@@ -22,12 +20,19 @@ TEXT_MAX = 32 << 20
 class Render(msgspec.Struct, frozen=True, kw_only=True):
     """Write `messages` and `tools` with `template`; the rest is as in `prompts.template.render`."""
 
+    NAME: ClassVar[str] = "the model's chat template"
+
     template: str
     messages: list[Message]
     bos_token: str
     eos_token: str
     tools: list[dict[str, Any]]
     thinking: bool | str | None
+
+    @property
+    def program(self) -> str:
+        """What decides on how long it takes."""
+        return self.template
 
     def run(self) -> str:
         """The prompt, made in this process; raises InvalidRequestError if the template refuses."""
@@ -41,23 +46,44 @@ class Render(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class Rendered(msgspec.Struct, frozen=True, tag=True):
-    """What it wrote."""
+class CheckSchema(msgspec.Struct, frozen=True, kw_only=True):
+    """Find out whether output can follow a JSON schema."""
+
+    NAME: ClassVar[str] = "invalid format: the JSON schema"
+
+    schema: str
+
+    @property
+    def program(self) -> str:
+        """What decides on how long it takes."""
+        return self.schema
+
+    def run(self) -> str:
+        """Nothing, but raises InvalidRequestError if it can't."""
+        check(self.schema)
+        return ""
+
+
+Job = Render | CheckSchema
+
+
+class Done(msgspec.Struct, frozen=True, tag=True):
+    """What it gave."""
 
     text: str
 
 
 class Refused(msgspec.Struct, frozen=True, tag=True):
-    """Why it wrote nothing."""
+    """Why it gave nothing."""
 
     reason: str
 
 
-def frame(message: Render | Rendered | Refused) -> bytes:
+def frame(message: Job | Done | Refused) -> bytes:
     """`message` as it goes through a pipe.
 
     A job is pickled, since the arguments of a call may hold integers of any size. What comes back is not: it was
     written beside a foreign program.
     """
-    data = pickle.dumps(message) if isinstance(message, Render) else msgspec.msgpack.encode(message)
+    data = pickle.dumps(message) if isinstance(message, Job) else msgspec.msgpack.encode(message)
     return LENGTH.pack(len(data)) + data

@@ -1,0 +1,110 @@
+"""Makes generations of requests. What may take long is done in threads, so that nobody's next token waits for it."""
+
+import dataclasses
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from swell.errors import SwellError, UnexpectedError
+from swell.llama.gate import Gate
+from swell.llama.grammar import Grammar, GrammarCompiler
+from swell.llama.model import Vocabulary
+from swell.llama.sampler import Sampler
+from swell.protocol.messages import Generate
+from swell.runner.slots import Generation, recall
+
+AT_ONCE_MAX = 4096
+"""Tokens; a sampler has gone through fewer in a millisecond or two, less than a change of threads may take."""
+_THREADS = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """What became of a request: a generation, or the error that it ends with."""
+
+    request: Generate
+    outcome: Generation | SwellError
+
+
+class Preparer:
+    """Takes requests, and hands back what became of them. All is called from one thread."""
+
+    def __init__(self, vocabulary: Vocabulary, batch_tokens: int, hand_back: Callable[[Prepared], None]) -> None:
+        """`hand_back` is called from any thread."""
+        self._vocabulary = vocabulary
+        self._batch_tokens = batch_tokens
+        self._hand_back = hand_back
+        self._grammars = GrammarCompiler(vocabulary)
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="preparer")
+        self._wanted: set[int] = set()
+
+    def submit(self, request: Generate) -> None:
+        """Hand it back now or later."""
+        self._wanted.add(request.id)
+        grammar = None if request.schema is None else self._grammars.cached(request.schema)
+        tags = () if request.preamble is None else request.preamble.tags
+        if (
+            (request.schema is None or grammar is not None)
+            and all(map(self._grammars.spells_at_once, tags))
+            and len(request.prompt) + len(request.emitted) <= AT_ONCE_MAX
+        ):
+            self._work(request, grammar)
+        else:
+            self._threads.submit(self._work, request, grammar)
+
+    def cancel(self, request_id: int) -> None:
+        """Nobody waits for it any more."""
+        self._wanted.discard(request_id)
+
+    def finish(self, prepared: Prepared) -> Generation | SwellError | None:
+        """What was handed back, if somebody still waits for it."""
+        if prepared.request.id in self._wanted:
+            self._wanted.remove(prepared.request.id)
+            return prepared.outcome
+        if isinstance(prepared.outcome, Generation):
+            prepared.outcome.sampler.close()
+        return None
+
+    def close(self) -> None:
+        """Returns when nothing is being made any more."""
+        self._wanted.clear()
+        self._threads.shutdown()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is still to be handed back."""
+        return bool(self._wanted)
+
+    def _work(self, request: Generate, grammar: Grammar | None) -> None:
+        if request.id not in self._wanted:
+            return
+        try:
+            outcome: Generation | SwellError = self._generation(request, grammar)
+        except SwellError as error:
+            outcome = error
+        except Exception as error:
+            outcome = UnexpectedError(f"unable to begin: {error!r}")
+        self._hand_back(Prepared(request, outcome))
+
+    def _generation(self, request: Generate, grammar: Grammar | None) -> Generation:
+        if request.schema is not None and grammar is None:
+            grammar = self._grammars.compile(request.schema)
+        gate = None
+        if request.preamble is not None:
+            gate = Gate(self._vocabulary, request.preamble, self._grammars.spell)
+            for tag in request.preamble.tags:  # what it takes to spell is made here, not between two tokens
+                self._grammars.spell(tag)
+        generation = Generation(
+            id=request.id,
+            known=list(request.prompt),
+            read_tokens=len(request.prompt),
+            window_tokens=request.window_tokens,
+            limit_tokens=request.limit_tokens,
+            batch_tokens=request.batch_tokens or self._batch_tokens,
+            sampler=Sampler(self._vocabulary, request.sampling, grammar, gate),
+            keep_tokens=request.keep_tokens,
+            top_logprobs=request.top_logprobs,
+            visible=self._vocabulary.controls(request.visible),
+        )
+        generation.sampler.observe(request.prompt, request.emitted)
+        recall(generation, request.emitted)
+        return generation

@@ -266,8 +266,8 @@ class Settings:
         "SWELL_KV_BUDGET",
         parse_optional_budget,
         "",
-        "How much memory the KV caches of all models together may be granted: bytes (`8GB`, `8GiB`) or a part of the "
-        "memory there is (`60%`).",
+        "How much memory the KV caches of all models together may be granted, and what long texts are embedded in: "
+        "bytes (`8GB`, `8GiB`) or a part of the memory there is (`60%`).",
     )
     kv_headroom: Budget = _setting(
         "SWELL_KV_HEADROOM",

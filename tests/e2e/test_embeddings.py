@@ -12,6 +12,9 @@ import pytest
 from tests.e2e.server import MODEL, Server, running, wait_until
 from tests.models.encoder import ENCODER_TOKENS, ENCODER_WIDTH, write_bert
 
+from swell.llama.embedding import EmbeddingContext
+from swell.llama.model import Model
+
 SKY, GRASS, DOG = "why is the sky blue?", "why is the grass green?", "a dog runs, a cat sleeps."
 
 
@@ -146,3 +149,40 @@ def test_requests_at_the_same_time(server: Server, encoder: str) -> None:
 def _stats(server: Server) -> dict[str, Any]:
     (row,) = server.http.get("/stats").json()["models"]
     return dict(row["stats"])
+
+
+def _needed_bytes(encoder: str) -> int:
+    """What the context for the longest text takes."""
+    with Model(Path(encoder)) as model, EmbeddingContext(model, ENCODER_TOKENS, 1, fused=True, reserves=True) as made:
+        return made.reserved_bytes
+
+
+def test_a_long_text_keeps_to_the_budget(log: Path, encoder: str) -> None:
+    budget_bytes = _needed_bytes(encoder) // 2
+    with running(log, {"SWELL_KV_BUDGET": str(budget_bytes), "SWELL_KV_WAIT": "1s"}) as server:
+        short = _embed(server, encoder, SKY)
+        response = server.http.post("/api/embed", json={"model": encoder, "input": [SKY, "so " * 2000]})
+        assert response.status_code == 400
+        assert "insufficient memory" in response.json()["error"]
+        assert f"{budget_bytes / 1e6:.1f} MB free" in response.json()["error"]
+        assert _embed(server, encoder, SKY) == short
+        stats = _stats(server)
+        assert (stats["kv_granted_bytes"], stats["kv_resident_bytes"]) == (0, 0)
+        assert "was lost" not in log.read_text()
+
+
+def test_a_long_text_gets_the_memory_of_an_idle_conversation(log: Path, encoder: str) -> None:
+    needed_bytes = _needed_bytes(encoder)
+    settings = {
+        "SWELL_KV_BUDGET": str(needed_bytes + 2_000_000),
+        "OLLAMA_KV_CACHE_INIT": "64",
+        "OLLAMA_KV_CACHE_GROW": "64",
+        "OLLAMA_NUM_PARALLEL": "1",
+    }
+    with running(log, settings) as server:
+        server.generate("word " * 200, predict=1)  # 23,040 bytes per token
+        assert server.loaded()["kv_granted"] > 2_000_000
+        assert _embed(server, encoder, "so " * 2000)
+        taken = {row["model"]: row["kv_granted"] for row in server.http.get("/api/ps").json()["models"]}
+        assert taken[encoder] == 0
+        assert sum(server.http.get("/stats").json()["server"]["relief"].values()) == 1

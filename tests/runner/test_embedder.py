@@ -1,20 +1,37 @@
 """The embedder, stepped by hand, without a process around it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import gguf
 import pytest
 from tests.governing import fixed
+from tests.models.attention import write_llama
 from tests.models.encoder import ENCODER_TOKENS, write_bert
+from tests.runner.limited import FOREVER_S, LimitedGate
 
-from swell.errors import InputTooLongError, InvalidRequestError, UnsupportedError, from_data
+from swell.cache import CacheType
+from swell.errors import InputTooLongError, InvalidRequestError, KvGrowError, UnsupportedError, from_data
 from swell.llama import logs
+from swell.llama.embedding import EmbeddingContext
 from swell.llama.model import Model
-from swell.protocol.messages import Cancel, Embed, Embedded, Failed, Generate, Reply, SlotState
-from swell.runner.embedder import BATCH_TOKENS, Embedder, batches
+from swell.protocol.messages import (
+    Cancel,
+    Embed,
+    Embedded,
+    Failed,
+    Generate,
+    MemoryOffered,
+    NeedMemory,
+    Reply,
+    SlotState,
+    Stats,
+)
+from swell.runner.embedder import BATCH_TOKENS, Embedder, EmbedderMemory, batches
 from swell.sampling import Sampling
 
 TEXT = [5, 6, 7]
+LONG = [5] * ENCODER_TOKENS
 
 
 @pytest.fixture
@@ -23,11 +40,19 @@ def replies() -> list[Reply]:
 
 
 @pytest.fixture
-def embedder(tmp_path: Path, replies: list[Reply]) -> Iterator[Embedder]:
+def gate() -> LimitedGate:
+    return LimitedGate()
+
+
+@pytest.fixture(params=[True, False], ids=["reserving", "allocating"])
+def embedder(
+    request: pytest.FixtureRequest, tmp_path: Path, gate: LimitedGate, replies: list[Reply]
+) -> Iterator[Embedder]:
     logs.route()
     write_bert(tmp_path / "bert.gguf")
     with Model(tmp_path / "bert.gguf") as model:
-        embedder = Embedder(model, fixed(2), replies.append)
+        memory = EmbedderMemory(gate=gate, reserves=request.param, wait_s=FOREVER_S)
+        embedder = Embedder(model, fixed(2), memory, replies.append)
         yield embedder
         embedder.close()
 
@@ -93,6 +118,95 @@ def test_facts_and_stats(embedder: Embedder) -> None:
     assert (facts.context_max, facts.slots, facts.store) == (ENCODER_TOKENS, 1, None)
     assert (stats.id, stats.context_max, stats.context_allocated, stats.kv_reserved_bytes) == (7, ENCODER_TOKENS, 0, 0)
     assert [slot.state for slot in stats.slots_detail] == [SlotState.IDLE]
+
+
+def test_a_long_text_is_in_the_books_while_it_is_computed(
+    embedder: Embedder, gate: LimitedGate, replies: list[Reply], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[Stats] = []
+    embed = EmbeddingContext.embed
+
+    def watched(context: EmbeddingContext, texts: Sequence[Sequence[int]]) -> list[bytes]:
+        vectors = embed(context, texts)
+        found.append(embedder.stats(0))
+        assert found[-1].kv_granted_bytes == gate.granted_bytes
+        return vectors
+
+    monkeypatch.setattr(EmbeddingContext, "embed", watched)
+    embedder.submit(Embed(1, [TEXT, LONG]))
+    embedder.step()
+    (reply,) = replies
+    assert isinstance(reply, Embedded)
+    assert found[-1].kv_granted_bytes >= found[-1].kv_resident_bytes > 1 << 20
+    assert gate.most_noted_bytes == found[-1].kv_resident_bytes
+    stats = embedder.stats(0)
+    assert (gate.granted_bytes, gate.noted_bytes, stats.kv_granted_bytes, stats.kv_resident_bytes) == (0, 0, 0, 0)
+
+
+def test_a_long_text_waits_for_memory_and_the_others_go_on(
+    embedder: Embedder, gate: LimitedGate, replies: list[Reply]
+) -> None:
+    gate.limit_bytes = 1 << 20
+    embedder.submit(Embed(1, [LONG]))
+    embedder.step()
+    (need,) = replies
+    assert isinstance(need, NeedMemory)
+    assert (need.id, need.free_bytes, gate.granted_bytes) == (1, 1 << 20, 0)
+    assert embedder.stats(0).slots_detail[0].state is SlotState.WAIT
+    assert embedder.batches() is None
+    embedder.submit(Embed(2, [TEXT]))
+    embedder.step()
+    gate.limit_bytes = need.needed_bytes
+    embedder.submit(MemoryOffered(1))
+    embedder.step()
+    assert [reply.id for reply in replies if isinstance(reply, Embedded)] == [2, 1]
+    assert (gate.granted_bytes, embedder.stats(0).slots_detail[0].state) == (0, SlotState.IDLE)
+
+
+def test_a_long_text_fails_with_the_numbers_when_nothing_could_be_offered(
+    embedder: Embedder, gate: LimitedGate, replies: list[Reply]
+) -> None:
+    gate.limit_bytes = 1 << 20
+    embedder.submit(Embed(1, [TEXT, LONG]))
+    embedder.step()
+    embedder.submit(MemoryOffered(1))
+    embedder.step()
+    _need, failed = replies
+    assert isinstance(failed, Failed)
+    error = from_data(failed.kind, failed.fields)
+    assert isinstance(error, KvGrowError)
+    assert (error.to_cells, error.free_bytes) == (ENCODER_TOKENS, 1 << 20)
+    assert error.needed_bytes > error.free_bytes
+    embedder.submit(Embed(2, [TEXT]))
+    embedder.step()
+    assert isinstance(replies[-1], Embedded)
+
+
+def test_a_cancel_ends_the_wait_for_memory(embedder: Embedder, gate: LimitedGate, replies: list[Reply]) -> None:
+    gate.limit_bytes = 0
+    embedder.submit(Embed(1, [LONG]))
+    embedder.step()
+    for work in (Cancel(1), MemoryOffered(1), Embed(2, [TEXT])):
+        embedder.submit(work)
+    embedder.step()
+    assert [type(reply) for reply in replies] == [NeedMemory, Embedded]
+
+
+@pytest.mark.parametrize("reserves", [True, False])
+def test_cells_are_in_the_books_where_a_model_has_some(
+    tmp_path: Path, gate: LimitedGate, replies: list[Reply], reserves: bool
+) -> None:
+    logs.route()
+    write_llama(tmp_path / "llama.gguf", pooling=gguf.PoolingType.LAST)
+    with Model(tmp_path / "llama.gguf") as model:
+        memory = EmbedderMemory(gate=gate, reserves=reserves, wait_s=0)
+        embedder = Embedder(model, fixed(2), memory, replies.append)
+        embedder.submit(Embed(1, [[5] * model.trained_tokens]))
+        embedder.step()
+        embedder.close()
+        assert isinstance(replies[0], Embedded)
+        assert gate.most_granted_bytes > model.kv_cell_bytes(CacheType.F16) * model.trained_tokens
+    assert gate.granted_bytes == 0
 
 
 def test_texts_share_batches() -> None:

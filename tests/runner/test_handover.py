@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.runner.harness import Harness
-from tests.runner.test_shortage import LimitedGate
+from tests.runner.limited import LimitedGate
 
 from swell.llama.model import Model
 from swell.runner.handover import restore, save

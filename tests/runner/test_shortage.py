@@ -1,40 +1,15 @@
 """What the engine does when memory is refused: ask for that of other models, wait a while, go on meanwhile."""
 
-import dataclasses
 from collections.abc import Callable, Iterator
 
 import pytest
 from tests.counting import PROMPT, expected
 from tests.runner.harness import POLICY, Harness
+from tests.runner.limited import FOREVER_S, LimitedGate
 
 from swell.errors import KvGrowError
 from swell.llama.model import Model
 from swell.protocol.messages import Cancel, FinishReason, MemoryOffered, Shrink, ShrinkLevel
-
-FOREVER_S = 1000.0
-
-
-@dataclasses.dataclass
-class LimitedGate:
-    """Grants up to `limit_bytes`, which a test may change."""
-
-    limit_bytes: int = 1 << 40
-    granted_bytes: int = 0
-
-    def spare_bytes(self) -> int:
-        return max(0, self.limit_bytes - self.granted_bytes)
-
-    def claim(self, additional_bytes: int) -> int | None:
-        if additional_bytes > self.spare_bytes():
-            return self.spare_bytes()
-        self.granted_bytes += additional_bytes
-        return None
-
-    def release(self, released_bytes: int) -> None:
-        self.granted_bytes -= released_bytes
-
-    def note(self, backed_bytes: int, scratch_bytes: int) -> None:
-        pass
 
 
 @pytest.fixture

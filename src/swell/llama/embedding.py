@@ -1,6 +1,7 @@
 """A context that turns whole texts into vectors, and keeps nothing of them."""
 
 import array
+import contextlib
 import sys
 from collections.abc import Sequence
 
@@ -10,6 +11,8 @@ from swell.llama.batch import Batch
 from swell.llama.handle import Handle
 from swell.llama.library import api
 from swell.llama.model import Model, taken_bytes
+from swell.llama.reservation import Reservation, reserving
+from swell.memory.resident import Pagemap
 
 SEQUENCES_MAX = 32
 """How many texts are computed together, if they are short enough."""
@@ -22,10 +25,11 @@ class EmbeddingContext(Handle):
     large, and so are the cells of the models that need some.
     """
 
-    def __init__(self, model: Model, capacity: int, threads: int, *, fused: bool) -> None:
+    def __init__(self, model: Model, capacity: int, threads: int, *, fused: bool, reserves: bool = False) -> None:
         """`fused` attention takes memory in proportion to `capacity` instead of its square, but sums in 16 bits: what
         else is in the batch then shows in the third digit of a vector (otherwise 1e-7, or 1e-4 where the model has
-        GELU, which llama.cpp looks up by 16 bits).
+        GELU, which llama.cpp looks up by 16 bits). With `reserves`, host memory is only address space until something
+        is computed; `swell.kv.selfcheck` must have approved of that.
 
         Raises ContextError, or NoEmbeddingsError for a model that doesn't give one vector per text.
         """
@@ -38,7 +42,8 @@ class EmbeddingContext(Handle):
         parameters.n_threads = parameters.n_threads_batch = threads
         parameters.no_perf = True
         before = model.measure_devices()
-        pointer = api.llama_init_from_model(model.pointer, parameters)
+        with reserving() if reserves else contextlib.nullcontext(list[Reservation]()) as self._reservations:
+            pointer = api.llama_init_from_model(model.pointer, parameters)
         if not pointer:
             raise ContextError(capacity, 1, logs.take_errors())
         super().__init__(pointer, api.llama_free)
@@ -47,9 +52,14 @@ class EmbeddingContext(Handle):
         if api.llama_pooling_type(pointer) not in _POOLING:
             raise NoEmbeddingsError("the model")
         self.capacity = capacity
-        self._memory = api.llama_get_memory(pointer)  # encoders have none
+        self._memory = api.llama_get_memory(pointer)
         self._width: int = api.llama_model_n_embd_out(model.pointer)
         self._batch = Batch(capacity)
+
+    @property
+    def has_cells(self) -> bool:
+        """Encoders have none."""
+        return bool(self._memory)
 
     def use_threads(self, threads: int) -> None:
         """Compute with so many threads from the next `embed` on."""
@@ -72,6 +82,16 @@ class EmbeddingContext(Handle):
         if self._memory:
             api.llama_memory_clear(self._memory, False)
         return vectors
+
+    @property
+    def reserved_bytes(self) -> int:
+        """What it takes of host memory at most: cells, what it computes in, and a vector for every token."""
+        return sum(one.size_bytes for one in self._reservations) + self.capacity * self._width * 4
+
+    def resident_bytes(self) -> int:
+        """How much of what is reserved is backed. Callable from any thread."""
+        with Pagemap() as pagemap:
+            return sum(pagemap.resident_bytes(one.address, one.size_bytes) for one in self._reservations)
 
     def close(self) -> None:
         super().close()

@@ -1,10 +1,16 @@
 """The worker of models that turn texts into vectors. It keeps no cells between requests, and so has no store."""
 
+import contextlib
+import dataclasses
+import logging
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
-from swell.errors import InputTooLongError, InvalidRequestError, SwellError, UnsupportedError, to_data
+from swell.cache import CacheType
+from swell.errors import InputTooLongError, InvalidRequestError, KvGrowError, SwellError, UnsupportedError, to_data
+from swell.kv.gate import Gate
 from swell.llama.embedding import SEQUENCES_MAX, EmbeddingContext
 from swell.llama.model import Model
 from swell.processors.governor import Governor
@@ -15,6 +21,8 @@ from swell.protocol.messages import (
     Failed,
     Generate,
     Loaded,
+    MemoryOffered,
+    NeedMemory,
     Reply,
     SaveSlots,
     Shrink,
@@ -25,8 +33,11 @@ from swell.protocol.messages import (
     Stats,
     Totals,
 )
+from swell.runner.longtexts import LongTexts
 from swell.runner.stats import device_uses, process_memory, thread_stats
 from swell.runner.worker import Work
+
+log = logging.getLogger(__name__)
 
 BATCH_TOKENS = 512
 """Short texts share a batch of this many tokens; a longer one is computed alone, in a context made for it."""
@@ -34,22 +45,54 @@ BATCH_TOKENS = 512
 _NO_STORE = "a model for embeddings keeps no cache"
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EmbedderMemory:
+    """How an embedder comes to memory: `gate` must be passed. What it refuses is waited for up to `wait_s`.
+
+    `reserves`: memory may be mere address space until it is written.
+    """
+
+    gate: Gate
+    reserves: bool
+    wait_s: float
+
+
+@dataclasses.dataclass(frozen=True)
+class _Shortage:
+    """A request waits for memory until, by `time.monotonic`, `until_s`."""
+
+    request: Embed
+    until_s: float
+
+
 class Embedder:
     """Serves one request after the other; between them it keeps only the context for short texts."""
 
-    def __init__(self, model: Model, governor: Governor, deliver: Callable[[Reply], None]) -> None:
+    def __init__(
+        self, model: Model, governor: Governor, memory: EmbedderMemory, deliver: Callable[[Reply], None]
+    ) -> None:
         """`deliver` is called from any thread. Raises ContextError or NoEmbeddingsError."""
         self._model = model
         self._governor = governor
+        self._wait_s = memory.wait_s
         self._deliver = deliver
-        self._inbox: SimpleQueue[Embed | Cancel] = SimpleQueue()
+        self._inbox: SimpleQueue[Embed | Cancel | MemoryOffered] = SimpleQueue()
         self._waiting: deque[Embed] = deque()
+        self._shortages: dict[int, _Shortage] = {}
+        self._asked: set[int] = set()
+        """Requests that have waited for memory: they do so once."""
         self._cancelled: set[int] = set()
         self._is_busy = False
         self._totals = Totals()
         self._context_max = max(model.trained_tokens, 1)
         self._shared = EmbeddingContext(model, min(BATCH_TOKENS, self._context_max), governor.use.now, fused=False)
-        self._long: EmbeddingContext | None = None
+        self._long = LongTexts(
+            model,
+            memory.gate,
+            context_max=self._context_max,
+            cell_bytes=model.kv_cell_bytes(CacheType.F16) if self._shared.has_cells else 0,
+            reserves=memory.reserves,
+        )
 
     def submit(self, work: Work) -> None:
         match work:
@@ -59,7 +102,7 @@ class Embedder:
                 self._deliver(Shrunk(work.id))  # it never has more than it needs
             case SaveSlots():
                 self._deliver(SlotsSaved(work.id, 0))
-            case Embed() | Cancel():
+            case Embed() | Cancel() | MemoryOffered():
                 self._inbox.put(work)
 
     def run(self) -> None:
@@ -67,7 +110,7 @@ class Embedder:
             self.step()
 
     def step(self) -> None:
-        """Serve the next request; waits for one."""
+        """Serve the next request; waits for one, or for the end of a wait for memory."""
         if not self._waiting and self._inbox.empty():
             self._governor.rest()
         self._take_work(wait=not self._waiting)
@@ -78,7 +121,7 @@ class Embedder:
 
     def close(self) -> None:
         """Free the context, before the model; nothing else may be called afterwards."""
-        self._free_long()
+        self._long.close()
         self._shared.close()
 
     def describe(self) -> Loaded:
@@ -100,8 +143,9 @@ class Embedder:
         return self._totals.batches if self._is_busy else None
 
     def stats(self, request_id: int) -> Stats:
-        state = SlotState.PREFILL if self._is_busy else SlotState.IDLE
-        parts = process_memory(self._model, kv_bytes=0)
+        state = SlotState.PREFILL if self._is_busy else SlotState.WAIT if self._shortages else SlotState.IDLE
+        granted, resident = self._long.granted_bytes, self._long.resident_bytes
+        parts = process_memory(self._model, kv_bytes=resident)
         return Stats(
             id=request_id,
             context_max=self._context_max,
@@ -110,10 +154,10 @@ class Embedder:
             context_allocated=0,
             context_initial=0,
             slots=1,
-            slots_in_use=int(state is SlotState.PREFILL),
-            kv_granted_bytes=0,
-            kv_resident_bytes=0,
-            kv_reserved_bytes=0,
+            slots_in_use=int(state is not SlotState.IDLE),
+            kv_granted_bytes=granted,
+            kv_resident_bytes=resident,
+            kv_reserved_bytes=granted,
             kv_reclaimable_bytes=0,
             weights_bytes=self._model.weights_bytes,
             weights_resident_bytes=parts.weights_bytes,
@@ -123,43 +167,84 @@ class Embedder:
             store_reason=_NO_STORE,
             threads=thread_stats(self._governor.use),
             totals=self._totals,
-            slots_detail=[SlotStats(state=state, used=0, granted=0, resident_bytes=0)],
+            slots_detail=[SlotStats(state=state, used=0, granted=0, resident_bytes=resident)],
             devices=device_uses(self._model, self._shared.device_bytes, 0),
         )
 
     def _take_work(self, *, wait: bool) -> None:
-        """Take all work that is there; with `wait`, at least one piece."""
-        while wait or not self._inbox.empty():
-            wait = False
-            match self._inbox.get():
-                case Embed() as request:
-                    self._waiting.append(request)
-                case Cancel(cancelled_id):
-                    self._waiting = deque(request for request in self._waiting if request.id != cancelled_id)
-                    self._cancelled.add(cancelled_id)
+        """Take all work that is there; with `wait`, there is some, or a wait for memory is over."""
+        if wait:
+            ends = [shortage.until_s for shortage in self._shortages.values()]
+            with contextlib.suppress(Empty):
+                self._take(self._inbox.get(timeout=max(0.0, min(ends) - time.monotonic()) if ends else None))
+        while not self._inbox.empty():
+            self._take(self._inbox.get())
+        for request_id, shortage in list(self._shortages.items()):
+            if time.monotonic() >= shortage.until_s:
+                self._retry(request_id)
+
+    def _take(self, work: Embed | Cancel | MemoryOffered) -> None:
+        match work:
+            case Embed():
+                self._waiting.append(work)
+            case Cancel(cancelled_id):
+                self._waiting = deque(request for request in self._waiting if request.id != cancelled_id)
+                self._shortages.pop(cancelled_id, None)
+                self._asked.discard(cancelled_id)
+                self._cancelled.add(cancelled_id)
+            case MemoryOffered(request_id):
+                self._retry(request_id)
+
+    def _retry(self, request_id: int) -> None:
+        """Serve a request next that has waited for memory. After a cancel there is none."""
+        if (shortage := self._shortages.pop(request_id, None)) is not None:
+            self._asked.add(request_id)
+            self._waiting.appendleft(shortage.request)
 
     def _serve(self, request: Embed) -> None:
-        """Compute a request batch by batch; between two of them it may be cancelled."""
+        """Answer a request, with nothing kept of it then."""
         self._cancelled.clear()  # requests that were waiting are gone already
-        vectors: list[bytes] = []
+        reply: Reply | None
         try:
-            self._check(request.inputs)
-            self._totals.cut += request.cut_tokens
-            for texts in batches(request.inputs, self._shared.capacity):
-                context = self._context_for(sum(map(len, texts)))
-                context.use_threads(self._governor.threads_for_step())
-                vectors += context.embed(texts)
-                self._totals.batches += 1
-                self._totals.prompt += sum(map(len, texts))
-                self._take_work(wait=False)
-                if request.id in self._cancelled:
-                    return
+            reply = self._compute(request)
         except SwellError as error:
-            self._deliver(Failed(request.id, *to_data(error)))
-        else:
-            self._deliver(Embedded(request.id, vectors))
+            reply = Failed(request.id, *to_data(error))
         finally:
-            self._free_long()
+            self._asked.discard(request.id)
+            self._long.close()
+        if reply is not None:
+            self._deliver(reply)
+
+    def _compute(self, request: Embed) -> Embedded | None:
+        """Batch by batch. None where it was cancelled between two of them, or has to wait for memory while others are
+        served."""
+        self._check(request.inputs)
+        try:
+            self._context_for(max(map(len, request.inputs), default=0))
+        except KvGrowError as error:
+            self._ask(request, error)
+            return None
+        self._totals.cut += request.cut_tokens
+        vectors: list[bytes] = []
+        for texts in batches(request.inputs, self._shared.capacity):
+            context = self._context_for(sum(map(len, texts)))
+            context.use_threads(self._governor.threads_for_step())
+            vectors += context.embed(texts)
+            self._long.note()
+            self._totals.batches += 1
+            self._totals.prompt += sum(map(len, texts))
+            self._take_work(wait=False)
+            if request.id in self._cancelled:
+                return None
+        return Embedded(request.id, vectors)
+
+    def _ask(self, request: Embed, error: KvGrowError) -> None:
+        """Let it wait for what other models have; raises `error` if it has done so before."""
+        if request.id in self._asked or self._wait_s == 0:
+            raise error
+        log.info("%s; asking for what other models have", error)
+        self._shortages[request.id] = _Shortage(request, time.monotonic() + self._wait_s)
+        self._deliver(NeedMemory(id=request.id, needed_bytes=error.needed_bytes, free_bytes=error.free_bytes))
 
     def _check(self, inputs: Sequence[Sequence[int]]) -> None:
         """Refuses what would end the process: there are no positions beyond the trained length."""
@@ -169,19 +254,8 @@ class Embedder:
             raise InputTooLongError
 
     def _context_for(self, tokens: int) -> EmbeddingContext:
-        """A context of at least `tokens`; raises ContextError."""
-        if tokens <= self._shared.capacity:
-            return self._shared
-        if self._long is None or self._long.capacity < tokens:
-            self._free_long()
-            capacity = min(_power_of_two(tokens), self._context_max)
-            self._long = EmbeddingContext(self._model, capacity, self._governor.use.now, fused=True)
-        return self._long
-
-    def _free_long(self) -> None:
-        if self._long is not None:
-            self._long.close()
-            self._long = None
+        """A context of at least `tokens`; raises KvGrowError or ContextError."""
+        return self._shared if tokens <= self._shared.capacity else self._long.open(tokens, self._governor.use.now)
 
 
 def batches(texts: Sequence[list[int]], tokens: int) -> Iterator[list[list[int]]]:
@@ -194,7 +268,3 @@ def batches(texts: Sequence[list[int]], tokens: int) -> Iterator[list[list[int]]
         group.append(text)
     if group:
         yield group
-
-
-def _power_of_two(least: int) -> int:
-    return 1 << (least - 1).bit_length()

@@ -24,7 +24,7 @@ from swell.processors.governor import Governor
 from swell.processors.readings import KernelReadings
 from swell.processors.shares import Demands
 from swell.protocol.messages import Load, LoadProgress, Reply
-from swell.runner.embedder import Embedder
+from swell.runner.embedder import Embedder, EmbedderMemory
 from swell.runner.worker import Worker
 from swell.runner.writer import Writer
 
@@ -44,7 +44,8 @@ def load(
     model = Model(Path(order.path), order.placement, devices, maps_weights=order.maps_weights, on_progress=on_progress)
     governor = _governor(order)
     if model.metadata(f"{model.metadata('general.architecture')}.pooling_type") is not None:
-        return model, Embedder(model, governor, deliver)
+        memory = EmbedderMemory(gate=_host_gate(order), reserves=reserved_refusal is None, wait_s=order.memory_wait_s)
+        return model, Embedder(model, governor, memory, deliver)
     chosen = _open_store(order, model, governor.use.now, reserved_refusal)
     return model, Writer(model, chosen, governor, order, deliver)
 
@@ -95,15 +96,21 @@ def _governor(order: Load) -> Governor:
 
 
 def _gate(order: Load, model: Model) -> Gate:
-    ledger, entry, host = Ledger.open(order.ledger_fd), order.ledger_entry, MemoryProbe()
-    budget_bytes, headroom_bytes = order.budget_bytes, order.headroom_bytes
     if shares := order.placement.kv_shares(model.layers):
         return DeviceAdmission(
-            *(ledger, entry, host),
+            *(Ledger.open(order.ledger_fd), order.ledger_entry, MemoryProbe()),
             devices=model.measure_devices,
             shares=shares,
-            budget_bytes=budget_bytes,
-            headroom_bytes=headroom_bytes,
+            budget_bytes=order.budget_bytes,
+            headroom_bytes=order.headroom_bytes,
             device_headroom_bytes=order.device_headroom_bytes,
         )
-    return Admission(ledger, entry, host, budget_bytes=budget_bytes, headroom_bytes=headroom_bytes)
+    return _host_gate(order)
+
+
+def _host_gate(order: Load) -> Gate:
+    return Admission(
+        *(Ledger.open(order.ledger_fd), order.ledger_entry, MemoryProbe()),
+        budget_bytes=order.budget_bytes,
+        headroom_bytes=order.headroom_bytes,
+    )

@@ -1,0 +1,85 @@
+"""Memory for texts that are too long for the context that short ones share."""
+
+from swell.errors import KvGrowError
+from swell.kv.gate import Gate
+from swell.llama.embedding import EmbeddingContext
+from swell.llama.model import Model
+
+
+class LongTexts:
+    """One context, made when a text needs it and memory allows it, freed when its request is done.
+
+    It passes the gate that the growth of a cache passes, with all it takes: its cells, if the model has any, and what
+    it computes in.
+    """
+
+    def __init__(self, model: Model, gate: Gate, *, context_max: int, cell_bytes: int, reserves: bool) -> None:
+        """With `reserves` its memory is only address space until something is computed. `cell_bytes` per token."""
+        self._model = model
+        self._gate = gate
+        self._context_max = context_max
+        self._cell_bytes = cell_bytes
+        self._reserves = reserves
+        self._context: EmbeddingContext | None = None
+        self.granted_bytes = 0
+
+    @property
+    def resident_bytes(self) -> int:
+        """How much of it is really backed. Callable from any thread."""
+        context = self._context
+        if context is None or not self._reserves:
+            return self.granted_bytes
+        return min(context.resident_bytes(), self.granted_bytes)
+
+    def open(self, tokens: int, threads: int) -> EmbeddingContext:
+        """A context of at least `tokens`; raises KvGrowError if memory forbids it, or ContextError."""
+        if self._context is None or self._context.capacity < tokens:
+            self.close()
+            capacity = min(1 << (tokens - 1).bit_length(), self._context_max)
+            try:
+                if not self._reserves:
+                    self._claim(capacity, self._estimate(capacity))
+                self._context = EmbeddingContext(self._model, capacity, threads, fused=True, reserves=self._reserves)
+                if self._reserves:  # now it is known, and nothing is written yet
+                    self._claim(capacity, self._context.reserved_bytes)
+            except BaseException:
+                self.close()
+                raise
+        return self._context
+
+    def note(self) -> None:
+        """Say how much has been written, and so is no longer free."""
+        self._gate.note(self.resident_bytes, 0)
+
+    def close(self) -> None:
+        """Free the context, and then take its memory out of the books."""
+        context, self._context = self._context, None
+        if context is not None:
+            context.close()
+        if self.granted_bytes:
+            self._gate.note(0, 0)
+            self._gate.release(self.granted_bytes)
+            self.granted_bytes = 0
+
+    def _claim(self, capacity: int, needed_bytes: int) -> None:
+        free_bytes = self._gate.claim(needed_bytes)
+        if free_bytes is not None:
+            raise KvGrowError(
+                from_cells=0,
+                to_cells=capacity,
+                max_cells=self._context_max,
+                needed_bytes=needed_bytes,
+                free_bytes=free_bytes,
+            )
+        self.granted_bytes = needed_bytes
+
+    def _estimate(self, capacity: int) -> int:
+        """What a context takes that can't be asked: its cells, a few rows per token, and which token attends to which.
+
+        It is rather too much: 2.5 times what is needed, measured on a small encoder.
+        """
+        architecture = self._model.metadata("general.architecture")
+        embedding = int(self._model.metadata(f"{architecture}.embedding_length") or 0)
+        wide = int(self._model.metadata(f"{architecture}.feed_forward_length") or 0)
+        rows = capacity * 4 * (8 * embedding + 3 * wide)
+        return self._cell_bytes * capacity + rows + 6 * capacity * capacity

@@ -244,7 +244,7 @@ class Embedder:
             raise error
         log.info("%s; asking for what other models have", error)
         self._shortages[request.id] = _Shortage(request, time.monotonic() + self._wait_s)
-        self._deliver(NeedMemory(id=request.id, needed_bytes=error.needed_bytes, free_bytes=error.free_bytes))
+        self._deliver(NeedMemory(id=request.id, missing_bytes=error.missing_bytes))
 
     def _check(self, inputs: Sequence[Sequence[int]]) -> None:
         """Refuses what would end the process: there are no positions beyond the trained length."""

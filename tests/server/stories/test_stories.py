@@ -118,7 +118,7 @@ async def tell(story: Story, catalog: Catalog) -> None:
     launcher = Launcher(story.fate)
     limits = Settings(**story.limits)
     scheduler = Scheduler(limits, memory=Memory(), launch=launcher.start, clock=VirtualClock())
-    app = create_app(limits, scheduler, catalog, InProcess())
+    app = create_app(limits, scheduler, catalog, InProcess(), InProcess())
 
     async def come(after_s: float, client: Client) -> None:
         await asyncio.sleep(after_s)

@@ -30,23 +30,23 @@ def _break(_signal: int, _frame: object) -> None:
 
 
 def _poison_engine(module: ModuleType) -> None:
-    enqueue, step = module.Engine._enqueue, module.Engine.step
-
+    submit, step = module.Engine.submit, module.Engine.step
     slow = set[int]()
 
-    def enqueue_or_die(self: Any, work: Any) -> None:
-        if work.limit_tokens == POISON:
+    def submit_or_die(self: Any, work: Any) -> None:
+        tokens = getattr(work, "limit_tokens", None)
+        if tokens == POISON:
             os.abort()
-        if work.limit_tokens == SLOW_POISON:
+        if tokens == SLOW_POISON:
             slow.add(work.id)
-        enqueue(self, work)
+        submit(self, work)
 
     def step_and_die(self: Any) -> None:
         step(self)
         if any(event.id in slow for event in self._step.emitted):
             os.abort()
 
-    module.Engine._enqueue, module.Engine.step = enqueue_or_die, step_and_die
+    module.Engine.submit, module.Engine.step = submit_or_die, step_and_die
 
 
 def _poison_model(module: ModuleType) -> None:

@@ -133,7 +133,7 @@ def absurd_file(url: str, folder: Path) -> str:
     value = struct.pack("<Q", len(key)) + key + struct.pack("<IIQ", 9, 8, 1_000_000_000)
     path.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 1_000_000_000, 1_000_000_000) + value)
     shown = _post(url, "/api/show", json.dumps({"model": str(path)}).encode())
-    return f"{shown}, {_generate(url, model=str(path))}"
+    return f"{shown}, {_generate(url, model=str(path))}".replace(str(folder), "…")
 
 
 def long_duration(url: str, _folder: Path) -> str:

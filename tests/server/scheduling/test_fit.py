@@ -8,7 +8,7 @@ from hypothesis import given
 from swell.server.models.model import open_model
 from swell.server.options import Options
 from swell.server.placement.planner import Fill
-from swell.server.scheduling.fit import Fit, wanted_fit
+from swell.server.scheduling.fit import THREADS_MAX, Fit, wanted_fit
 from swell.server.scheduling.order import complete_fit
 from swell.settings import Settings
 
@@ -56,7 +56,7 @@ def _agree(one: Fit, other: Fit) -> bool:
         (Options(num_ctx=16, num_batch=1, temperature=0.1, seed=5, num_keep=7, stop=("x",)), Fit()),
         (Options(num_thread=3, use_mmap=False), Fit(threads=3, maps_weights=False)),
         (Options(num_thread=0), Fit()),
-        (Options(num_thread=2**31 - 1), Fit(threads=512)),
+        (Options(num_thread=2**31 - 1), Fit(threads=THREADS_MAX)),
         (Options(num_gpu=5, main_gpu=1), Fit()),  # there is none
     ],
 )

@@ -5,14 +5,16 @@ belong to the request, and no value of theirs ever loads anything, or stays for 
 """
 
 import dataclasses
+import os
 
 from swell.cache import CacheType
 from swell.server.models.model import Model
 from swell.server.options import Options
 from swell.server.placement.planner import Fill
 
-THREADS_MAX = 512
-"""llama.cpp's GGML_MAX_N_THREADS; with more, a runner crashes."""
+THREADS_MAX = min(4 * (os.cpu_count() or 1), 512)
+"""Hundreds of threads on two processors halt everything else on the machine (a load of 72 was seen), and a runner with
+more than llama.cpp's GGML_MAX_N_THREADS, which is 512, crashes."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

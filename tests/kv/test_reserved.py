@@ -3,6 +3,7 @@
 import ctypes
 import dataclasses
 import faulthandler
+import mmap
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,11 +21,12 @@ from swell.kv.gate import OpenGate
 from swell.kv.policy import GrowthPolicy
 from swell.kv.reserved import ReservedStore
 from swell.llama import layout
-from swell.llama.context import ContextShape
+from swell.llama.context import Context, ContextShape
 from swell.llama.model import Model
 from swell.memory.resident import process_resident
 
 CELL_BYTES = 23_040
+SLACK_BYTES = 2 << 20
 SHAPE = ContextShape(cells=2048, slots=4, batch_tokens=256, threads=2)
 POLICY = GrowthPolicy(initial_cells=256, block_cells=128, max_cells=2048)
 
@@ -86,6 +88,39 @@ def test_memory_given_back_reaches_the_system(store: ReservedStore) -> None:
     store.rewind(0, 0)
     store.compact([0] * 4)
     assert before - process_resident().total_bytes == pytest.approx(2000 * CELL_BYTES, rel=0.04)
+
+
+def anonymous_bytes() -> int:
+    resident = process_resident()
+    return resident.total_bytes - resident.mapped_bytes
+
+
+def test_copying_a_short_beginning_takes_what_is_booked_and_leaves_only_that(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, cells, shared = OpenGate(), 1500, 84
+    store = ReservedStore(model, SHAPE, POLICY, gate)
+    fill(store, slot=0, cells=cells)
+    before, kept = anonymous_bytes(), store.bytes_of(cells)
+    at_most: list[tuple[int, int]] = []
+    restore_state = Context.restore_state
+
+    def restore_and_look(context: Context, slot: int, data: mmap.mmap | bytearray) -> None:
+        restore_state(context, slot, data)
+        at_most.append((anonymous_bytes() - before, gate.granted_bytes - kept))
+
+    monkeypatch.setattr(Context, "restore_state", restore_and_look)
+    assert store.copy(0, 1, shared) == shared
+    after, resident = anonymous_bytes() - before, store.measure().slots_resident[1]
+    granted = [state.granted for state in store.cells]
+    booked_after = gate.granted_bytes
+    store.close()
+    ((taken_bytes, booked_bytes),) = at_most
+    assert kept < taken_bytes < booked_bytes + SLACK_BYTES
+    assert granted == [1536, 256, 256, 256]
+    assert booked_after == CELL_BYTES * sum(granted)
+    assert CELL_BYTES * shared <= resident <= CELL_BYTES * granted[1]
+    assert after < resident + SLACK_BYTES
 
 
 def test_closing_gives_all_memory_back(model: Model) -> None:

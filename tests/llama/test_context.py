@@ -79,7 +79,7 @@ def test_a_slots_state_moves_to_another_slot(model: Model, context: Context, bat
 
 def test_a_damaged_state_leaves_the_slot_empty(model: Model, context: Context, batch: Batch) -> None:
     read(context, batch, 0, prompt_tokens(model))
-    damaged = context.save_state(0)[:-100]
+    damaged = bytearray(context.save_state(0)[:-100])
     with pytest.raises(StateError):
         context.restore_state(1, damaged)
     assert context.positions(1) == (-1, -1)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import mmap
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
@@ -119,20 +120,27 @@ class KvStore(ABC):
     def copy(self, source: int, target: int, keep: int) -> int:
         """Replace what `target` holds by the first `keep` cells of `source`; returns how many there are then.
 
-        Fewer than `keep`, none that is, where this kind of memory can't be cut there. Raises KvGrowError.
+        Fewer than `keep`, none that is, where this kind of memory can't be cut there. llama.cpp hands out and takes
+        whole states only, so all cells of `source` are in memory twice more for a moment; that is booked, too. Raises
+        KvGrowError.
         """
         count, state = self.cells[source].stored, self.cells[target]
+        granted, state_bytes = state.granted, self.context.state_bytes(source)
         self.rewind(target, 0)
-        self.prepare(target, count)
+        self._claim(state_bytes, granted, count)
         try:
+            self.prepare(target, count)
             self.context.restore_state(target, self.context.save_state(source))
-        except StateError as error:
+            state.stored = count
+        except (StateError, OSError) as error:
             log.warning("a beginning could not be copied, it is computed again: %s", error)
-            return 0
-        state.stored = count
-        return self.rewind(target, keep)
+        finally:
+            self._gate.release(state_bytes)
+        kept = self.rewind(target, keep)
+        self._lower_grant(target, least_grant(state.granted, max(kept, granted), self.policy))
+        return kept
 
-    def load(self, slot: int, data: bytes, count: int) -> bool:
+    def load(self, slot: int, data: mmap.mmap | bytearray, count: int) -> bool:
         """Fill an empty slot with the `count` cells that a context of the same kind saved. Raises KvGrowError.
 
         False, and the slot is empty, if they are not what they are said to be.
@@ -188,18 +196,21 @@ class KvStore(ABC):
 
     def _raise_grant(self, slot: int, cells: int) -> None:
         state = self.cells[slot]
-        needed_bytes = self.bytes_of(cells) - self.bytes_of(state.granted)
+        self._claim(self.bytes_of(cells) - self.bytes_of(state.granted), state.granted, cells)
+        state.granted = cells
+
+    def _claim(self, needed_bytes: int, from_cells: int, to_cells: int) -> None:
+        """Ask the gate for what it takes to go from one number of cells to another; raises KvGrowError."""
         self._note()
         free_bytes = self._gate.claim(needed_bytes)
         if free_bytes is not None:
             raise KvGrowError(
-                from_cells=state.granted,
-                to_cells=cells,
+                from_cells=from_cells,
+                to_cells=to_cells,
                 max_cells=self.policy.max_cells,
                 needed_bytes=needed_bytes,
                 free_bytes=free_bytes,
             )
-        state.granted = cells
 
     def _lower_grant(self, slot: int, cells: int) -> None:
         """Lower the grant of `slot` to `cells`; a store that can return memory does so here."""

@@ -2,6 +2,7 @@
 
 import ctypes
 import dataclasses
+import mmap
 from typing import Any
 
 from swell.cache import CacheType, FlashAttention
@@ -143,14 +144,22 @@ class Context(Handle):
             api.llama_memory_seq_pos_max(self._memory, slot),
         )
 
-    def save_state(self, slot: int) -> bytes:
-        """The cells of `slot` as bytes. Holds no logits: decode at least one token after restoring."""
-        size = api.llama_state_seq_get_size(self.pointer, slot)
-        buffer = (ctypes.c_uint8 * size)()
-        written = api.llama_state_seq_get_data(self.pointer, buffer, size, slot)
+    def state_bytes(self, slot: int) -> int:
+        """How much memory `save_state` takes."""
+        return int(api.llama_state_seq_get_size(self.pointer, slot))
+
+    def save_state(self, slot: int) -> mmap.mmap:
+        """The cells of `slot` as bytes. Holds no logits: decode at least one token after restoring.
+
+        In memory that goes back to the system with the last reference to it, which malloc's may not. Raises StateError,
+        and OSError where the system refuses the memory.
+        """
+        size = self.state_bytes(slot)
+        state = mmap.mmap(-1, size)
+        written = api.llama_state_seq_get_data(self.pointer, (ctypes.c_uint8 * size).from_buffer(state), size, slot)
         if written != size:
             raise StateError(f"slot {slot}: {written} of {size} bytes were written")
-        return bytes(buffer)
+        return state
 
     def save_all(self) -> ctypes.Array[ctypes.c_uint8]:
         """The cells of all slots."""
@@ -166,12 +175,12 @@ class Context(Handle):
         if api.llama_state_set_data(self.pointer, data, len(data)) != len(data):
             raise StateError(logs.take_errors())
 
-    def restore_state(self, slot: int, data: bytes) -> None:
+    def restore_state(self, slot: int, data: mmap.mmap | bytearray) -> None:
         """Put a saved state into `slot`, replacing what it holds; raises StateError and leaves the slot empty.
 
         Needs a context with the same number of slots and the same cache types.
         """
-        buffer = (ctypes.c_uint8 * len(data)).from_buffer_copy(data)
+        buffer = (ctypes.c_uint8 * len(data)).from_buffer(data)
         if api.llama_state_seq_set_data(self.pointer, buffer, len(data), slot) != len(data):
             self.remove(slot, -1)
             raise StateError(f"slot {slot}: {logs.take_errors()}")

@@ -57,7 +57,9 @@ def restore(path: Path, store: KvStore, slots: Sequence[Slot]) -> int:
                 log.info("the last runner's cells are of another kind; they are computed again when they are needed")
                 return 0
             for slot, saved in zip(slots, header.slots, strict=False):
-                _restore(store, slot, saved, file.read(saved.state_bytes))
+                state = bytearray(saved.state_bytes)
+                if file.readinto(state) == len(state):
+                    _restore(store, slot, saved, state)
     except (OSError, msgspec.DecodeError, KvGrowError) as error:
         log.warning("not all cells of the last runner could be taken over: %s", error)
     return sum(slot.stored for slot in slots)
@@ -72,6 +74,6 @@ def _fits(header: Header, store: KvStore) -> bool:
     )
 
 
-def _restore(store: KvStore, slot: Slot, saved: SavedSlot, state: bytes) -> None:
-    if len(state) == saved.state_bytes and store.load(slot.index, state, len(saved.tokens)):
+def _restore(store: KvStore, slot: Slot, saved: SavedSlot, state: bytearray) -> None:
+    if store.load(slot.index, state, len(saved.tokens)):
         slot.tokens = saved.tokens

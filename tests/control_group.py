@@ -1,10 +1,14 @@
 """Real control groups, for tests under a limit of memory or processors."""
 
 import dataclasses
+import itertools
 import os
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -38,10 +42,28 @@ class Group:
         self.limit_path.write_text(str(int(self.used_path.read_text()) + room_bytes))
 
     def leave_free_bytes(self, room_bytes: int) -> None:
-        """As `leave_bytes`, where page cache that the kernel drops first counts as free."""
+        """As `leave_bytes`, where page cache counts as free."""
+        self.leave_bytes(room_bytes - self.stat("inactive_file") - self.stat("active_file"))
+
+    def starve(self) -> None:
+        """Leave nothing, not even for page cache: the next page that is wanted makes the kernel end a process."""
+        for room_bytes in itertools.count(0, 1 << 20):
+            with suppress(OSError):  # v1 refuses a limit that it can't come to by dropping cache
+                self.leave_free_bytes(room_bytes)
+                return
+
+    def have_one_killed(self) -> None:
+        """The kernel ends a process in this group, which has nothing to do with any other, for want of memory."""
+        self.limit_path.write_text(str(_TINY_BYTES))
+        with subprocess.Popen([sys.executable, "-c", _GLUTTON], stdin=subprocess.PIPE) as glutton:
+            self.add(glutton.pid)
+            glutton.communicate(b"now")
+        assert glutton.returncode == -signal.SIGKILL
+
+    def stat(self, name: str) -> int:
+        """A field of memory.stat, with the groups below, as v2 counts by itself."""
         fields = dict(line.split() for line in (self.directory / "memory.stat").read_text().splitlines())
-        dropped = int(fields.get("total_inactive_file") or fields["inactive_file"])
-        self.leave_bytes(room_bytes - dropped)
+        return int(fields.get(f"total_{name}") or fields[name])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,6 +92,8 @@ class ProcessorGroup:
 
 
 _PERIOD_US = 100_000
+_TINY_BYTES = 8 << 20
+_GLUTTON = "import sys; sys.stdin.read(); b'x' * (1 << 28)"
 
 
 @contextmanager

@@ -16,11 +16,12 @@ from swell.kv import selfcheck
 from swell.kv.admission import Admission
 from swell.kv.copied import CopiedStore
 from swell.kv.eager import EagerStore
+from swell.kv.planes import Plane
 from swell.kv.policy import GrowthPolicy
 from swell.kv.reserved import ReservedStore
 from swell.kv.store import KvStore
 from swell.llama import logs
-from swell.llama.context import ContextShape
+from swell.llama.context import Context, ContextShape
 from swell.llama.model import Model
 from swell.memory.ledger import Entry, Ledger
 
@@ -125,6 +126,18 @@ def test_what_is_released_can_be_claimed_again(ledger: Ledger) -> None:
         own.release(1)
 
 
+def test_a_growth_leaves_room_for_the_mapped_weights_of_all_runners(ledger: Ledger) -> None:
+    """The kernel calls them cache that it can drop; then they are read from the disk for every token."""
+    own = gate(ledger, 100, headroom=10)
+    ledger.note_mapped(0, 30)
+    ledger.note_mapped(1, 20)
+    assert own.spare_bytes() == 40
+    assert own.claim(41) == 40
+    assert own.claim(40) is None
+    ledger.clear(1)
+    assert own.spare_bytes() == 20
+
+
 def test_used_and_granted_are_booked_for_the_own_entry(ledger: Ledger) -> None:
     own = gate(ledger, 100, entry=1)
     own.claim(70)
@@ -152,7 +165,11 @@ def test_a_budget_that_was_lowered_below_what_is_granted_refuses(ledger: Ledger)
 class Runners:
     """Runners on one ledger in one simulated machine: what one writes is no longer free for any."""
 
-    def __init__(self, ledger: Ledger, total_bytes: int, budget_bytes: int | None, headroom_bytes: int) -> None:
+    def __init__(
+        self, ledger: Ledger, total_bytes: int, budget_bytes: int | None, headroom_bytes: int, mapped_bytes: int
+    ) -> None:
+        self.mapped_bytes = mapped_bytes
+        ledger.note_mapped(ENTRIES - 1, mapped_bytes)
         self.memory = SetMemory(total_bytes)
         self.total_bytes, self.budget_bytes, self.headroom_bytes = total_bytes, budget_bytes, headroom_bytes
         self.granted, self.written = [0] * ENTRIES, [0] * ENTRIES
@@ -188,7 +205,7 @@ class Runners:
 
     def check(self, ledger: Ledger) -> None:
         assert [ledger.entry(entry).granted_bytes for entry in range(ENTRIES)] == self.granted
-        assert sum(self.granted) <= max(0, self.total_bytes - self.headroom_bytes)
+        assert sum(self.granted) <= max(0, self.total_bytes - self.headroom_bytes - self.mapped_bytes)
         assert self.budget_bytes is None or sum(self.granted) <= self.budget_bytes
         ledger.check()
 
@@ -202,16 +219,18 @@ STEPS = st.tuples(
     total=st.integers(0, 200),
     budget=st.none() | st.integers(0, 200),
     headroom=st.integers(0, 50),
+    mapped=st.integers(0, 50),
     steps=st.lists(STEPS, max_size=60),
 )
 def test_runners_are_never_promised_more_than_there_is(
     total: int,
     budget: int | None,
     headroom: int,
+    mapped: int,
     steps: list[tuple[Callable[[Runners, int, int], None], int, int]],
 ) -> None:
     with contextlib.closing(Ledger.create(ENTRIES)) as ledger:
-        runners = Runners(ledger, total, budget, headroom)
+        runners = Runners(ledger, total, budget, headroom, mapped)
         for step, entry, amount_bytes in steps:
             step(runners, entry, amount_bytes)
             runners.check(ledger)
@@ -305,6 +324,40 @@ def test_memory_that_llama_fills_at_once_is_not_counted_as_promised_as_well(
     """The system no longer says it is free; promised, too, it would be missing twice for every other runner."""
     store = open_store(probe_model, gate(ledger, 100 * MB))
     fill(store, 1, 100)
-    outstanding_bytes = ledger.outstanding_bytes()
+    left_bytes = ledger.spare_bytes(lambda: 0)
     store.close()
-    assert outstanding_bytes == 0
+    assert left_bytes == 0
+
+
+def test_what_is_free_for_a_moment_while_a_cache_moves_stays_promised(
+    probe_model: Model, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, create, promised = copied(probe_model, gate(ledger, 100 * MB)), CopiedStore._create, list[int]()
+
+    def create_and_look(self: CopiedStore, capacity: int) -> Context:
+        promised.append(-ledger.spare_bytes(lambda: 0))
+        return create(self, capacity)
+
+    monkeypatch.setattr(CopiedStore, "_create", create_and_look)
+    fill(store, 0, 200)
+    fill(store, 1, 200)
+    store.close()
+    assert promised == [store.bytes_of(2 * SHAPE.cells)]
+
+
+def test_memory_is_out_of_the_books_before_it_is_given_back(
+    probe_model: Model, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise it would look free and in use at once, and could be promised to another runner while it is granted."""
+    store, give_back, used = reserved(probe_model, gate(ledger, 100 * MB)), Plane.give_back, set[int]()
+
+    def look_and_give_back(self: Plane, slot: int, start: int, end: int) -> None:
+        used.add(ledger.entry(0).used_bytes)
+        give_back(self, slot, start, end)
+
+    monkeypatch.setattr(Plane, "give_back", look_and_give_back)
+    fill(store, 1, 200)
+    store.rewind(1, 20)
+    store.settle(1)
+    store.close()
+    assert used == {store.bytes_of(20)}

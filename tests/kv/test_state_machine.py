@@ -201,7 +201,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.histories[slot].append(tokens)
         if cells.granted > granted and self.store.kind is StoreKind.RESERVED:
             # what is promised must be there, and the headroom with it; Copied promises what it has already
-            assert self.ledger.outstanding_bytes() <= max(0, self.memory.bytes - HEADROOM_BYTES)
+            assert -self.ledger.spare_bytes(lambda: 0) <= max(0, self.memory.bytes - HEADROOM_BYTES)
         return index
 
     def check_refusal(self, error: KvGrowError, granted: int, needed: int) -> None:

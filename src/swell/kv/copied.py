@@ -122,6 +122,10 @@ class CopiedStore(KvStore):
     def _backed_bytes(self) -> int:
         return self.booked_bytes
 
+    def _scratch_bytes(self) -> int:
+        """The state passes through host memory when the cache moves."""
+        return self.bytes_of(sum(state.stored for state in self.cells))
+
     def _open_first(self) -> Context:
         """The first context: for all first grants, or for as many as are admitted."""
         while True:
@@ -143,6 +147,7 @@ class CopiedStore(KvStore):
         Raises _RefusedError if that may not be, ContextError, after putting the old size back, if it can't be.
         """
         additional_bytes = self._capacity_bytes(capacity - self.capacity_cells)
+        self._note()
         if additional_bytes > 0 and self._gate.claim(additional_bytes) is not None:
             raise _RefusedError
         try:
@@ -151,7 +156,8 @@ class CopiedStore(KvStore):
             if additional_bytes > 0:
                 self._gate.release(additional_bytes)
             raise
-        self._note()
+        finally:
+            self._note()
         if additional_bytes < 0:
             self._gate.release(-additional_bytes)
 
@@ -161,6 +167,7 @@ class CopiedStore(KvStore):
             state = self.context.save_all()
         except MemoryError as error:
             raise ContextError(capacity, self._shape.slots, "no host memory for its state") from error
+        self._gate.note(0, 0)  # what it had is free for a moment, and still promised
         self.context.close()
         refusal: ContextError | None = None
         try:

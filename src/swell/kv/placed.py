@@ -52,8 +52,8 @@ class DeviceAdmission:
             (memory[name].free_bytes - self._device_headroom_bytes) / share for name, share in self._shares.items()
         ]
         if self._host_share > _ROUNDING:
-            free = self._host.free_bytes() - self._headroom_bytes - self._ledger.outstanding_bytes()
-            rooms.append(free / self._host_share)
+            spare = self._ledger.spare_bytes(self._host.free_bytes) - self._headroom_bytes
+            rooms.append(spare / self._host_share)
         if self._budget_bytes is not None:
             rooms.append(self._budget_bytes - self._ledger.total_granted_bytes())
         return max(0, int(min(rooms)))

@@ -16,11 +16,6 @@ class GrowthPolicy:
             raise ValueError(f"every number must be positive: {self}")
 
 
-def promisable_bytes(free_bytes: int, headroom_bytes: int) -> int:
-    """What may be promised in all, as long as none of it is written: free memory but for what must stay free."""
-    return max(0, free_bytes - headroom_bytes)
-
-
 def initial_grant(policy: GrowthPolicy) -> int:
     """Cells granted to each slot when the model is loaded."""
     return min(policy.initial_cells, policy.max_cells)

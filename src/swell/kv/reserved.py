@@ -73,11 +73,11 @@ class ReservedStore(KvStore):
 
     def _lower_grant(self, slot: int, cells: int) -> None:
         state = self.cells[slot]
-        if state.written > state.stored:
+        written, state.written = state.written, state.stored
+        super()._lower_grant(slot, cells)  # first: what the books say is in use must be
+        if written > state.stored:
             for plane in self._planes:
-                plane.give_back(slot, state.stored, state.written)
-            state.written = state.stored
-        super()._lower_grant(slot, cells)
+                plane.give_back(slot, state.stored, written)
 
     def _scratch_bytes(self) -> int:
         """Compute buffers are reservations, too: backed by the first large batches."""

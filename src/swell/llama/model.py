@@ -76,6 +76,11 @@ class Model(Handle):
         return round(self.layers * row * cache_type.element_bytes)
 
     @property
+    def mapped_bytes(self) -> int:
+        """The weights in host memory, if they are pages of the file; none if they were read."""
+        return max(0, self.weights_bytes - sum(self.device_bytes.values())) if self.maps_weights else 0
+
+    @property
     def _head_length(self) -> int:
         heads: int = api.llama_model_n_head(self.pointer)
         embedding: int = api.llama_model_n_embd(self.pointer)

@@ -16,39 +16,30 @@ _NO_LIMIT_BYTES = 1 << 62  # v1 says "none" as 2^63 rounded down to a page
 
 @dataclass(frozen=True)
 class GroupMemory:
-    """What one limiting group has; `reclaimable_bytes` of the used ones are page cache that the kernel drops first, and
-    `active_bytes` page cache that it drops when that isn't enough.
-    """
+    """What one limiting group has; `cached_bytes` of the used ones are page cache."""
 
     limit_bytes: int
     used_bytes: int
-    reclaimable_bytes: int
-    active_bytes: int = 0
+    cached_bytes: int
 
     @property
     def free_bytes(self) -> int:
-        """What the group can still take before its limit is felt."""
-        return max(0, self.limit_bytes - self.used_bytes + self.reclaimable_bytes)
-
-    @property
-    def vacant_bytes(self) -> int:
-        """What the group could take if it had no page cache at all."""
-        return max(0, self.limit_bytes - self.used_bytes + self.reclaimable_bytes + self.active_bytes)
+        """What the group can take if it keeps no page cache at all."""
+        return max(0, self.limit_bytes - self.used_bytes + self.cached_bytes)
 
 
 class _Names(NamedTuple):
     limit_names: tuple[str, ...]
     used_name: str
-    reclaimable_field: bytes
-    active_field: bytes
+    cached_fields: tuple[bytes, ...]
 
 
 # above memory.high the kernel slows the group down until it is no use, so that is a limit as well
 _NAMES = {
     Hierarchy.V1: _Names(
-        ("memory.limit_in_bytes",), "memory.usage_in_bytes", b"total_inactive_file", b"total_active_file"
+        ("memory.limit_in_bytes",), "memory.usage_in_bytes", (b"total_inactive_file", b"total_active_file")
     ),
-    Hierarchy.V2: _Names(("memory.max", "memory.high"), "memory.current", b"inactive_file", b"active_file"),
+    Hierarchy.V2: _Names(("memory.max", "memory.high"), "memory.current", (b"inactive_file", b"active_file")),
 }
 
 
@@ -59,8 +50,7 @@ class Group:
     limit_paths: tuple[str, ...]
     used_path: str
     stat_path: str
-    reclaimable_field: bytes
-    active_field: bytes = b"active_file"
+    cached_fields: tuple[bytes, ...]
 
     def read(self) -> GroupMemory | None:
         """The numbers now; None if nothing limits the group, or nothing tells. Costs 40 µs, 11 µs without a limit.
@@ -72,8 +62,8 @@ class Group:
         if limit_bytes >= _NO_LIMIT_BYTES:
             return None
         stat = read_once(self.stat_path)
-        reclaimable, active = _field(stat, self.reclaimable_field), _field(stat, self.active_field)
-        return GroupMemory(limit_bytes, _number(self.used_path) or 0, reclaimable, active)
+        cached_bytes = sum(_field(stat, name) for name in self.cached_fields)
+        return GroupMemory(limit_bytes, _number(self.used_path) or 0, cached_bytes)
 
 
 def own_groups() -> tuple[Group, ...]:
@@ -95,8 +85,7 @@ def _group(directory: Path, names: _Names) -> Group:
         tuple(str(directory / name) for name in names.limit_names),
         str(directory / names.used_name),
         str(directory / "memory.stat"),
-        names.reclaimable_field,
-        names.active_field,
+        names.cached_fields,
     )
 
 

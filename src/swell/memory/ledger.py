@@ -1,47 +1,43 @@
-"""The books of the KV memory granted in the whole server, kept by all runners without asking the server.
+"""The books of the memory that all runners of a server hold or were promised, kept by them without asking the server.
 
-They are two numbers per runner in memory that all processes map. Every entry is written by its own runner, and by the
-server once that runner is dead. A POSIX record lock (fcntl(2), F_SETLKW) makes check-and-add atomic, because it belongs
-to a process. flock(2) belongs to an open file description: processes that inherited the same one don't exclude each
-other, and after a SIGKILL the lock stays for as long as a child lives that was forked meanwhile (both were tried).
+They are numbers in memory that all processes map. There is no lock, so a process that is frozen or killed at any point
+keeps nobody waiting. Each number is written by one process, its runner, or the server once that one is dead, and none
+is ever seen half written.
 
-A POSIX lock neither excludes threads of one process nor survives the closing of any descriptor of the file there;
-hence one more lock per process, for all its ledgers.
+Nothing is promised twice. Let G be all that is granted, U what of it is in use, and F what is free. Runners turn F into
+U and back, so all grants can be used as long as G <= F + U.
+
+- A claim is written down first, and only then all grants are added up. Of several at the same time, the one written
+  down last sees all others. If they are too much together, at least that one is taken back. (Two within the same 10 µs
+  may both be; they are repeated, as after any refusal.)
+- F is measured before, and nobody can tell afterwards what U was at that moment. So U is kept as two numbers that only
+  rise: ever taken and ever given back. What was taken before the measurement, less what is given back after it, is not
+  more than was in use meanwhile, whatever others write and give back.
 """
 
-import contextlib
-import fcntl
 import mmap
 import os
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 from swell.errors import UnexpectedError
 from swell.files import anonymous_file
 
-_NUMBERS = 2  # granted, used
+_COLUMNS = 4  # granted, ever taken, ever given back, mapped
 _NUMBER_BYTES = 8
-_ENTRY_BYTES = _NUMBERS * _NUMBER_BYTES
+_ENTRY_BYTES = _COLUMNS * _NUMBER_BYTES
+_LOOKS = 3
 _NEGATIVE = 1 << 63  # from here on an unsigned number is one that was taken below zero
-
-_own_threads = threading.Lock()
-
-
-def _forget_threads() -> None:
-    global _own_threads
-    _own_threads = threading.Lock()
-
-
-# a thread that held it was not forked along
-os.register_at_fork(after_in_child=_forget_threads)
 
 
 class Entry(NamedTuple):
-    """`granted_bytes` may be written by a runner; `used_bytes` of them it has."""
+    """A runner may write `granted_bytes`, and has `used_bytes` of them. Besides, it reads `mapped_bytes` of a file all
+    the time, which the kernel takes for cache that it may drop.
+    """
 
     granted_bytes: int
     used_bytes: int
+    mapped_bytes: int = 0
 
     @property
     def unused_bytes(self) -> int:
@@ -50,10 +46,9 @@ class Entry(NamedTuple):
 
 
 class Ledger:
-    """One process's view of the books. Threads may share it.
+    """One process's view of the books. Reading never waits; an entry is written by one thread only.
 
-    Entries outside of the books raise IndexError, negative amounts ValueError. Waiting for the lock has no time limit:
-    others hold it for about 5 µs, and the kernel releases it when they die.
+    Entries outside of the books raise IndexError, negative amounts ValueError.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -61,7 +56,9 @@ class Ledger:
         self._mapping = mmap.mmap(descriptor, os.fstat(descriptor).st_size)
         # native numbers are moved whole; `struct` with a byte order would write them byte by byte
         self._numbers = memoryview(self._mapping).cast("Q")
-        self._entries = len(self._numbers) // _NUMBERS
+        self._entries = entries = len(self._numbers) // _COLUMNS
+        columns = (self._numbers[start : start + entries] for start in range(0, len(self._numbers), entries))
+        self._granted, self._taken, self._returned, self._mapped = columns
 
     @classmethod
     def create(cls, entries: int) -> "Ledger":
@@ -92,97 +89,101 @@ class Ledger:
         entry: int,
         additional_bytes: int,
         limit_bytes: int | None,
-        spare_bytes: Callable[[], int] | None = None,
+        free_bytes: Callable[[], int] | None = None,
     ) -> bool:
         """Grant more to an entry, unless the total of all entries would exceed the limit; None is no limit.
 
-        Nor if all that is promised and not yet written would exceed what `spare_bytes` says is there. It is asked while
-        nobody else can claim, so that nothing is promised twice. False if it would, and then nothing has changed.
-        Costs 4 µs with 8 entries.
+        Nor if less is spare, where `free_bytes` is given. False if so, and then nothing has changed. What takes nothing
+        is always granted. Costs 15 µs with 256 entries, and what `free_bytes` does.
         """
         index = self._index(entry, additional_bytes)
-        with self._exclusive():
-            if limit_bytes is not None and self._total_granted_bytes() + additional_bytes > limit_bytes:
-                return False
-            if spare_bytes is not None and self._outstanding_bytes() + additional_bytes > spare_bytes():
-                return False
-            self._numbers[index] += additional_bytes
-        return True
+        if additional_bytes == 0:
+            return True
+        there_bytes = None if free_bytes is None else self._there_bytes(free_bytes)
+        self._granted[index] += additional_bytes
+        os.sched_yield()  # a full memory barrier, as the kernel's schedule() is: written for all before this one reads
+        is_within_limit = limit_bytes is None or self.total_granted_bytes() <= limit_bytes
+        if is_within_limit and (there_bytes is None or self._spoken_for_bytes() <= there_bytes):
+            return True
+        self._granted[index] -= additional_bytes
+        return False
 
     def release(self, entry: int, released_bytes: int) -> None:
-        """Take back what was granted; `note_used` what is left in use before. Costs 4.7 µs.
+        """Take back what was granted; `note_used` what is left in use before.
 
         Raises ValueError, and changes nothing, if so much was never granted.
         """
         index = self._index(entry, released_bytes)
-        with self._exclusive():
-            granted = self._numbers[index]
-            if released_bytes > granted:
-                raise ValueError(f"entry {entry} can't release {released_bytes} bytes, it has {granted}")
-            self._numbers[index] = granted - released_bytes
+        granted = self._granted[index]
+        if released_bytes > granted:
+            raise ValueError(f"entry {entry} can't release {released_bytes} bytes, it has {granted}")
+        self._granted[index] = granted - released_bytes
 
     def note_used(self, entry: int, used_bytes: int) -> None:
-        """Say how much of its grant an entry has written. Takes no lock: it is one number, written by one process."""
-        self._numbers[self._index(entry, used_bytes) + 1] = used_bytes
+        """Say how much of its grant an entry has in use: more after it was written, less before it is given back."""
+        index = self._index(entry, used_bytes)
+        more_bytes = used_bytes - self.entry(entry).used_bytes
+        if more_bytes > 0:
+            self._taken[index] += more_bytes
+        else:
+            self._returned[index] -= more_bytes
+
+    def note_mapped(self, entry: int, mapped_bytes: int) -> None:
+        """Say how much of a file an entry has mapped and reads all the time."""
+        self._mapped[self._index(entry, mapped_bytes)] = mapped_bytes
 
     def clear(self, entry: int) -> None:
         """Take back everything from a runner that has died."""
         index = self._index(entry)
-        with self._exclusive():
-            self._numbers[index + 1] = 0
-            self._numbers[index] = 0
+        self._returned[index] = self._taken[index]
+        self._granted[index] = 0
+        self._mapped[index] = 0
 
     def entry(self, entry: int) -> Entry:
         index = self._index(entry)
-        with self._exclusive():
-            return Entry(self._numbers[index], self._numbers[index + 1])
+        return Entry(self._granted[index], self._taken[index] - self._returned[index], self._mapped[index])
 
     def total_granted_bytes(self) -> int:
-        with self._exclusive():
-            return self._total_granted_bytes()
+        """What all are granted, with claims that are just being decided."""
+        return sum(self._granted.tolist())
 
-    def outstanding_bytes(self) -> int:
-        """What is promised but not yet written: memory that looks free and isn't."""
-        with self._exclusive():
-            return self._outstanding_bytes()
+    def spare_bytes(self, free_bytes: Callable[[], int]) -> int:
+        """What may still be granted of what `free_bytes` says is free: that less what is granted and not in use, and
+        less what is mapped, in memory or not. Negative where there isn't enough even for those.
+        """
+        return self._there_bytes(free_bytes) - self._spoken_for_bytes()
 
     def check(self) -> None:
         """Raise UnexpectedError if an entry uses more than it was granted, or was taken below zero."""
-        with self._exclusive():
-            numbers = self._numbers.tolist()
-        for entry, (granted, used) in enumerate(zip(numbers[::2], numbers[1::2], strict=True)):
-            if not used <= granted < _NEGATIVE:
-                raise UnexpectedError(f"ledger entry {entry} is wrong: {granted} bytes granted, {used} used")
+        for number in range(self._entries):
+            # one after the other is read, and somebody may write between: what is really wrong stays so
+            seen = [self.entry(number) for _ in range(_LOOKS)]
+            if not any(0 <= entry.used_bytes <= entry.granted_bytes < _NEGATIVE for entry in seen):
+                granted, used, _mapped = seen[-1]
+                raise UnexpectedError(f"ledger entry {number} is wrong: {granted} bytes granted, {used} used")
 
     def close(self) -> None:
         """Leave the books, which others keep. May be called twice; nothing else may be called afterwards."""
-        with _own_threads:
-            if self._descriptor < 0:
-                return
-            self._numbers.release()
-            self._mapping.close()
-            os.close(self._descriptor)
-            self._descriptor = -1
+        if self._descriptor < 0:
+            return
+        for view in (self._granted, self._taken, self._returned, self._mapped, self._numbers):
+            view.release()
+        self._mapping.close()
+        os.close(self._descriptor)
+        self._descriptor = -1
 
     def _index(self, entry: int, amount_bytes: int = 0) -> int:
         if not 0 <= entry < self._entries:
             raise IndexError(f"entry {entry} of {self._entries}")
         if amount_bytes < 0:
             raise ValueError(f"{amount_bytes} bytes are negative")
-        return entry * _NUMBERS
+        return entry
 
-    def _total_granted_bytes(self) -> int:
-        return sum(self._numbers.tolist()[::_NUMBERS])
+    def _there_bytes(self, free_bytes: Callable[[], int]) -> int:
+        """What is free, and what was ever taken before."""
+        taken_bytes = sum(self._taken.tolist())
+        return taken_bytes + free_bytes()
 
-    def _outstanding_bytes(self) -> int:
-        numbers = self._numbers.tolist()
-        return sum(max(0, granted - used) for granted, used in zip(numbers[::2], numbers[1::2], strict=True))
-
-    @contextlib.contextmanager
-    def _exclusive(self) -> Iterator[None]:
-        with _own_threads:
-            fcntl.lockf(self._descriptor, fcntl.LOCK_EX)
-            try:
-                yield
-            finally:
-                fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
+    def _spoken_for_bytes(self) -> int:
+        """What was ever given back, is granted, and is mapped."""
+        return sum(self._returned.tolist()) + sum(self._granted.tolist()) + sum(self._mapped.tolist())

@@ -11,7 +11,9 @@ class FreeMemory(Protocol):
     """What a store asks before it grows."""
 
     def free_bytes(self) -> int:
-        """Bytes that can still be taken now, without swapping and without reaching a limit."""
+        """Bytes that can be taken now without swapping and without reaching a limit, if nothing of any file is kept in
+        memory: not even what is mapped and in use.
+        """
 
     def total_bytes(self) -> int:
         """Bytes that there are at most; what a percentage of memory refers to."""
@@ -32,11 +34,6 @@ class MemoryProbe:
 
     def free_bytes(self) -> int:
         limiting = [memory.free_bytes for group in self._groups if (memory := group.read())]
-        return min([self._machine().available_bytes, *limiting])
-
-    def vacant_bytes(self) -> int:
-        """Bytes that could be taken if nothing of any file were kept in memory, not even what is mapped and in use."""
-        limiting = [memory.vacant_bytes for group in self._groups if (memory := group.read())]
         return min([self._machine().available_bytes, *limiting])
 
     def total_bytes(self) -> int:

@@ -72,6 +72,7 @@ class Load(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     budget_bytes: int | None = None  # for all runners together
     headroom_bytes: int = 0
     maps_weights: bool = True
+    books_weights: bool = True  # in the ledger, unless another runner has the same ones mapped
     handover: str = ""  # a file with the cells of the last runner of this model
     workers: list[str] = []  # as in FindDevices
     placement: Placement = HOST_ONLY

@@ -42,11 +42,15 @@ def load(
     """
     on_progress = _now_and_then(deliver)
     model = Model(Path(order.path), order.placement, devices, maps_weights=order.maps_weights, on_progress=on_progress)
-    governor = _governor(order)
+    governor, ledger = _governor(order), Ledger.open(order.ledger_fd)
+    if order.books_weights:
+        ledger.note_mapped(order.ledger_entry, model.mapped_bytes)
     if model.metadata(f"{model.metadata('general.architecture')}.pooling_type") is not None:
-        memory = EmbedderMemory(gate=_host_gate(order), reserves=reserved_refusal is None, wait_s=order.memory_wait_s)
+        memory = EmbedderMemory(
+            gate=_host_gate(order, ledger), reserves=reserved_refusal is None, wait_s=order.memory_wait_s
+        )
         return model, Embedder(model, governor, memory, deliver)
-    chosen = _open_store(order, model, governor.use.now, reserved_refusal)
+    chosen = _open_store(order, model, _gate(order, model, ledger), governor.use.now, reserved_refusal)
     return model, Writer(model, chosen, governor, order, deliver)
 
 
@@ -63,7 +67,7 @@ def _now_and_then(deliver: Callable[[Reply], None]) -> Callable[[], None]:
     return advance
 
 
-def _open_store(order: Load, model: Model, threads: int, reserved_refusal: str | None) -> Chosen:
+def _open_store(order: Load, model: Model, gate: Gate, threads: int, reserved_refusal: str | None) -> Chosen:
     trained = max(model.trained_tokens, 1)
     elastic = ContextShape(
         cells=trained,
@@ -80,7 +84,7 @@ def _open_store(order: Load, model: Model, threads: int, reserved_refusal: str |
         policy=GrowthPolicy(initial_cells=order.initial_tokens, block_cells=order.grow_tokens, max_cells=trained),
         reserved_refusal=reserved_refusal,
     )
-    chosen = open_store(model, wish, _gate(order, model))
+    chosen = open_store(model, wish, gate)
     log.info("%s: %s KV cache: %s", order.path, chosen.store.kind.value, chosen.reason)
     return chosen
 
@@ -95,22 +99,22 @@ def _governor(order: Load) -> Governor:
     return Governor(Demands(order.demands_fd), order.ledger_entry, exact=threads, readings=readings)
 
 
-def _gate(order: Load, model: Model) -> Gate:
+def _gate(order: Load, model: Model, ledger: Ledger) -> Gate:
     if shares := order.placement.kv_shares(model.layers):
         return DeviceAdmission(
-            *(Ledger.open(order.ledger_fd), order.ledger_entry, MemoryProbe()),
+            *(ledger, order.ledger_entry, MemoryProbe()),
             devices=model.measure_devices,
             shares=shares,
             budget_bytes=order.budget_bytes,
             headroom_bytes=order.headroom_bytes,
             device_headroom_bytes=order.device_headroom_bytes,
         )
-    return _host_gate(order)
+    return _host_gate(order, ledger)
 
 
-def _host_gate(order: Load) -> Gate:
+def _host_gate(order: Load, ledger: Ledger) -> Gate:
     return Admission(
-        *(Ledger.open(order.ledger_fd), order.ledger_entry, MemoryProbe()),
+        *(ledger, order.ledger_entry, MemoryProbe()),
         budget_bytes=order.budget_bytes,
         headroom_bytes=order.headroom_bytes,
     )

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any
 
 from swell.errors import DevicesFullError, ServerBusyError, ServerStoppingError, SwellError
-from swell.memory.probe import MemoryProbe
+from swell.memory.probe import FreeMemory, MemoryProbe
 from swell.protocol.messages import Load, NeedMemory, ShrinkLevel
 from swell.server.clock import Clock, SystemClock
 from swell.server.models.model import Model
@@ -21,7 +21,7 @@ from swell.server.options import Options
 from swell.server.placement.placer import Placer
 from swell.server.residency import LoadedModel, Residency, State, Stay
 from swell.server.runner import OnNeed, Place, Runner
-from swell.server.scheduling.accounts import RUNNERS_MAX, Accounts, SystemMemory
+from swell.server.scheduling.accounts import RUNNERS_MAX, Accounts
 from swell.server.scheduling.crashes import LoadCrashes
 from swell.server.scheduling.estimate import Experience
 from swell.server.scheduling.fit import Fit, wanted_fit
@@ -64,7 +64,7 @@ class Scheduler:
         self,
         settings: Settings,
         *,
-        memory: SystemMemory | None = None,
+        memory: FreeMemory | None = None,
         launch: Launch | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -258,25 +258,24 @@ class Scheduler:
     def _next_step(self, model: Model, key: RunnerKey, wish: Fit, *, may_shrink: bool) -> Step:
         fit = complete_fit(wish, self._settings)
         expected = self._experience.correct(model.path, footprint(model, fit, self._settings))
-        stays = [(residency.state, residency.stay) for residency in self._residencies.values()]
-        mapped_bytes = {
-            stay.model.path: stay.footprint.weights_bytes
-            for state, stay in stays
-            if state is State.READY and stay.fit.maps_weights
-        }
-        free_bytes = self._accounts.free_for_load_bytes(
-            mapped_bytes=sum(mapped_bytes.values()),
-            loading_bytes=sum(stay.footprint.total_bytes for state, stay in stays if state is State.LOADING),
+        loading = [residency.stay for residency in self._residencies.values() if residency.state is State.LOADING]
+        loading_bytes = sum(
+            max(0, stay.footprint.total_bytes - self._accounts.booked_bytes(stay.share)) for stay in loading
         )
-        shared_bytes = mapped_bytes.get(model.path, 0) if fit.maps_weights else 0
         demand = Demand(
             key=key,
-            needed_bytes=expected.total_bytes - shared_bytes,
-            free_bytes=free_bytes,
+            needed_bytes=expected.total_bytes - self._shared_bytes(key, fit),
+            free_bytes=self._accounts.free_for_load_bytes(loading_bytes),
             models_max=self._models_max,
             may_shrink=may_shrink,
         )
         return next_step(demand, self._residents())
+
+    def _shared_bytes(self, key: RunnerKey, fit: Fit) -> int:
+        """Weights that a runner in quarantine has in common with the model's other one, where both map them."""
+        other = self._residencies.get(RunnerKey(key.path)) if key.ward is Ward.QUARANTINE else None
+        are_shared = other is not None and fit.maps_weights and other.stay.fit.maps_weights
+        return other.stay.footprint.weights_bytes if other is not None and are_shared else 0
 
     def _residents(self) -> list[Resident]:
         staying = [
@@ -319,7 +318,9 @@ class Scheduler:
     async def _start(self, residency: Residency) -> Runner:
         """Start the runner; while memory is what that fails for, with less of the devices or without an idle model."""
         stay = residency.stay
-        order = load_order(stay.model, stay.fit, self._settings, stay.share, self._handovers.get(residency))
+        order = load_order(
+            stay.model, stay.key.ward, stay.fit, self._settings, stay.share, self._handovers.get(residency)
+        )
         on_need = functools.partial(self._on_need, residency)
         placing = self._placer.place(stay.model, order, stay.fit, self._held_by_idle)
         while True:

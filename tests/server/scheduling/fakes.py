@@ -60,6 +60,7 @@ class FakeRunner:
         self.lost = asyncio.Event()
         self.process_id = 1
         self.ledger = Ledger.open(order.ledger_fd)
+        self.ledger.note_mapped(order.ledger_entry, WEIGHTS_BYTES if order.maps_weights else 0)
         self.shrunk: list[ShrinkLevel] = []
         self.offered: list[int] = []
         self.stored_bytes = 0
@@ -89,7 +90,7 @@ class FakeRunner:
         self.shrunk.append(level)
         if self._least_level is ShrinkLevel.WAITING and level is not ShrinkLevel.WAITING:
             return
-        granted, used = self.ledger.entry(self.order.ledger_entry)
+        granted, used, _mapped = self.ledger.entry(self.order.ledger_entry)
         if level is not ShrinkLevel.UNSTORED:
             self.ledger.note_used(self.order.ledger_entry, 0)
             used = 0
@@ -177,13 +178,10 @@ class Launcher:
 class Memory:
     """What the system says."""
 
-    vacant: int = 100_000 * MB
+    free: int = 100_000 * MB
 
     def free_bytes(self) -> int:
-        return self.vacant
-
-    def vacant_bytes(self) -> int:
-        return self.vacant
+        return self.free
 
     def total_bytes(self) -> int:
         return 100_000 * MB

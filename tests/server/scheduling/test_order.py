@@ -5,6 +5,7 @@ from swell.durations import FOREVER_S
 from swell.server.models.model import open_model
 from swell.server.scheduling.fit import Fit
 from swell.server.scheduling.order import Share, complete_fit, load_order
+from swell.server.scheduling.ward import Ward
 from swell.settings import Settings
 
 SHARE = Share(ledger_fd=7, demands_fd=8, entry=3, budget_bytes=None, headroom_bytes=5)
@@ -14,7 +15,7 @@ def test_the_order_says_what_the_fit_and_the_settings_say(tiny_gguf: Path) -> No
     model = open_model(tiny_gguf, "tiny:latest", "tiny")
     settings = dataclasses.replace(Settings(), kv_wait_s=3.0, num_parallel=2)
     fit = complete_fit(Fit(threads=5, maps_weights=False), settings)
-    order = load_order(model, fit, settings, SHARE)
+    order = load_order(model, Ward.COMMON, fit, settings, SHARE)
     assert (order.threads, order.maps_weights) == (5, False)
     assert (order.ledger_fd, order.demands_fd, order.ledger_entry, order.headroom_bytes) == (7, 8, 3, 5)
     assert (order.memory_wait_s, order.slots) == (3.0, 2)

@@ -221,7 +221,7 @@ async def test_three_models_may_be_loaded_by_default(world: World) -> None:
 
 @scenario()
 async def test_memory_limits_the_number_too(world: World) -> None:
-    world.memory.vacant = 4200 * MB  # 2 % of the total is headroom; the weights of two are mapped into it
+    world.memory.free = 4200 * MB  # 2 % of the total is headroom; the weights of two are mapped into it
     for one in (A, B, C, A, C, B):
         await use(world, one)
         assert len(world.launcher.alive) <= 2
@@ -231,7 +231,7 @@ async def test_memory_limits_the_number_too(world: World) -> None:
 
 @scenario()
 async def test_promises_of_idle_models_make_way_before_models_do(world: World) -> None:
-    world.memory.vacant = 4500 * MB
+    world.memory.free = 4500 * MB
     await use(world, A)
     world.launcher.of("/a").grant(1000 * MB, 10 * MB)
     await use(world, B)
@@ -341,7 +341,7 @@ async def test_a_lost_runner_is_replaced(world: World) -> None:
 
 @scenario()
 async def test_idle_models_give_what_a_busy_one_lacks(world: World) -> None:
-    world.memory.vacant = 10_000 * MB
+    world.memory.free = 10_000 * MB
     await use(world, A, B)
     idle = world.launcher.of("/b")
     idle.grant(7900 * MB, 50 * MB)

@@ -4,7 +4,6 @@ Beside the books lies the table in which runners say whether they compute; both 
 """
 
 from collections.abc import Collection
-from typing import Protocol
 
 from swell.errors import UnexpectedError
 from swell.kv.admission import Admission
@@ -22,17 +21,10 @@ RUNNERS_MAX = 256
 """Entries of the ledger; far more than processes that fit on a machine."""
 
 
-class SystemMemory(FreeMemory, Protocol):
-    """What the system says."""
-
-    def vacant_bytes(self) -> int:
-        """Bytes that could be taken if nothing of any file were kept in memory, not even what is mapped and in use."""
-
-
 class Accounts:
     """Hands out entries in the books and sums them up."""
 
-    def __init__(self, settings: Settings, memory: SystemMemory) -> None:
+    def __init__(self, settings: Settings, memory: FreeMemory) -> None:
         total_bytes = memory.total_bytes()
         self._memory = memory
         self._ledger = Ledger.create(RUNNERS_MAX)
@@ -68,6 +60,11 @@ class Accounts:
         """What a runner was promised, and what of it it has used."""
         return self._ledger.entry(share.entry)
 
+    def booked_bytes(self, share: Share) -> int:
+        """What a runner was promised and what it has mapped."""
+        booked = self._ledger.entry(share.entry)
+        return booked.granted_bytes + booked.mapped_bytes
+
     def spare_bytes(self) -> int:
         """What caches could be promised now."""
         return self._admission.spare_bytes()
@@ -78,12 +75,9 @@ class Accounts:
             return True
         return self._ledger.total_granted_bytes() + additional_bytes <= self._budget_bytes
 
-    def free_for_load_bytes(self, mapped_bytes: int, loading_bytes: int) -> int:
-        """What a new runner may take, where others have mapped weights of `mapped_bytes` and such that are being loaded
-        will take `loading_bytes`. The kernel takes mapped weights for cache that it may drop, but they are in use.
-        """
-        taken = mapped_bytes + loading_bytes + self._ledger.outstanding_bytes() + self._headroom_bytes
-        return self._memory.vacant_bytes() - taken
+    def free_for_load_bytes(self, loading_bytes: int) -> int:
+        """What a new runner may take, where such that are being loaded will take `loading_bytes` more."""
+        return self._ledger.spare_bytes(self._memory.free_bytes) - self._headroom_bytes - loading_bytes
 
     def check_integrity(self, shares: Collection[Share]) -> list[str]:
         """What is wrong with the books where `shares` are those in use."""

@@ -9,6 +9,7 @@ from swell.server.models.model import Model
 from swell.server.scheduling.estimate import Footprint, estimate
 from swell.server.scheduling.fit import Fit
 from swell.server.scheduling.handover import Handover
+from swell.server.scheduling.ward import Ward
 from swell.settings import Settings
 
 BATCH_TOKENS = 256
@@ -36,14 +37,17 @@ def complete_fit(wish: Fit, settings: Settings) -> Fit:
     return wish.completed(chosen)
 
 
-def load_order(model: Model, fit: Fit, settings: Settings, share: Share, handover: Handover | None = None) -> Load:
-    """What to tell the runner of `model`; `fit` is complete."""
+def load_order(
+    model: Model, ward: Ward, fit: Fit, settings: Settings, share: Share, handover: Handover | None = None
+) -> Load:
+    """What to tell the runner of `model` in `ward`; `fit` is complete."""
     return Load(
         path=str(model.path),
         log_level=settings.log_level,
         threads=fit.threads,
         batch_tokens=BATCH_TOKENS,
         maps_weights=fit.maps_weights is not False,
+        books_weights=ward is Ward.COMMON,
         slots=settings.num_parallel,
         eager_tokens=settings.context_length,
         store=settings.store_kind,

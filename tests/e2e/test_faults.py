@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from tests.control_group import Group, new_group
-from tests.e2e.server import MODEL, Server, running
+from tests.e2e.server import MODEL, Server, running, wait_until
 from tests.e2e.streams import STORY, answer, fresh, rungs, sabotaged
 
 from swell.errors import RunnerLostError
 from swell.loss import Loss
-from swell.memory.machine import processes_killed
 from swell.server.survival.ladder import Rung
 
 pytestmark = pytest.mark.destructive
@@ -21,7 +21,7 @@ BODY: dict[str, Any] = {"prompt": STORY, "raw": True}
 MIDDLE = 20
 """The line of the answer after which the fault strikes."""
 ONE_SLOT = {"OLLAMA_NUM_PARALLEL": "1"}
-NOTHING_BYTES = 64 << 10
+ENOUGH_BYTES = 1 << 30
 
 
 @pytest.fixture
@@ -36,29 +36,27 @@ def interrupted(server: Server, strike: Callable[[], None]) -> str:
     return answer(server, "/api/generate", BODY, lambda line: strike() if line == MIDDLE else None)
 
 
+def starve(group: Group, runner: psutil.Process) -> None:
+    """Take all memory from the server and its runners, until the kernel has ended `runner`, the largest of them."""
+    group.starve()
+    wait_until(lambda: not runner.is_running() or runner.status() == psutil.STATUS_ZOMBIE, "the kernel ends it")
+    group.limit_path.write_text(str(ENOUGH_BYTES))
+
+
 def test_a_runner_killed_by_the_kernel_for_want_of_memory_is_replaced(log: Path, group: Group) -> None:
-    """Only the runner is in the group that has no memory; the server is not, and neither is the next runner."""
-
-    def take_its_memory() -> None:
-        group.limit_path.write_text(str(NOTHING_BYTES))
-        group.add(server.runner().pid)
-
-    with running(log, ONE_SLOT) as server:
+    with running(log, ONE_SLOT, before=group.enter_with(ENOUGH_BYTES)) as server:
         whole = answer(server, "/api/generate", BODY)
-        kills = processes_killed()
-        assert interrupted(server, take_its_memory) == whole
-        assert processes_killed() == kills + 1
+        assert interrupted(server, lambda: starve(group, server.runner())) == whole
         assert rungs(server) == {Rung.RELOAD.value: 1}
         assert str(RunnerLostError(-signal.SIGKILL, Loss.OUT_OF_MEMORY)) in log.read_text()
 
 
 def test_after_such_a_kill_idle_models_make_way_first(log: Path, group: Group, speller: str) -> None:
     def take_its_memory() -> None:
-        group.limit_path.write_text(str(NOTHING_BYTES))
         (busy,) = (runner for runner in server.runners() if runner.pid != idle.pid)
-        group.add(busy.pid)
+        starve(group, busy)
 
-    with running(log, ONE_SLOT) as server:
+    with running(log, ONE_SLOT, before=group.enter_with(ENOUGH_BYTES)) as server:
         whole = answer(server, "/api/generate", BODY)
         fresh(server)
         server.generate("x", model=speller, predict=1)
@@ -69,6 +67,37 @@ def test_after_such_a_kill_idle_models_make_way_first(log: Path, group: Group, s
         assert rungs(server) == {Rung.EVICT_IDLE.value: 1}
         assert not idle.is_running()
         assert server.loaded()["name"] == MODEL
+
+
+def test_a_kill_for_want_of_memory_of_another_program_is_not_the_runners(log: Path, group: Group) -> None:
+    def kill() -> None:
+        group.have_one_killed()
+        server.runner().kill()
+
+    with running(log, ONE_SLOT) as server:
+        whole = answer(server, "/api/generate", BODY)
+        assert interrupted(server, kill) == whole
+        said = log.read_text()
+        assert str(RunnerLostError(-signal.SIGKILL, Loss.KILLED)) in said
+        assert Loss.OUT_OF_MEMORY.value not in said
+
+
+def test_a_runner_that_freezes_while_it_asks_for_memory_harms_no_other(log: Path, speller: str) -> None:
+    """Neither the server, which ends it in time, nor other runners wait for it."""
+    settings = {**ONE_SLOT, "OLLAMA_KV_CACHE_INIT": "32", "OLLAMA_KV_CACHE_GROW": "32", "SWELL_STUCK": "5s"}
+
+    def freeze() -> None:
+        frozen = server.runner()
+        frozen.send_signal(signal.SIGUSR2)
+        wait_until(lambda: frozen.status() == psutil.STATUS_STOPPED, "it freezes")
+        assert server.generate("x" * 100, model=speller, predict=4)["done"] is True
+        assert frozen.status() == psutil.STATUS_STOPPED
+
+    with running(log, sabotaged(settings)) as server:
+        whole = answer(server, "/api/generate", BODY)
+        assert interrupted(server, freeze) == whole
+        assert rungs(server) == {Rung.RELOAD.value: 1}
+        assert "gave no sign of life" in log.read_text()
 
 
 def test_a_failed_assertion_in_c_is_a_crash_that_is_replaced(log: Path) -> None:

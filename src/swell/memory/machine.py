@@ -5,7 +5,6 @@ from typing import NamedTuple
 from swell.files import read_once
 
 _MEMINFO = "/proc/meminfo"
-_VMSTAT = "/proc/vmstat"
 _KIB = 1024  # "kB" in this file
 
 
@@ -24,14 +23,6 @@ def machine_memory(meminfo: str = _MEMINFO) -> MachineMemory:
     content = read_once(meminfo)
     total, available = _field(content, b"MemTotal:"), _field(content, b"MemAvailable:")
     return _from_psutil() if total is None or available is None else MachineMemory(total * _KIB, available * _KIB)
-
-
-def processes_killed() -> int:
-    """How many processes the kernel has ended for want of memory since it started; 0 where it doesn't tell.
-
-    Counts those of control groups too. Source: proc_vmstat(5).
-    """
-    return _field(read_once(_VMSTAT), b"\noom_kill ") or 0
 
 
 def _field(content: bytes, name: bytes) -> int | None:

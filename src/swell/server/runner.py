@@ -28,7 +28,7 @@ from swell.errors import (
     from_data,
 )
 from swell.loss import Loss
-from swell.memory.machine import processes_killed
+from swell.memory.kills import KillCounter
 from swell.placement import Placement
 from swell.protocol.framing import encode, replies
 from swell.protocol.messages import (
@@ -94,7 +94,8 @@ class Runner:
         workers: list[str],
     ) -> None:
         self._process = process
-        self._kills = processes_killed()
+        self._kill_counter = KillCounter()
+        self._kills = self._kill_counter.now()
         self._loss: Loss | None = None
         self._on_need = on_need
         self._workers = workers
@@ -333,7 +334,7 @@ class Runner:
         worker = dict(zip(WORKER_EXIT_CODES, self._workers, strict=False)).get(exit_code or 0)
         if worker is not None:
             return WorkerLostError(exit_code, Loss.WORKER, worker)
-        loss = self._loss or loss_of(exit_code, kills_before=self._kills, kills_now=processes_killed())
+        loss = self._loss or loss_of(exit_code, kills=self._kill_counter.now() - self._kills)
         return RunnerLostError(exit_code, loss)
 
     async def _exit_code(self) -> int | None:
@@ -357,7 +358,10 @@ class Runner:
         self._process.kill()
 
     async def _ping(self) -> Pong:
-        return await self._ask(Ping(next(_ids)), Pong)
+        kills = self._kill_counter.now()
+        pong = await self._ask(Ping(next(_ids)), Pong)
+        self._kills = kills  # of others: this one was alive
+        return pong
 
     def _is_awaited(self) -> bool:
         return bool(self._streams or self._answers or not self._loaded.done())

@@ -1,6 +1,7 @@
 """Python imports this before anything else where PYTHONPATH names this folder. It makes runners break:
 
 - after SIGUSR1, by an assertion of llama.cpp's own: a token is sampled where there are no logits,
+- after SIGUSR2, by freezing in the midst of asking for memory,
 - by a request for exactly POISON tokens, as soon as it is there, or for SLOW_POISON, after each token of it,
 - by a file that is called CRASHING, while it is loaded.
 """
@@ -27,6 +28,18 @@ def _break(_signal: int, _frame: object) -> None:
         return sample(self, context, 1_000_000)
 
     setattr(Sampler, "sample", sample_nothing)  # noqa: B010 - mypy lets no method be assigned to
+
+
+def _freeze_at_claim(_signal: int, _frame: object) -> None:
+    from swell.memory.probe import MemoryProbe
+
+    free_bytes = MemoryProbe.free_bytes
+
+    def freeze(self: MemoryProbe) -> int:
+        os.kill(os.getpid(), signal.SIGSTOP)
+        return free_bytes(self)
+
+    setattr(MemoryProbe, "free_bytes", freeze)  # noqa: B010
 
 
 def _poison_engine(module: ModuleType) -> None:
@@ -89,4 +102,5 @@ class _Poisoner(importlib.abc.MetaPathFinder):
 
 if "swell.runner" in sys.orig_argv:
     signal.signal(signal.SIGUSR1, _break)
+    signal.signal(signal.SIGUSR2, _freeze_at_claim)
     sys.meta_path.insert(0, _Poisoner())

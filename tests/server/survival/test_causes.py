@@ -60,4 +60,4 @@ def test_every_loss_has_a_cause() -> None:
     ],
 )
 def test_how_a_process_ended_tells_what_became_of_it(exit_code: int | None, kills: int, loss: Loss) -> None:
-    assert loss_of(exit_code, kills_before=5, kills_now=5 + kills) is loss
+    assert loss_of(exit_code, kills=kills) is loss

@@ -66,11 +66,11 @@ def cause_of(error: SwellError) -> Cause | None:
             return None
 
 
-def loss_of(exit_code: int | None, *, kills_before: int, kills_now: int) -> Loss:
-    """What became of a process that nobody here has ended, by its exit code and the kernel's count of processes that it
-    killed for want of memory."""
+def loss_of(exit_code: int | None, *, kills: int) -> Loss:
+    """What became of a process that nobody here has ended, by its exit code and by how many processes of its group the
+    kernel has killed for want of memory since it was last seen alive."""
     if exit_code == -signal.SIGKILL:
-        return Loss.OUT_OF_MEMORY if kills_now > kills_before else Loss.KILLED
+        return Loss.OUT_OF_MEMORY if kills else Loss.KILLED
     if exit_code in (-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP):
         return Loss.KILLED
     return Loss.CRASHED

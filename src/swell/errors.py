@@ -23,6 +23,7 @@ SwellError
 │   ├── RunnerLostError        it died, or its connection did
 │   │   └── WorkerLostError    a worker it needs did
 │   ├── InterruptedTurnError   an answer that had begun could not be carried on
+│   ├── UnreadError            it writes much faster than its client reads
 │   └── ProtocolError          it said something that can't be understood
 └── RequestError               the client must change something
     ├── InvalidRequestError    the request makes no sense
@@ -286,6 +287,14 @@ class InterruptedTurnError(RunnerError):
 
     def __str__(self) -> str:
         return self.reason
+
+
+@_error
+class UnreadError(RunnerError):
+    """A generation was broken off that goes on when its reader has caught up."""
+
+    def __str__(self) -> str:
+        return "the answer isn't read as fast as it is written"
 
 
 @_error

@@ -208,6 +208,13 @@ class Settings:
         "16MB",
         "How long the body of a request may be: bytes, at most `64MB`; longer ones are refused with status 413.",
     )
+    send_timeout_s: float = _setting(
+        "SWELL_SEND_TIMEOUT",
+        parse_patience,
+        "5m",
+        "How long a client may read nothing while an answer waits for it; then its connection is closed and the answer "
+        "given up. Reading anything begins the time anew. `0` is no limit.",
+    )
     context_length: int = _setting(
         "OLLAMA_CONTEXT_LENGTH",
         parse_whole(0, _INT32_MAX),

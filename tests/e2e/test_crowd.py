@@ -1,16 +1,21 @@
 """Many clients at once: nothing is left of them, and nobody waits for the slow ones."""
 
 import asyncio
+import contextlib
 import json
+import os
 import random
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
 import pytest
 from tests.e2e.server import MODEL, Server, running, wait_until
+from tests.e2e.streams import STORY
+from tests.models.attention import write_llama
 
 REQUESTS, ROUNDS = 200, 3
 SCHEMA = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]}
@@ -97,22 +102,79 @@ def test_a_slow_reader_stops_nobody_and_loses_nothing(server: Server) -> None:
     predict = 300
     options = {"temperature": 0, "num_predict": predict}
     wish = {"model": MODEL, "prompt": "1 2 3 4 5 6", "raw": True, "options": options}
-    content = json.dumps({**wish, "logprobs": True, "top_logprobs": 20}).encode()  # 2 kB a line: no buffer holds all
-    host, port = server.url.removeprefix("http://").split(":")
-    with socket.socket() as slow:
-        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        slow.connect((host, int(port)))
-        head = ["POST /api/generate HTTP/1.1", f"Host: {host}", "Connection: close", f"Content-Length: {len(content)}"]
-        slow.sendall("\r\n".join([*head, "", ""]).encode() + content)
+    with _slow_client(
+        server, {**wish, "logprobs": True, "top_logprobs": 20}
+    ) as slow:  # 2 kB a line: no buffer holds all
         wait_until(lambda: bool(server.http.get("/api/ps").json()["models"]), "the model is loaded")
         for number in range(4):
             assert server.generate(f"Others go on: {number}", predict=4)["done"] is True
         wait_until(
             lambda: server.http.get("/stats").json()["models"][0]["stats"]["slots_in_use"] == 0, "all is computed"
         )
-        received = bytearray()
-        while data := slow.recv(65536):
-            received += data
-    lines = [json.loads(line) for line in received.splitlines() if line.startswith(b"{")]
+        lines = _lines(slow)
     assert lines[-1]["done"] is True
-    assert lines[-1]["eval_count"] == len(lines) - 1 == predict
+    assert _tokens(lines) == lines[-1]["eval_count"] == predict
+
+
+def test_who_reads_nothing_loses_its_connection_and_others_get_their_turn(tmp_path: Path, log: Path) -> None:
+    write_llama(tmp_path / "tiny.gguf", reads_text=True)
+    wish = {"model": MODEL, "prompt": STORY, "raw": True, "options": {"num_predict": -1, "num_ctx": 256}}
+    settings = {"OLLAMA_NUM_PARALLEL": "1", "OLLAMA_MAX_LOADED_MODELS": "1", "SWELL_SEND_TIMEOUT": "1s"}
+    with (
+        running(log, settings, send_buffer_bytes=4096) as server,
+        _slow_client(server, {**wish, "logprobs": True, "top_logprobs": 20}) as slow,
+    ):
+        wait_until(lambda: "loading" in log.read_text(), "the model is being loaded")
+        assert server.generate("x", model=str(tmp_path / "tiny.gguf"), predict=2)["done"] is True
+        assert "its client has read nothing for 1 s" in log.read_text()
+        assert not _lines(slow)[-1]["done"]
+
+
+def test_who_reads_slowly_does_not_fill_the_server(log: Path) -> None:
+    """Its generation is broken off when too many events wait for it, and goes on when it has read them."""
+    predict = 300
+    wish = {"model": MODEL, "prompt": "1 2 3 4 5 6", "raw": True, "logprobs": True, "top_logprobs": 20}
+    wish["options"] = {"temperature": 0, "num_predict": predict}
+    paths = [str(Path(__file__).with_name("narrow")), os.environ.get("PYTHONPATH", "")]
+    settings = {"OLLAMA_NUM_PARALLEL": "1", "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+
+    def stats(server: Server) -> Any:
+        return server.http.get("/stats").json()["models"][0]["stats"]
+
+    with running(log, settings, send_buffer_bytes=4096) as server:
+        whole = server.ask("/api/generate", **wish)
+        with _slow_client(server, wish) as slow:
+            wait_until(lambda: stats(server)["totals"]["generated"] > predict, "it has begun")
+            wait_until(lambda: stats(server)["slots_in_use"] == 0, "it was broken off")
+            assert stats(server)["totals"]["generated"] < 2 * predict
+            assert server.generate("Others have the slot", predict=4)["done"] is True
+            lines = _lines(slow)
+        assert stats(server)["totals"]["generated"] == 2 * predict + 4
+    assert "".join(line["response"] for line in lines) == whole["response"]
+    assert _tokens(lines) == lines[-1]["eval_count"] == predict
+
+
+@contextlib.contextmanager
+def _slow_client(server: Server, wish: dict[str, Any]) -> Iterator[socket.socket]:
+    """Has asked for what it wants, and read nothing yet."""
+    content = json.dumps(wish).encode()
+    host, port = server.url.removeprefix("http://").split(":")
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect((host, int(port)))
+        head = ["POST /api/generate HTTP/1.1", f"Host: {host}", "Connection: close", f"Content-Length: {len(content)}"]
+        client.sendall("\r\n".join([*head, "", ""]).encode() + content)
+        yield client
+
+
+def _lines(client: socket.socket) -> list[Any]:
+    """All whole lines that come."""
+    received = bytearray()
+    while data := client.recv(65536):
+        received += data
+    return [json.loads(line) for line in received.split(b"\n") if line.startswith(b"{") and line.endswith(b"}")]
+
+
+def _tokens(lines: list[Any]) -> int:
+    """How many there are in an answer with likelihoods; a line may have several."""
+    return sum(len(line.get("logprobs", ())) for line in lines)

@@ -18,6 +18,7 @@ import httpx
 import pytest
 
 from swell.cache import StoreKind
+from swell.errors import UnreadError
 from swell.protocol.messages import Emitted, Finished, FinishReason, Generate, Loaded, Prefilled
 from swell.sampling import Preamble, Sampling
 from swell.server.app import create_app
@@ -144,6 +145,8 @@ class ScriptedRunner:
         for step in self.script[len(order.emitted) :]:  # it goes on where another one was lost
             if isinstance(step, Exception):
                 self._is_over = True
+                if isinstance(step, UnreadError):  # next time it goes on
+                    self.script.remove(step)
                 raise step
             if step is HANG:
                 self.waiting.set()

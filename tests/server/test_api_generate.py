@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from swell.errors import DecodeError, RunnerLostError, RunnerStartError
+from swell.errors import DecodeError, RunnerLostError, RunnerStartError, UnreadError
 from swell.protocol.messages import FinishReason
 
 PATH = "/api/generate"
@@ -213,6 +213,16 @@ def test_a_later_error_is_the_last_line(server: Any) -> None:
     assert (lines[-1]["done"], lines[-1]["done_reason"], lines[-1]["eval_count"]) == (True, "error", 1)
     assert lines[-1]["error"] == f"{error} (after 1 tokens)"
     assert lines[-1]["resumed"] == ["go on in a new runner"]
+
+
+def test_what_was_broken_off_goes_on(server: Any) -> None:
+    """A slow client is no failure: it may happen often, and nothing is said of it."""
+    server.runner.script = ["a", UnreadError(), "b", UnreadError(), "c", UnreadError(), "d"]
+
+    lines = server.lines(PATH, model=MODEL, prompt="Hi")
+    assert [line["response"] for line in lines] == ["a", "b", "c", "d", ""]
+    assert (lines[-1]["done_reason"], lines[-1]["eval_count"], "resumed" in lines[-1]) == ("stop", 4, False)
+    assert server.scheduler.leases == 0
 
 
 def test_a_bug_is_answered_too(server: Any) -> None:

@@ -1,17 +1,19 @@
-"""Clients that send no request, half of one, or too much of one."""
+"""Clients that send no request, half of one, or too much of one, or don't read what they asked for."""
 
 import asyncio
 import http
-from collections.abc import Callable, Coroutine
+import json
+import socket
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, ClassVar
 
 import pytest
 import uvicorn
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from swell.server import connection
 from swell.server.clock import RateLimit
-from swell.server.connection import HEAD_MAX_BYTES, Connection, _Awaited, most_connections
+from swell.server.connection import HEAD_MAX_BYTES, Connection, _Awaited, connections, most_connections
 
 REQUEST = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n"
 Client = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -114,6 +116,97 @@ def test_as_many_clients_as_files_allow(caplog: pytest.LogCaptureFixture, monkey
 
     _with_server(test, most=2)
     assert "clients are refused: 2 are connected" in caplog.text
+
+
+SEND_LIMIT_S = 1.0
+PIECE_BYTES, PIECES = 10_000, 200
+"""Together far more than the kernel keeps for a connection with such buffers."""
+SENT_BYTES, RECEIVED_BYTES = 200_000, 32_768
+
+
+def _request(**body: object) -> bytes:
+    content = json.dumps({"model": "tiny", "prompt": "Hi", **body}).encode()
+    return b"POST /api/generate HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n" % len(content) + content
+
+
+def _with_reader(app: ASGIApp, test: Callable[[socket.socket, uvicorn.Server], Awaitable[None]]) -> None:
+    """`test` is given a client that reads only what it is told to, and its server."""
+
+    async def run() -> None:
+        config = uvicorn.Config(app, port=0, http=connections(SEND_LIMIT_S), log_config=None, ws="none")
+        server = uvicorn.Server(config)
+        with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as client:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SENT_BYTES)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVED_BYTES)
+            client.connect(listener.getsockname())
+            client.setblocking(False)
+            task = asyncio.create_task(server.serve([listener]))
+            try:
+                async with asyncio.timeout(30):
+                    await test(client, server)
+            finally:
+                client.close()
+                server.should_exit = True
+                await task
+
+    asyncio.run(run())
+
+
+async def _received(client: socket.socket) -> bytearray:
+    received = bytearray()
+    while data := await asyncio.get_running_loop().sock_recv(client, 1 << 20):
+        received += data
+    return received
+
+
+@pytest.mark.parametrize("requests", [1, 2])
+def test_who_never_reads_gives_its_lease_back(server: Any, hang: object, requests: int) -> None:
+    server.runner.script = [*["~" * PIECE_BYTES] * PIECES, hang]
+
+    async def test(client: socket.socket, _web: uvicorn.Server) -> None:
+        client.send(_request() * requests)
+        await server.runner.cancelled.wait()
+        while server.scheduler.leases:
+            await asyncio.sleep(0.01)
+        assert not (await _received(client)).endswith(b"0\r\n\r\n")
+
+    _with_reader(server.app(), test)
+    assert [call[0] for call in server.scheduler.calls] == ["lease", "close"]
+
+
+def test_an_answer_in_one_piece_that_nobody_reads_holds_only_its_connection(server: Any) -> None:
+    server.runner.script = ["~" * PIECE_BYTES] * PIECES
+
+    async def test(client: socket.socket, web: uvicorn.Server) -> None:
+        client.send(_request(stream=False))
+        while not web.server_state.total_requests:
+            await asyncio.sleep(0.01)
+        assert server.scheduler.leases == 0
+        while web.server_state.connections:
+            await asyncio.sleep(0.01)
+        assert len(await _received(client)) < PIECE_BYTES * PIECES
+
+    _with_reader(server.app(), test)
+    assert not server.runner.cancelled.is_set()
+
+
+def test_who_reads_slowly_gets_all_of_it(server: Any) -> None:
+    """So slowly that the kernel takes nothing more for longer than the limit: it waits until a third was read."""
+    server.runner.script = ["~" * PIECE_BYTES] * PIECES
+
+    async def test(client: socket.socket, _web: uvicorn.Server) -> None:
+        loop, received = asyncio.get_running_loop(), bytearray()
+        client.send(_request())
+        for _ in range(24):
+            await asyncio.sleep(SEND_LIMIT_S / 6)
+            received += await loop.sock_recv(client, RECEIVED_BYTES // 2)
+        while not received.endswith(b"0\r\n\r\n"):
+            data = await loop.sock_recv(client, 1 << 20)
+            assert data, "it was cut off"
+            received += data
+        assert received.count(b"~") == PIECE_BYTES * PIECES
+
+    _with_reader(server.app(), test)
 
 
 def test_most_of_the_files_are_for_clients() -> None:

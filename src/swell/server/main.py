@@ -11,7 +11,7 @@ from types import FrameType
 import uvicorn
 
 from swell.server.app import create_app
-from swell.server.connection import Connection, most_connections
+from swell.server.connection import connections, most_connections
 from swell.server.models.catalog import Catalog
 from swell.server.sandbox.renderer import Renderer
 from swell.server.sandbox.schemas import SchemaChecker
@@ -36,7 +36,7 @@ def serve(settings: Settings, *, listen_fd: int | None = None, until_stdin_close
         scheduler = Scheduler(settings)
         config = uvicorn.Config(
             create_app(settings, scheduler, Catalog(), Renderer(), SchemaChecker()),
-            http=Connection,
+            http=connections(settings.send_timeout_s),
             ws="none",
             limit_concurrency=most_connections(),
             log_config=None,

@@ -24,6 +24,7 @@ from swell.errors import (
     RunnerError,
     RunnerLostError,
     SwellError,
+    UnreadError,
     WorkerLostError,
     from_data,
 )
@@ -237,9 +238,10 @@ class Runner:
             self._send(order)
             yield stream
         finally:
-            del self._streams[order.id]
-            if not stream.is_finished and not self.lost.is_set():
-                self._send(Cancel(order.id))
+            if stream.is_finished:
+                self._streams.pop(order.id, None)
+            else:
+                self._drop(order.id)
 
     def interrupt(self, error: SwellError) -> None:
         """End everything that is waited for with `error`."""
@@ -308,6 +310,15 @@ class Runner:
                     stream.put(event)
         for failed in step.failed:
             self._fail(failed)
+        for emitted in step.emitted:
+            if (stream := self._streams.get(emitted.id)) and stream.is_full:
+                stream.fail(UnreadError())
+                self._drop(emitted.id)
+
+    def _drop(self, generation_id: int) -> None:
+        """Want no more of a generation."""
+        if self._streams.pop(generation_id, None) is not None and not self.lost.is_set():
+            self._send(Cancel(generation_id))
 
     def _fail(self, failed: Failed) -> None:
         error = from_data(failed.kind, failed.fields)

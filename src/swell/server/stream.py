@@ -7,6 +7,10 @@ from swell.protocol.messages import Emitted, Finished, Likelihood, Prefilled
 
 Event = Prefilled | Emitted | Likelihood | Finished
 
+UNREAD_MAX = 16_384
+"""Events that a stream holds: 3 MB, or 30 MB with the most alternatives there may be. Without a limit it could become
+all that ten windows hold, which is gigabytes."""
+
 
 class Stream:
     """Events of one generation on their way to its only reader.
@@ -21,6 +25,11 @@ class Stream:
         self._reader: asyncio.Future[None] | None = None
         self.is_finished = False
         """Whether the reader was given the last event, or the error."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether its reader is too far behind; somebody should break it off with an UnreadError."""
+        return len(self._events) >= UNREAD_MAX
 
     def put(self, event: Event) -> None:
         self._events.append(event)

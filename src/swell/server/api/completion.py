@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from starlette.requests import Request
 
-from swell.errors import InvalidRequestError, KvGrowError, SwellError
+from swell.errors import InvalidRequestError, KvGrowError, SwellError, UnreadError
 from swell.protocol.messages import Loaded
 from swell.sampling import Preamble
 from swell.server.api import checks
@@ -154,8 +154,8 @@ async def complete(job: Job, build_prompt: BuildPrompt) -> AsyncGenerator[Prompt
     """Prompted, the parts of the output as they come, and one Finish.
 
     Nothing is given before the model has written its first token, so that what is wrong with a prompt is raised before.
-    The model stays leased until the generator is closed. When a runner is lost or short of memory, this goes on as soon
-    as it can; if it can't, what has been given stays, and Finish says why it ends.
+    The model stays leased until the generator is closed. When a runner is lost or short of memory, or far ahead of who
+    reads this, it goes on as soon as it can; if it can't, what has been given stays, and Finish says why it ends.
     """
     if job.schema is not None:
         await job.services.schemas.check(job.schema)
@@ -177,6 +177,8 @@ async def complete(job: Job, build_prompt: BuildPrompt) -> AsyncGenerator[Prompt
                     yield turn.finish(recovery.taken)
                     return
                 continue
+        except UnreadError:
+            continue  # by now all was read
         except SwellError as error:
             failure = error
         rung = await recovery.after(failure, len(turn.generation.tokens) if turn else 0)

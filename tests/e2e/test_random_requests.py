@@ -112,7 +112,7 @@ FEW = st.sampled_from((0, 1, 2, 3))
 
 def _options() -> Special:
     """A model that is loaded again has a new process, of which it can't be told whether it leaks: so that is rare."""
-    reloading = ("num_thread", "num_gpu", "main_gpu", "use_mmap")
+    reloading = ("num_gpu", "main_gpu", "use_mmap")
     return {"num_predict": FEW, "num_ctx": st.sampled_from((None, 0, 4, 100)), **dict.fromkeys(reloading, st.none())}
 
 

@@ -253,7 +253,7 @@ def test_a_planned_reload_takes_the_conversation_along(tmp_path: Path) -> None:
         prompt = " ".join(map(str, range(300)))
         first = server.generate(prompt, predict=4)
         before = server.runner().pid
-        second = server.generate(prompt, predict=4, options={"num_thread": 1})
+        second = server.generate(prompt, predict=4, options={"use_mmap": False})
         assert server.runner().pid != before
         (row,) = server.http.get("/stats").json()["models"]
         assert row["stats"]["totals"]["cached"] == first["prompt_eval_count"] - 1

@@ -47,11 +47,11 @@ def test_an_answer_that_ends_waits_for_nobody(log: Path, tiny: Sequence[str]) ->
     """The last line's `context` took a second lease, behind the request that waited for the first one's end."""
     with running(log) as server, ThreadPoolExecutor(3) as clients:
 
-        def ask(threads: int) -> dict[str, Any]:
-            options = {"num_thread": threads, "num_predict": 200, "temperature": 0}
+        def ask(maps: bool) -> dict[str, Any]:
+            options = {"use_mmap": maps, "num_predict": 200, "temperature": 0}
             return server.ask("/api/generate", model=tiny[0], prompt="x", options=options)
 
-        answers = [clients.submit(ask, threads) for threads in (1, 2, 1)]
+        answers = [clients.submit(ask, maps) for maps in (True, False, True)]
         lengths = [len(answer.result(60)["context"]) for answer in answers]
         assert lengths[0] == lengths[1] == lengths[2] > 1
 
@@ -64,18 +64,18 @@ def test_any_number_of_slots_that_is_allowed(log: Path, tiny: Sequence[str], slo
         assert row["stats"]["slots"] == slots
 
 
-def test_ten_windows_and_batches_on_one_model_are_one_load(log: Path, tiny: Sequence[str]) -> None:
+def test_ten_windows_batches_and_numbers_of_threads_on_one_model_are_one_load(log: Path, tiny: Sequence[str]) -> None:
     with running(log) as server, ThreadPoolExecutor(10) as clients:
 
         def ask(number: int) -> str:
-            options = {"num_ctx": 64 * number, "num_batch": number, "temperature": number / 10}
+            options = {"num_ctx": 64 * number, "num_batch": number, "num_thread": number, "temperature": number / 10}
             reason = server.generate("x" * 20, model=tiny[0], predict=4, options=options, shift=number % 2 == 0)
             return str(reason["done_reason"])
 
         assert set(clients.map(ask, range(1, 11))) <= {"length", "stop"}
         assert loads(server) == 1
         (runner,) = server.runners()
-        server.generate("x", model=tiny[0], predict=1, options={"num_thread": 1})
+        server.generate("x", model=tiny[0], predict=1, options={"use_mmap": False})
         assert loads(server) == 2
         assert not runner.is_running()
         server.generate("x", model=tiny[0], predict=1)

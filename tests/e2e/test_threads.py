@@ -71,14 +71,19 @@ def test_a_long_answer_is_the_same_with_any_number_of_threads(log: Path) -> None
         assert changed["response"] == fixed["response"]
 
 
-def test_num_thread_is_exactly_so_many(log: Path) -> None:
+def test_num_thread_is_exactly_so_many_and_only_for_its_request(log: Path) -> None:
     with running(log, ONE) as server:
+        server.generate("Hello", predict=1)
+        runner = server.runner()
         for count in (1, 3):
             server.generate("Hello", predict=1, options={"num_thread": count})
             found = threads(server)
             assert (found["now"], found["allowed"]) == (count, count)
             (row,) = server.http.get("/api/ps").json()["models"]
             assert (row["threads"], row["threads_allowed"]) == (count, count)
+        server.generate("Hello", predict=1)
+        assert threads(server)["allowed"] == Allowance().threads()
+        assert server.runner() == runner
 
 
 @pytest.mark.destructive

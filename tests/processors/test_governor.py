@@ -75,6 +75,26 @@ def test_an_exact_number_stays(machine: Machine) -> None:
     assert (governor.use.now, governor.use.allowed) == (3, 3)
 
 
+def test_requests_that_all_want_a_number_have_the_largest(machine: Machine) -> None:
+    governor = machine.governor()
+    assert governor.threads_for_step([1]) == 1
+    assert (governor.use.now, governor.use.allowed) == (1, 1)
+    assert governor.threads_for_step([1, 3, 2]) == 3
+    assert governor.threads_for_step([1, None]) == CORES  # nobody else's wish counts for who has none
+    assert governor.use.allowed == CORES
+
+
+def test_what_was_asked_for_teaches_nothing_and_is_seen_by_other_runners(machine: Machine) -> None:
+    """Seven threads wait for each other; that says nothing about how many should compute."""
+    governor = machine.governor()
+    for _ in range(200):
+        governor.threads_for_step([CORES])
+        machine.now_s += 0.01
+        machine.waited_s = {thread: waited_s + 0.009 for thread, waited_s in machine.waited_s.items()}
+    assert machine.demands.others(1) == [CORES]
+    assert governor.threads_for_step([None]) == CORES
+
+
 def test_runners_that_compute_share(machine: Machine) -> None:
     one, other = machine.governor(0), machine.governor(1)
     assert machine.compute(one, 1) == CORES

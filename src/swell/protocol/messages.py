@@ -56,7 +56,6 @@ class Load(msgspec.Struct, frozen=True, tag=True, kw_only=True):
 
     path: str
     log_level: int
-    threads: int | None = None  # exactly so many; None: as many as the machine can give, step by step
     slots: int = 0
     eager_tokens: int = 0  # per slot, if the cache is not elastic; 0: the trained length
     store: StoreKind | None = None  # None: the best that works
@@ -84,11 +83,12 @@ class Generate(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     """Carry `prompt` on for at most `limit_tokens` tokens in a window of `window_tokens`, prompt included.
 
     When the window is full: with `keep_tokens`, half of what follows the first so many is forgotten and it goes on;
-    with None it ends. No more than `batch_tokens` of the prompt are computed together. `schema` is a JSON schema the
-    output must follow, after a `preamble` if there is one. With `top_logprobs`, every token comes with how likely it
-    was, and with so many alternatives. `visible` are control tokens whose text is wanted; others have none.
-    `cut_tokens` were left out of the prompt already and are only counted. `emitted` are tokens that another runner
-    generated before it was lost; they count, but they are not delivered again.
+    with None it ends. No more than `batch_tokens` of the prompt are computed together, and with `threads` if all in
+    the batch want a number. `schema` is a JSON schema the output must follow, after a `preamble` if there is one. With
+    `top_logprobs`, every token comes with how likely it was, and with so many alternatives. `visible` are control
+    tokens whose text is wanted; others have none. `cut_tokens` were left out of the prompt already and are only
+    counted. `emitted` are tokens that another runner generated before it was lost; they count, but they are not
+    delivered again.
     """
 
     id: int
@@ -98,6 +98,7 @@ class Generate(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     sampling: Sampling
     keep_tokens: int | None = None
     batch_tokens: int | None = None
+    threads: int | None = None
     schema: str | None = None
     preamble: Preamble | None = None
     top_logprobs: int | None = None
@@ -109,12 +110,13 @@ class Generate(msgspec.Struct, frozen=True, tag=True, kw_only=True):
 class Embed(msgspec.Struct, frozen=True, tag=True):
     """Turn each of `inputs`, the tokens of a text, into a vector. Answered by Embedded or Failed.
 
-    `cut_tokens` were left out of the texts already and are only counted.
+    `cut_tokens` were left out of the texts already and are only counted. `threads` compute them; None leaves that open.
     """
 
     id: int
     inputs: list[list[int]]
     cut_tokens: int = 0
+    threads: int | None = None
 
 
 class Cancel(msgspec.Struct, frozen=True, tag=True):

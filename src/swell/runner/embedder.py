@@ -228,7 +228,7 @@ class Embedder:
         vectors: list[bytes] = []
         for texts in batches(request.inputs, self._shared.capacity):
             context = self._context_for(sum(map(len, texts)))
-            context.use_threads(self._governor.threads_for_step())
+            context.use_threads(self._governor.threads_for_step((request.threads,)))
             vectors += context.embed(texts)
             self._long.note()
             self._totals.batches += 1

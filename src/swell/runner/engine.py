@@ -268,7 +268,8 @@ class Engine:
 
     def _decode(self, shares: list[Share]) -> bool:
         """Compute the batch; False when it was not, and the slots in it are as before or have failed."""
-        self._store.context.use_threads(self._governor.threads_for_step())
+        wishes = [share.slot.generation.threads for share in shares if share.slot.generation]
+        self._store.context.use_threads(self._governor.threads_for_step(wishes))
         try:
             self._store.context.decode(self._batch)
         except AbortedError:

@@ -91,12 +91,12 @@ def _open_store(order: Load, model: Model, gate: Gate, threads: int, reserved_re
 
 def _governor(order: Load) -> Governor:
     """Where texts would depend on the number of threads, it stays as it is."""
-    threads = order.threads
-    if threads is None and (refusal := processor.refusal()) is not None:
-        log.warning("the number of threads can't follow what the machine can give: %s", refusal)
-        threads = Allowance().threads()
+    exact = None
+    if (refusal := processor.refusal()) is not None:
+        log.warning("the number of threads can follow neither the machine nor num_thread: %s", refusal)
+        exact = Allowance().threads()
     readings = KernelReadings(ignored=os.getpid())  # the event loop's thread
-    return Governor(Demands(order.demands_fd), order.ledger_entry, exact=threads, readings=readings)
+    return Governor(Demands(order.demands_fd), order.ledger_entry, exact=exact, readings=readings)
 
 
 def _gate(order: Load, model: Model, ledger: Ledger) -> Gate:

@@ -100,6 +100,7 @@ class Preparer:
             window_tokens=request.window_tokens,
             limit_tokens=request.limit_tokens,
             batch_tokens=request.batch_tokens or self._batch_tokens,
+            threads=request.threads,
             sampler=Sampler(self._vocabulary, request.sampling, grammar, gate),
             keep_tokens=request.keep_tokens,
             top_logprobs=request.top_logprobs,

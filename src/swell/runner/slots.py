@@ -51,6 +51,8 @@ class Generation:
     limit_tokens: int
     batch_tokens: int
     """No more of its tokens are computed together."""
+    threads: int | None
+    """With so many it wants to be computed."""
     sampler: Sampler
     keep_tokens: int | None = None
     top_logprobs: int | None = None

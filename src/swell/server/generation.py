@@ -85,6 +85,7 @@ class Generation:
             limit_tokens=_limit(options.num_predict, window_tokens),
             sampling=_sampling(options, window_tokens),
             keep_tokens=wish.keep_tokens,
+            threads=options.threads,
             batch_tokens=options.num_batch if options.num_batch and options.num_batch > 0 else None,
             schema=wish.schema,
             preamble=wish.preamble,

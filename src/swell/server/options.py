@@ -1,6 +1,7 @@
 """The `options` of a request: Ollama's names, defaults and rules for types."""
 
 import logging
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,6 +14,9 @@ log = logging.getLogger(__name__)
 _INT32_MAX = 2**31 - 1
 _INT64_MAX = 2**63 - 1
 
+THREADS_MAX = min(4 * (os.cpu_count() or 1), 512)
+"""Hundreds of threads on two processors halt everything else on the machine (a load of 72 was seen), and a runner with
+more than llama.cpp's GGML_MAX_N_THREADS, which is 512, crashes."""
 STOPS_MAX = 64
 STOP_LENGTH_MAX = 1000  # characters; each token of the answer is compared with all of them
 _NAMES_SHOWN, _NAME_SHOWN = 10, 40  # of unknown options, and how many characters of each
@@ -53,6 +57,11 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     num_thread: int = 0
     draft_num_predict: int = 4
     sched_spread: bool | None = None  # Swell's own: `OLLAMA_SCHED_SPREAD` for one model
+
+    @property
+    def threads(self) -> int | None:
+        """How many threads should compute; None where nothing was asked for."""
+        return min(self.num_thread, THREADS_MAX) if self.num_thread > 0 else None
 
 
 def merge(*layers: Mapping[str, object]) -> Options:

@@ -208,15 +208,18 @@ class Runner:
         if not self.lost.is_set():
             self._send(MemoryOffered(generation_id))
 
-    async def embed(self, inputs: list[list[int]], *, cut_tokens: int = 0) -> list[list[float]]:
+    async def embed(
+        self, inputs: list[list[int]], *, cut_tokens: int = 0, threads: int | None = None
+    ) -> list[list[float]]:
         """The vectors of `inputs`, each the tokens of a text, in their order and as the model gives them.
-        `cut_tokens` of the texts were left out; they are only counted.
+        `cut_tokens` of the texts were left out; they are only counted. `threads` compute them, if that is said.
 
         Cancelling this cancels the work. Raises what the runner reports, or RunnerLostError.
         """
         vectors: list[list[float]] = []
         for start in range(0, len(inputs), EMBED_INPUTS):
-            request = Embed(next(_ids), inputs[start : start + EMBED_INPUTS], 0 if start else cut_tokens)
+            some = inputs[start : start + EMBED_INPUTS]
+            request = Embed(next(_ids), some, 0 if start else cut_tokens, threads)
             try:
                 answer = await self._ask(request, Embedded)
             except asyncio.CancelledError:

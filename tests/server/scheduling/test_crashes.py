@@ -13,7 +13,7 @@ from swell.server.scheduling.crashes import LoadCrashes
 from swell.server.scheduling.fit import Fit
 
 CRASH = LoadDiedError("signal: aborted", -6)
-MODEL, FIT = model("a"), Fit(threads=2)
+MODEL, FIT = model("a"), Fit(maps_weights=False)
 
 
 def test_after_two_crashes_a_load_is_refused_until_some_minutes_are_over() -> None:
@@ -40,7 +40,7 @@ def test_another_file_at_that_path_or_other_options_are_tried() -> None:
         dataclasses.replace(MODEL, size_bytes=1),
     ):
         crashes.check(other, FIT)
-    crashes.check(MODEL, Fit(threads=1))
+    crashes.check(MODEL, Fit(maps_weights=True))
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_only_so_much_is_remembered() -> None:
 
 
 def test_a_load_that_would_crash_takes_nothing_from_others() -> None:
-    """With `num_thread` 3 it crashes. Its runner as it is stays, and so does an idle model that would have to go."""
+    """Nor does one of its own that is loaded in another way, or an idle model that would have to go."""
 
     async def story() -> World:
         world = World(max_loaded_models=2)
@@ -82,7 +82,7 @@ def test_a_load_that_would_crash_takes_nothing_from_others() -> None:
         for number in range(4):
             world.launcher.failures["/c"] = [CRASH]
             with pytest.raises(LoadDiedError if number < 2 else LoadCrashedError):
-                async with world.scheduler.lease(model("c"), None, Options(num_thread=3)):
+                async with world.scheduler.lease(model("c"), None, Options(use_mmap=False)):
                     pass
             if number == 1:
                 for name in "ab":

@@ -8,13 +8,12 @@ from hypothesis import given
 from swell.server.models.model import open_model
 from swell.server.options import Options
 from swell.server.placement.planner import Fill
-from swell.server.scheduling.fit import THREADS_MAX, Fit, wanted_fit
+from swell.server.scheduling.fit import Fit, wanted_fit
 from swell.server.scheduling.order import complete_fit
 from swell.settings import Settings
 
 FITS = st.builds(
     Fit,
-    threads=st.none() | st.integers(1, 4),
     maps_weights=st.none() | st.booleans(),
     device_layers=st.none() | st.integers(0, 3),
     main_device=st.none() | st.integers(0, 1),
@@ -53,10 +52,8 @@ def _agree(one: Fit, other: Fit) -> bool:
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        (Options(num_ctx=16, num_batch=1, temperature=0.1, seed=5, num_keep=7, stop=("x",)), Fit()),
-        (Options(num_thread=3, use_mmap=False), Fit(threads=3, maps_weights=False)),
-        (Options(num_thread=0), Fit()),
-        (Options(num_thread=2**31 - 1), Fit(threads=THREADS_MAX)),
+        (Options(num_ctx=16, num_batch=1, num_thread=1, temperature=0.1, seed=5, num_keep=7, stop=("x",)), Fit()),
+        (Options(use_mmap=False), Fit(maps_weights=False)),
         (Options(num_gpu=5, main_gpu=1), Fit()),  # there is none
     ],
 )

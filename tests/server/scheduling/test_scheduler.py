@@ -109,11 +109,11 @@ async def test_cells_for_the_next_runner_are_freed_on_every_way(world: World) ->
     await use(world, A)
     world.launcher.of("/a").stored_bytes = 5 * MB
     world.launcher.of("/a").go.clear()
-    async with request(world, A, options=Options(num_thread=1)) as leaving:
+    async with request(world, A, options=Options(use_mmap=False)) as leaving:
         assert handovers() == 1
         await leaving.cancel()  # while the cells are saved
         assert handovers() == 0
-    async with request(world, A, options=Options(num_thread=1)) as leaving:
+    async with request(world, A, options=Options(use_mmap=False)) as leaving:
         world.launcher.go.clear()
         world.launcher.of("/a").go.set()
         await settle()
@@ -123,7 +123,7 @@ async def test_cells_for_the_next_runner_are_freed_on_every_way(world: World) ->
     world.launcher.go.set()
     await use(world, A)
     world.launcher.of("/a").stored_bytes = 5 * MB
-    await use(world, A, options=Options(num_thread=1))
+    await use(world, A, options=Options(use_mmap=False))
     assert world.launcher.of("/a").order.handover is not None
     assert handovers() == 0
 
@@ -138,19 +138,21 @@ def handovers() -> int:
 async def test_what_a_runner_cannot_change_reloads_it_once(world: World) -> None:
     for options in [Options(), Options(use_mmap=False), Options(), Options(num_thread=3), Options(use_mmap=False)]:
         await use(world, A, options=options)
-    orders = [(runner.order.maps_weights, runner.order.threads) for runner in world.launcher.runners]
-    assert len(orders) == 3
-    assert orders[-1] == (False, 3)
+    assert [runner.order.maps_weights for runner in world.launcher.runners] == [True, False]
     assert world.launcher.alive == ["/a"]
 
 
 @scenario()
 async def test_a_reload_waits_until_the_model_is_idle(world: World) -> None:
-    async with request(world, A) as first, request(world, A, options=Options(num_thread=1)), request(world, A) as third:
+    async with (
+        request(world, A) as first,
+        request(world, A, options=Options(use_mmap=False)),
+        request(world, A) as third,
+    ):
         assert len(world.launcher.runners) == 1
         assert third.runner is None  # it doesn't overtake the second
         await first.end()
-        assert [runner.order.threads for runner in world.launcher.runners] == [None, 1]
+        assert [runner.order.maps_weights for runner in world.launcher.runners] == [True, False]
         assert third.runner is not None
 
 

@@ -57,7 +57,7 @@ async def compute(
         limit = _limit_tokens(options, parts.settings.context_length, runner.facts.context_max)
         fitted = [await _fitted(runner, text, limit, truncates=truncates) for text in texts]
         inputs = [tokens for tokens, _ in fitted]
-        vectors = await runner.embed(inputs, cut_tokens=sum(cut for _, cut in fitted))
+        vectors = await runner.embed(inputs, cut_tokens=sum(cut for _, cut in fitted), threads=options.threads)
         return Computed(vectors, sum(map(len, inputs)), loaded_ns)
 
     return await retried(parts.recovery(model, options, texts), keep_alive_s, embed)

@@ -1,20 +1,15 @@
 """Whether a loaded runner can serve a request: the one comparison that decides about a reload.
 
-Only what a runner can't change once it is loaded takes part. `num_ctx`, `num_batch`, sampling and `shift` don't: they
-belong to the request, and no value of theirs ever loads anything, or stays for those who didn't ask for it.
+Only what a runner can't change once it is loaded takes part. `num_ctx`, `num_batch`, `num_thread`, sampling and `shift`
+don't: they belong to the request, and no value of theirs ever loads anything, or stays for those who didn't ask for it.
 """
 
 import dataclasses
-import os
 
 from swell.cache import CacheType
 from swell.server.models.model import Model
 from swell.server.options import Options
 from swell.server.placement.planner import Fill
-
-THREADS_MAX = min(4 * (os.cpu_count() or 1), 512)
-"""Hundreds of threads on two processors halt everything else on the machine (a load of 72 was seen), and a runner with
-more than llama.cpp's GGML_MAX_N_THREADS, which is 512, crashes."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,7 +18,6 @@ class Fit:
     any runner, however that came to be as it is, and never makes two of them take turns.
     """
 
-    threads: int | None = None
     maps_weights: bool | None = None
     device_layers: int | None = None
     main_device: int | None = None
@@ -49,7 +43,6 @@ def wanted_fit(options: Options, model: Model, devices: int) -> Fit:
     """
     layers = model.layers + 1  # the output counts as one
     return Fit(
-        threads=min(options.num_thread, THREADS_MAX) if options.num_thread > 0 else None,
         maps_weights=options.use_mmap,
         device_layers=min(options.num_gpu, layers) if devices and options.num_gpu >= 0 else None,
         main_device=max(options.main_gpu, 0) if devices and options.main_gpu is not None else None,

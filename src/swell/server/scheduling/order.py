@@ -44,7 +44,6 @@ def load_order(
     return Load(
         path=str(model.path),
         log_level=settings.log_level,
-        threads=fit.threads,
         batch_tokens=BATCH_TOKENS,
         maps_weights=fit.maps_weights is not False,
         books_weights=ward is Ward.COMMON,

@@ -4,6 +4,7 @@ SwellError
 ├── LlamaError                 llama.cpp refused something
 │   ├── LibraryError           the library or a symbol in it can't be used
 │   ├── ModelLoadError         the weights can't be loaded
+│   │   └── DamagedModelError  their file isn't a sound GGUF
 │   ├── ContextError           a context can't be created
 │   ├── TokenizeError          a text can't be turned into tokens
 │   ├── StateError             a saved state can't be read or put back
@@ -112,6 +113,11 @@ class ModelLoadError(LlamaError):
 
     def __str__(self) -> str:
         return f"unable to load model {self.path}: {self.reason}"
+
+
+@_error
+class DamagedModelError(ModelLoadError):
+    """Nothing will help but another file."""
 
 
 @_error

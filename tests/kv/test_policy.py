@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swell.kv.policy import GrowthPolicy, default_slots, initial_grant, next_grant
+from swell.kv.policy import GrowthPolicy, default_slots, initial_grant, most_cells, next_grant
 
 CELLS = st.integers(1, 300_000)
 POLICIES = st.builds(GrowthPolicy, initial_cells=CELLS, block_cells=CELLS, max_cells=CELLS)
@@ -55,3 +55,18 @@ def test_every_number_is_positive(field: str) -> None:
 def test_default_slots_stay_cheap(cells: int) -> None:
     slots = default_slots(cells)
     assert slots == 1 or slots * cells <= 262_144
+
+
+@pytest.mark.parametrize(
+    ("trained", "weights_bytes", "cells"),
+    [
+        (0, 0, 1),
+        (131_072, 1000, 131_072),
+        (4_194_304, 4_900_000_000, 4_194_304),  # an 8B model that was taught so long a window
+        (10_485_760, 61_000_000_000, 10_485_760),  # Llama 4 Scout
+        (2**32 - 1, 1000, 1_048_576),
+        (2**32 - 1, 4_000_000_000, 10_000_000),
+    ],
+)
+def test_a_window_is_as_long_as_trained_or_as_the_model_is_large(trained: int, weights_bytes: int, cells: int) -> None:
+    assert most_cells(trained, weights_bytes) == cells

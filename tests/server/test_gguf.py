@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from swell.errors import ModelLoadError
 from swell.server.models.gguf import GgufArray, GgufHeader, GgufTensor, read_array, read_header
-from swell.server.models.types import FILE_TYPES, TENSOR_TYPES
+from swell.server.models.types import FILE_TYPES, TENSOR_BLOCKS, TENSOR_TYPES
 
 
 def test_a_written_header_is_read(tiny_gguf: Path) -> None:
@@ -33,8 +33,8 @@ def test_arrays_stay_in_the_file_until_they_are_asked_for(tiny_gguf: Path) -> No
     assert isinstance(tokens, GgufArray)
     assert isinstance(numbers, GgufArray)
     assert tokens.length == 300
-    assert read_array(tiny_gguf, tokens)[:2] == ["token0", "token1"]
-    assert read_array(tiny_gguf, numbers) == [1, -2, 3]
+    assert next(read_array(tiny_gguf, tokens))[:2] == ["token0", "token1"]
+    assert list(read_array(tiny_gguf, numbers)) == [[1, -2, 3]]
 
 
 def test_an_array_of_a_file_that_shrank_is_refused(tiny_gguf: Path) -> None:
@@ -43,7 +43,7 @@ def test_an_array_of_a_file_that_shrank_is_refused(tiny_gguf: Path) -> None:
     tiny_gguf.write_bytes(tiny_gguf.read_bytes()[:100])
 
     with pytest.raises(ModelLoadError, match="changed"):
-        read_array(tiny_gguf, tokens)
+        next(read_array(tiny_gguf, tokens))
 
 
 def test_the_bundled_model() -> None:
@@ -63,6 +63,8 @@ def test_the_bundled_model() -> None:
 def test_names_of_types_are_those_of_the_gguf_package() -> None:
     for tensor_type in gguf.GGMLQuantizationType:
         assert TENSOR_TYPES[tensor_type.value] == tensor_type.name
+    sizes = {tensor_type.name: size for tensor_type, size in gguf.GGML_QUANT_SIZES.items()}
+    assert {**TENSOR_BLOCKS, "Q8_1": sizes["Q8_1"]} == sizes  # the package is wrong there
     for file_type in gguf.LlamaFileType:
         if file_type.name.startswith("MOSTLY_"):
             assert FILE_TYPES[file_type.value] == file_type.name.removeprefix("MOSTLY_")
@@ -76,7 +78,13 @@ def _file(*entries: bytes, tensors: int = 0, version: int = 3) -> bytes:
     return b"GGUF" + struct.pack("<IQQ", version, tensors, len(entries)) + b"".join(entries)
 
 
+def _aligned(bytes_: int) -> bytes:
+    return _file(_string(b"general.alignment") + struct.pack("<II", 4, bytes_), tensors=1)
+
+
 _ONE = _string(b"a") + struct.pack("<II", 4, 1)
+_ARCHITECTURE = _string(b"general.architecture") + struct.pack("<I", 8) + _string(b"x")
+_TENSOR = _string(b"t") + struct.pack("<IQIQ", 1, 8, 0, 0) + bytes(64)
 
 
 @pytest.mark.parametrize(
@@ -101,8 +109,16 @@ _ONE = _string(b"a") + struct.pack("<II", 4, 1)
         (_file(tensors=1) + _string(b"t") + struct.pack("<I", 5), "impossible length"),
         (_file(tensors=1) + _string(b"t") + struct.pack("<IQIQ", 1, 8, 0, 1 << 20), "truncated"),
         (_file(tensors=1) + _string(b"t") + struct.pack("<I4QIQ", 4, *[2**62] * 4, 0, 0) + bytes(64), "of impossible"),
-        (_file(_string(b"general.alignment") + struct.pack("<II", 4, 0), tensors=1)
-         + _string(b"t") + struct.pack("<IQIQ", 1, 8, 0, 0), "alignment"),
+        (_file(tensors=1) + _string(b"t") + struct.pack("<IQIQ", 1, 1 << 20, 0, 0) + bytes(64), "truncated"),
+        (_file(tensors=1) + _string(b"t") + struct.pack("<IQIQ", 1, 8, 0, 32) + bytes(63), "truncated"),
+        (_aligned(0) + _TENSOR, "alignment"),
+        (_aligned(48) + _TENSOR, "alignment"),
+        (_aligned(2**31) + _TENSOR, "truncated"),
+        (_file(_ARCHITECTURE, _string(b"x.vocab_size") + struct.pack("<II", 4, 9), tensors=1) + _TENSOR, "of 9 tokens"),
+        (_file(_ARCHITECTURE, _string(b"x.block_count") + struct.pack("<Iq", 11, -1)), "layers: -1"),
+        (_file(_ARCHITECTURE, _string(b"x.block_count") + struct.pack("<II", 4, 513)), "layers: 513"),
+        (_file(_ARCHITECTURE, _string(b"x.attention.indexer.block_size") + struct.pack("<II", 4, 2**24)), "attention"),
+        (_file(_string(b"tokenizer.chat_template") + struct.pack("<I", 8) + _string(b" " * 300_000)), "template"),
     ],
 )  # fmt: skip
 def test_nonsense_is_refused(tmp_path: Path, data: bytes, reason: str) -> None:

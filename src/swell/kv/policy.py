@@ -63,10 +63,21 @@ def _in_blocks(cells: int, policy: GrowthPolicy) -> int:
 
 
 DEFAULT_SLOTS_MAX = 4
+CELL_BOOKKEEPING_BYTES = 100
+"""What llama.cpp keeps per cell of the window of every slot, used or not (measured)."""
 BOOKKEEPING_CELLS_MAX = 262_144
-"""llama.cpp keeps about 100 bytes of bookkeeping per cell, reserved or not (measured): this many cost 26 MB."""
+"""This many cost 26 MB."""
+ANY_WINDOW_CELLS = 1 << 20
+"""A window that any model may have: 105 MB of bookkeeping."""
 
 
 def default_slots(max_cells: int) -> int:
     """How many slots to offer when nobody said: as many as cost next to nothing under the Reserved store."""
     return max(1, min(DEFAULT_SLOTS_MAX, BOOKKEEPING_CELLS_MAX // max_cells))
+
+
+def most_cells(trained_cells: int, weights_bytes: int) -> int:
+    """How many cells a slot may ever have: as many as the model was trained for, if bookkeeping for them is less than a
+    quarter of the weights. Only a file that says nonsense is trained for more, and it would cost up to 400 GB.
+    """
+    return max(1, min(trained_cells, max(ANY_WINDOW_CELLS, weights_bytes // (4 * CELL_BOOKKEEPING_BYTES))))

@@ -52,7 +52,7 @@ class Model(Handle):
         super().__init__(pointer, api.llama_model_free)
         self.device_bytes = taken_bytes(before, self.measure_devices())
         """What the weights take on each device, as its driver counts it."""
-        self.trained_tokens: int = api.llama_model_n_ctx_train(pointer)
+        self.trained_tokens: int = api.llama_model_n_ctx_train(pointer) & 0xFFFF_FFFF  # kept unsigned, given signed
         self.window_tokens: int = api.llama_model_n_swa(pointer)  # attention window; 0: all tokens see all before
         self.is_recurrent = bool(api.llama_model_is_recurrent(pointer) or api.llama_model_is_hybrid(pointer))
         self.weights_bytes: int = api.llama_model_size(pointer)

@@ -11,6 +11,7 @@ from queue import Empty, SimpleQueue
 from swell.cache import CacheType
 from swell.errors import InputTooLongError, InvalidRequestError, KvGrowError, SwellError, UnsupportedError, to_data
 from swell.kv.gate import Gate
+from swell.kv.policy import most_cells
 from swell.llama.embedding import SEQUENCES_MAX, EmbeddingContext
 from swell.llama.model import Model
 from swell.processors.governor import Governor
@@ -84,7 +85,7 @@ class Embedder:
         self._cancelled: set[int] = set()
         self._is_busy = False
         self._totals = Totals()
-        self._context_max = max(model.trained_tokens, 1)
+        self._context_max = most_cells(model.trained_tokens, model.weights_bytes)
         self._shared = EmbeddingContext(model, min(BATCH_TOKENS, self._context_max), governor.use.now, fused=False)
         self._long = LongTexts(
             model,

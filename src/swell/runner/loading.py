@@ -12,7 +12,7 @@ from swell.kv.admission import Admission
 from swell.kv.choose import Chosen, Wish, open_store
 from swell.kv.gate import Gate
 from swell.kv.placed import DeviceAdmission
-from swell.kv.policy import GrowthPolicy, default_slots
+from swell.kv.policy import GrowthPolicy, default_slots, most_cells
 from swell.llama import processor
 from swell.llama.context import ContextShape
 from swell.llama.devices import Device
@@ -68,7 +68,7 @@ def _now_and_then(deliver: Callable[[Reply], None]) -> Callable[[], None]:
 
 
 def _open_store(order: Load, model: Model, gate: Gate, threads: int, reserved_refusal: str | None) -> Chosen:
-    trained = max(model.trained_tokens, 1)
+    trained = most_cells(model.trained_tokens, model.weights_bytes)
     elastic = ContextShape(
         cells=trained,
         slots=order.slots or default_slots(trained),

@@ -1,6 +1,7 @@
 """GET /api/tags, /api/ps and /stats, POST /api/show."""
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -12,10 +13,10 @@ from swell.memory.resident import process_resident
 from swell.placement import DeviceUse
 from swell.server.api.bodies import ShowBody, read_body
 from swell.server.api.checks import find_model
-from swell.server.api.responses import json_response, local_time
+from swell.server.api.responses import encode, json_response, local_time
 from swell.server.api.services import services
 from swell.server.models.catalog import Model, is_path
-from swell.server.models.gguf import GgufArray, read_array
+from swell.server.models.gguf import GgufArray, Scalar, read_array
 from swell.server.models.modelfile import modelfile, parameter_lines
 from swell.server.models.names import parse_name
 from swell.server.options import merge
@@ -197,7 +198,12 @@ def _model_info(model: Model, verbose: bool) -> dict[str, Any]:
         if key in _HIDDEN_KEYS:
             continue
         if isinstance(value, GgufArray):
-            info[key] = read_array(model.path, value) if verbose else None
+            info[key] = _in_json(read_array(model.path, value)) if verbose else None
         else:
             info[key] = value
     return {**info, "general.parameter_count": model.header.parameter_count}
+
+
+def _in_json(pieces: Iterable[list[Scalar]]) -> msgspec.Raw:
+    """One list of all `pieces`."""
+    return msgspec.Raw(b"[" + b",".join(encode(piece)[1:-1] for piece in pieces) + b"]")

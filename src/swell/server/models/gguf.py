@@ -5,31 +5,38 @@ it makes numpy views of every single string. Here arrays are skipped over and on
 takes 14 ms and 6 MB for the same file.
 
 Every length in the file is compared with a limit and with the bytes that are really there before it is used, so a
-broken or hostile file costs at most `_READ_STEPS_BYTES[-1]` of memory. The file is read, not mapped: a mapping would
-end the server with SIGBUS when somebody truncates the file.
+broken or hostile file costs a few times its header of memory, of which at most `_READ_STEPS_BYTES[-1]` is read. What
+llama.cpp would take memory for because a number says so is compared with the tensors. The file is read, not mapped: a
+mapping would end the server with SIGBUS when somebody truncates the file.
 """
 
 import hashlib
 import itertools
 import math
 import struct
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-from swell.errors import ModelLoadError
-from swell.server.models.types import TENSOR_TYPES
+from swell.errors import DamagedModelError, ModelLoadError
+from swell.server.models.types import TENSOR_BLOCKS, TENSOR_TYPES
 
 _MAGIC = b"GGUF"
-_READ_STEPS_BYTES = (4 << 20, 32 << 20, 256 << 20)
+_READ_STEPS_BYTES = (4 << 20, 16 << 20, 64 << 20)
 """How much of a file is read until the header is complete. Of known models, Gemma 3 has the largest: 15 MB."""
 
 _KEY_MAX_BYTES = 65535  # by the specification
-_STRING_MAX_BYTES = 16 << 20  # long templates have some 20 kB
+_STRING_MAX_BYTES = 16 << 20  # some files hold a whole tokenizer.json
+_TEMPLATE_MAX = 1 << 18  # characters; long ones have some 20,000
 _ARRAY_MAX_ITEMS = 1 << 24  # the largest vocabularies have 262,144 tokens and twice as many merges
-_ENTRIES_MAX = 1 << 16  # the largest models have a few thousand tensors
+_ENTRIES_MAX = 1 << 14  # the largest models have a few thousand tensors, and llama.cpp compares each with all others
 _DIMENSIONS_MAX = 4
+_LAYERS_MAX = 512  # llama.cpp's
+_BLOCK_MAX_CELLS = 1 << 16
+"""Of sparse attention; models have 128. llama.cpp rounds every slot up to whole blocks (2**24: 7 GB, measured)."""
 _INT64_MAX = 2**63 - 1
+_ITEMS_AT_A_TIME = 1 << 14
 
 _MIDDLE_KEYS = ("tokenizer.ggml.fim_mid_token_id", "tokenizer.ggml.middle_token_id")
 _MIDDLE_TOKENS = tuple(
@@ -104,7 +111,8 @@ class _MalformedError(Exception):
 
 
 def read_header(path: Path) -> GgufHeader:
-    """The header of the file at `path`. Raises ModelLoadError when it can't be read or isn't a sound GGUF header."""
+    """The header of the file at `path`. Raises DamagedModelError if it isn't a sound GGUF header, and ModelLoadError if
+    it can't be read."""
     try:
         with path.open("rb") as file:
             size_bytes = file.seek(0, 2)
@@ -119,21 +127,24 @@ def read_header(path: Path) -> GgufHeader:
     except OSError as error:
         raise ModelLoadError(str(path), error.strerror or str(error)) from error
     except _MalformedError as error:
-        raise ModelLoadError(str(path), str(error)) from error
-    raise ModelLoadError(str(path), "the GGUF header is incomplete; the file is truncated or damaged")
+        raise DamagedModelError(str(path), str(error)) from None
+    raise DamagedModelError(str(path), "the GGUF header is incomplete; the file is truncated or damaged")
 
 
-def read_array(path: Path, array: GgufArray) -> list[Scalar]:
-    """The items of `array`, which `read_header` found in the same file. Raises ModelLoadError if they are gone."""
+def read_array(path: Path, array: GgufArray) -> Iterator[list[Scalar]]:
+    """The items of `array`, which `read_header` found in the same file, some at a time: as objects they take up to 36
+    times as much as in the file. Raises ModelLoadError if they are gone."""
     try:
         with path.open("rb") as file:
             file.seek(array.offset_bytes)
-            data = file.read(array.size_bytes)
-        cursor = _Cursor(data)
-        if array.item_type == _STRING:
-            return [cursor.string(_STRING_MAX_BYTES) for _ in range(array.length)]
-        item = _SCALARS[array.item_type]
-        return [value for (value,) in item.iter_unpack(cursor.take(item.size * array.length))]
+            cursor = _Cursor(file.read(array.size_bytes))
+        for start in range(0, array.length, _ITEMS_AT_A_TIME):
+            count = min(array.length - start, _ITEMS_AT_A_TIME)
+            if array.item_type == _STRING:
+                yield [cursor.string(_STRING_MAX_BYTES) for _ in range(count)]
+            else:
+                item = _SCALARS[array.item_type]
+                yield [value for (value,) in item.iter_unpack(cursor.take(item.size * count))]
     except OSError as error:
         raise ModelLoadError(str(path), error.strerror or str(error)) from error
     except (_IncompleteError, _MalformedError) as error:
@@ -229,22 +240,48 @@ def _parse(data: bytes, size_bytes: int) -> GgufHeader:
         tensors.append(tensor)
         starts.append(start)
     weights_bytes = size_bytes - _aligned(cursor.position, metadata)
-    if max(starts, default=0) > max(weights_bytes, 0):
-        raise _MalformedError("the file ends before its weights do; it is truncated")
     parameter_count = sum(math.prod(tensor.shape) for tensor in tensors)
     if parameter_count > _INT64_MAX:
         raise _MalformedError("the GGUF header holds tensors of impossible size")
-    header = data[: cursor.position]
+    if any(start + _data_bytes(tensor) > weights_bytes for tensor, start in zip(tensors, starts, strict=True)):
+        raise _MalformedError("the file ends before its weights do; it is truncated")
+    _check(metadata, tensors)
     return GgufHeader(
         version,
         metadata,
         tuple(tensors),
         _sizes(starts, weights_bytes),
         parameter_count,
-        len(header),
-        hashlib.sha256(header).hexdigest(),
-        _fills_middle(header, metadata),
+        cursor.position,
+        hashlib.sha256(memoryview(data)[: cursor.position]).hexdigest(),
+        _fills_middle(data, metadata),
     )
+
+
+def _data_bytes(tensor: GgufTensor) -> int:
+    """What the weights of `tensor` take; 0 for a type that isn't known."""
+    weights, block_bytes = TENSOR_BLOCKS.get(tensor.type, (1, 0))
+    return math.prod(tensor.shape) // weights * block_bytes
+
+
+def _check(metadata: Mapping[str, Scalar | GgufArray], tensors: Sequence[GgufTensor]) -> None:
+    """Raise _MalformedError for what would cost memory out of proportion to the file, or end llama.cpp."""
+    template = metadata.get("tokenizer.chat_template")
+    if isinstance(template, str) and len(template) > _TEMPLATE_MAX:
+        raise _MalformedError(f"the chat template is longer than {_TEMPLATE_MAX} characters")
+    architecture = metadata.get("general.architecture")
+    layers = metadata.get(f"{architecture}.block_count")
+    if isinstance(layers, int) and not 0 < layers <= _LAYERS_MAX:
+        raise _MalformedError(f"the GGUF header holds an impossible number of layers: {layers}")
+    block = metadata.get(f"{architecture}.attention.indexer.block_size")
+    if isinstance(block, int) and block > _BLOCK_MAX_CELLS:
+        raise _MalformedError(f"the GGUF header holds blocks of attention of {block} tokens")
+    tokens = metadata.get(f"{architecture}.vocab_size")
+    if "tokenizer.ggml.tokens" in metadata or not isinstance(tokens, int):
+        return
+    # llama.cpp makes up so many tokens where the file has none
+    if tokens > max((size for tensor in tensors for size in tensor.shape), default=0):
+        raise _MalformedError(f"the GGUF header holds a vocabulary of {tokens} tokens, which no tensor has room for")
 
 
 def _fills_middle(header: bytes, metadata: dict[str, Scalar | GgufArray]) -> bool:
@@ -280,7 +317,7 @@ def _version(cursor: _Cursor) -> int:
 
 def _aligned(position: int, metadata: dict[str, Scalar | GgufArray]) -> int:
     alignment = metadata.get("general.alignment", 32)
-    if not isinstance(alignment, int) or alignment <= 0:
+    if not isinstance(alignment, int) or alignment <= 0 or alignment & (alignment - 1):  # a power of two
         raise _MalformedError("the GGUF header holds an impossible alignment")
     return -(-position // alignment) * alignment
 

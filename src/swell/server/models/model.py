@@ -1,18 +1,20 @@
 """A model: a GGUF file, the name it goes by, and what its header says about it."""
 
 import hashlib
-import os
 import stat
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from swell.errors import ModelLoadError
-from swell.server.models.gguf import GgufArray, GgufHeader, read_header
+from swell.kv.policy import most_cells
+from swell.server.models.gguf import GgufArray, GgufHeader
+from swell.server.models.headers import Headers
 from swell.server.models.types import FILE_TYPES
 from swell.server.parsing.dialect import dialect_of
 
-_headers: dict[tuple[str, int, int], GgufHeader] = {}
+_headers = Headers()
+_SENSIBLE_MAX = 1 << 32
 
 
 @dataclass(frozen=True)
@@ -46,22 +48,31 @@ class Model:
     @property
     def quantization_level(self) -> str:
         """The kind of most of the weights, "unknown" if the file doesn't say or it has a kind Swell doesn't know."""
-        number = self._integer("general.file_type")
-        return FILE_TYPES[number] if 0 <= number < len(FILE_TYPES) else FILE_TYPES[0]
+        number = sensible(self.header.metadata.get("general.file_type"), 0)
+        return FILE_TYPES[number] if number < len(FILE_TYPES) else FILE_TYPES[0]
 
     @property
     def context_length(self) -> int:
         """Tokens the model was trained for; 0 if the file doesn't say."""
-        return self._integer(f"{self.architecture}.context_length")
+        return self.number("context_length")
+
+    @property
+    def context_max(self) -> int:
+        """The longest window that a runner offers."""
+        return most_cells(self.context_length, self.weights_bytes)
+
+    @property
+    def weights_bytes(self) -> int:
+        return max(self.size_bytes - self.header.header_bytes, 0)
 
     @property
     def embedding_length(self) -> int:
-        return self._integer(f"{self.architecture}.embedding_length")
+        return self.number("embedding_length")
 
     @property
     def layers(self) -> int:
         """How many layers there are; 0 if the file doesn't say."""
-        return self._integer(f"{self.architecture}.block_count")
+        return self.number("block_count")
 
     @property
     def vocabulary_tokens(self) -> int:
@@ -82,32 +93,31 @@ class Model:
         abilities = {"tools": dialect.calls_tools, "insert": self.header.fills_middle, "thinking": dialect.thinks}
         return ("completion", *(ability for ability, has in abilities.items() if has))
 
+    def number(self, name: str) -> int:
+        """A number under the architecture's own prefix; 0 if the file doesn't say, or says one for each layer."""
+        return sensible(self.header.metadata.get(f"{self.architecture}.{name}"), 0)
+
     def _text(self, key: str) -> str:
         value = self.header.metadata.get(key)
         return value if isinstance(value, str) else ""
 
-    def _integer(self, key: str) -> int:
-        value = self.header.metadata.get(key)
-        return value if isinstance(value, int) else 0
+
+def sensible(value: object, otherwise: int) -> int:
+    """A value of a header, where it is a number that llama.cpp could read as a count of something."""
+    return value if isinstance(value, int) and 0 <= value < _SENSIBLE_MAX else otherwise
 
 
 def open_model(path: Path, name: str, full_name: str) -> Model:
     """The model in the file at `path`.
 
     The digest covers the header and the file's size, not the weights: hashing 40 GB takes minutes, while the header
-    holds every name, shape and offset and the whole vocabulary. Headers are kept, by path, time and size.
+    holds every name, shape and offset and the whole vocabulary.
     Raises FileNotFoundError if there is no such file and ModelLoadError if it isn't a sound model.
     """
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         raise ModelLoadError(str(path), "not a regular file")  # opening a pipe would wait for ever
-    key = (os.path.abspath(path), status.st_mtime_ns, status.st_size)
-    header = _headers.get(key)
-    if header is None:
-        header = read_header(path)
-        for stale in [other for other in _headers if other[0] == key[0]]:
-            _headers.pop(stale, None)
-        _headers[key] = header
+    header = _headers.read(path, status)
     return Model(
         name=name,
         full_name=full_name,

@@ -1,14 +1,15 @@
 """What a model takes, layer by layer, as far as its header tells."""
 
 import dataclasses
+import itertools
 import re
 
 from swell.cache import CacheType
 from swell.server.models.gguf import GgufArray, read_array
-from swell.server.models.model import Model
+from swell.server.models.model import Model, sensible
 
 _ELEMENT_BYTES = {CacheType.F16: 2.0, CacheType.Q8_0: 34 / 32, CacheType.Q4_0: 18 / 32}
-_LAYER = re.compile(r"blk\.([0-9]+)\.")
+_LAYER = re.compile(r"blk\.([0-9]{1,3})\.")  # llama.cpp knows 512 layers
 _INPUT = "token_embd."
 _OUTPUT = "output"
 _COMPUTE_MIN_BYTES = 4 << 20
@@ -81,10 +82,10 @@ def _weights(model: Model) -> tuple[list[int], int, int]:
 
 def _cell_bytes(model: Model, layers: int, cache_type: CacheType) -> list[float]:
     """K and V of one token in each layer, as if every layer kept every token: too much for sliding windows."""
-    heads = _number(model, "attention.head_count", 1)
-    length = _number(model, "embedding_length", 0) // max(heads, 1)
-    key, value = _number(model, "attention.key_length", length), _number(model, "attention.value_length", length)
-    is_latent = _number(model, "attention.key_length_mla", 0) > 0  # one row for all heads, and no V
+    heads = max(model.number("attention.head_count"), 1)
+    length = model.embedding_length // heads
+    key, value = model.number("attention.key_length") or length, model.number("attention.value_length") or length
+    is_latent = model.number("attention.key_length_mla") > 0  # one row for all heads, and no V
     rows = [key if is_latent else kv_heads * (key + value) for kv_heads in _kv_heads(model, layers, heads)]
     return [row * _ELEMENT_BYTES[cache_type] for row in rows]
 
@@ -92,11 +93,13 @@ def _cell_bytes(model: Model, layers: int, cache_type: CacheType) -> list[float]
 def _kv_heads(model: Model, layers: int, heads: int) -> list[int]:
     """Of each layer; 0 where it keeps a state instead of a cache."""
     key = f"{model.architecture}.attention.head_count_kv"
-    found = model.header.metadata.get(key, heads)
+    found = model.header.metadata.get(key)
     if not isinstance(found, GgufArray):
-        return [found if isinstance(found, int) else heads] * layers
-    counts = [count if isinstance(count, int) else heads for count in read_array(model.path, found)]
-    return (counts + [heads] * layers)[:layers]
+        return [sensible(found, heads)] * layers
+    counts = itertools.chain.from_iterable(read_array(model.path, found))
+    return [
+        sensible(count, heads) for count in itertools.islice(itertools.chain(counts, itertools.repeat(heads)), layers)
+    ]
 
 
 def _compute_bytes(model: Model, slots: int, batch_tokens: int) -> int:
@@ -104,13 +107,8 @@ def _compute_bytes(model: Model, slots: int, batch_tokens: int) -> int:
 
     Only its order of magnitude: `Correction` learns the rest.
     """
-    embedding = _number(model, "embedding_length", 0)
-    widest = max(_number(model, "feed_forward_length", 0), 3 * embedding)
+    embedding = model.embedding_length
+    widest = max(model.number("feed_forward_length"), 3 * embedding)
     rows = batch_tokens * (4 * embedding + 2 * widest) * 4
     logits = slots * model.vocabulary_tokens * 4
     return max(_COMPUTE_MIN_BYTES, rows + logits)
-
-
-def _number(model: Model, name: str, default: int) -> int:
-    value = model.header.metadata.get(f"{model.architecture}.{name}", default)
-    return value if isinstance(value, int) else default

@@ -122,7 +122,7 @@ class Placing:
 
 def _needs(model: Model, load: Load) -> Needs:
     """What the model takes with the grants that its slots begin with."""
-    trained = max(model.context_length, 1)
+    trained = model.context_max
     slots = load.slots or default_slots(trained)
     initial, growth = min(load.initial_tokens, trained), load.grow_tokens
     if load.store is StoreKind.EAGER:

@@ -1,19 +1,16 @@
 """What a model will take before it is loaded, and what such estimates have learnt from loads."""
 
 import dataclasses
-from collections.abc import Mapping
 from pathlib import Path
 
 from swell.cache import CacheType
-from swell.server.models.gguf import GgufArray, Scalar
+from swell.kv.policy import CELL_BOOKKEEPING_BYTES
 from swell.server.models.model import Model
 
 PROCESS_BYTES = 32 << 20
 """A runner with a model of next to no size: Python and llama.cpp, shared libraries included (measured: 32.3 MB)."""
 TOKEN_BYTES = 300
 """Per token of the vocabulary: text, tables and merges (measured: 49,152 take 15 MB)."""
-CELL_BOOKKEEPING_BYTES = 100
-"""What llama.cpp keeps per cell of the window of every slot, used or not."""
 _ACTIVATION_BYTES = 4
 _WIDTHS = 8  # of the residual stream, and
 _FEED_FORWARDS = 3  # of the wide layer, that a batch's graph holds at once
@@ -34,16 +31,15 @@ class Footprint:
 
 def estimate(model: Model, *, slots: int, batch_tokens: int, initial_tokens: int, cache_type: CacheType) -> Footprint:
     """What `model` will take by its header. One slot's first grant counts: a load succeeds without that of others."""
-    window = max(model.context_length, 1)
-    number = _Numbers(model.header.metadata, model.architecture)
+    window = model.context_max
     batch = batch_tokens * _ACTIVATION_BYTES
-    compute = batch * (_WIDTHS * number("embedding_length") + _FEED_FORWARDS * number("feed_forward_length"))
+    compute = batch * (_WIDTHS * model.embedding_length + _FEED_FORWARDS * model.number("feed_forward_length"))
     logits = slots * model.vocabulary_tokens * _ACTIVATION_BYTES
     vocabulary = model.vocabulary_tokens * TOKEN_BYTES
     bookkeeping = slots * window * CELL_BOOKKEEPING_BYTES
     is_cached = "embedding" not in model.capabilities
     return Footprint(
-        weights_bytes=max(model.size_bytes - model.header.header_bytes, 0),
+        weights_bytes=model.weights_bytes,
         kv_bytes=min(initial_tokens, window) * cell_bytes(model, cache_type) if is_cached else 0,
         other_bytes=PROCESS_BYTES + vocabulary + compute + logits + (bookkeeping if is_cached else 0),
     )
@@ -51,11 +47,10 @@ def estimate(model: Model, *, slots: int, batch_tokens: int, initial_tokens: int
 
 def cell_bytes(model: Model, cache_type: CacheType) -> int:
     """K and V of a token, if every layer keeps every token: too much for windows, states and latent rows."""
-    number = _Numbers(model.header.metadata, model.architecture)
-    heads = max(number("attention.head_count"), 1)
-    head = number("embedding_length") // heads
-    row = (number("attention.key_length") or head) + (number("attention.value_length") or head)
-    return round(model.layers * (number("attention.head_count_kv") or heads) * row * cache_type.element_bytes)
+    heads = max(model.number("attention.head_count"), 1)
+    head = model.embedding_length // heads
+    row = (model.number("attention.key_length") or head) + (model.number("attention.value_length") or head)
+    return round(model.layers * (model.number("attention.head_count_kv") or heads) * row * cache_type.element_bytes)
 
 
 @dataclasses.dataclass
@@ -82,19 +77,3 @@ class Experience:
 
 _RATIOS = (0.5, 2.0)  # a single odd model must not spoil the estimates for all others
 _LEARNING_RATE = 0.3
-
-
-class _Numbers:
-    """Integers of a header under the architecture's own prefix; 0 if absent. Of a number per layer the largest can't
-    be known without reading the file, so 0, too."""
-
-    def __init__(self, metadata: Mapping[str, Scalar | GgufArray], architecture: str) -> None:
-        self._metadata = metadata
-        self._architecture = architecture
-
-    def __call__(self, name: str) -> int:
-        value = self._metadata.get(f"{self._architecture}.{name}")
-        return value if isinstance(value, int) and 0 <= value < _SENSIBLE_MAX else 0
-
-
-_SENSIBLE_MAX = 1 << 32

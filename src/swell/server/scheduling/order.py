@@ -69,7 +69,7 @@ def load_order(
 
 def footprint(model: Model, fit: Fit, settings: Settings) -> Footprint:
     """What a runner started with such an order will take, by the header alone."""
-    slots = settings.num_parallel or default_slots(max(model.context_length, 1))
+    slots = settings.num_parallel or default_slots(model.context_max)
     is_elastic = settings.kv_dynamic
     return estimate(
         model,

@@ -1,8 +1,10 @@
 """The command line, from the shell's side of it."""
 
+import contextlib
 import os
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from tests.e2e.templates import THINKS, write_with_template
 
 WINDOW = {"OLLAMA_CONTEXT_LENGTH": "96"}
 """The commands sample, and now and then the little model doesn't know when to stop: a small window ends its answer."""
+MARK = "SWELL_TEST_MARK"
 
 
 @pytest.fixture(scope="module")
@@ -21,11 +24,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield started
 
 
-def swell(*arguments: str, host: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+def swell(*arguments: str, host: str, stdin: str | None = None, mark: str = "") -> subprocess.CompletedProcess[str]:
+    """All processes that come of it have `mark` in their environment."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("OLLAMA_")}
     return subprocess.run(
         [sys.executable, "-m", "swell", *arguments],
-        env={**environment, **WINDOW, "OLLAMA_HOST": host},
+        env={**environment, **WINDOW, "OLLAMA_HOST": host, MARK: mark},
         input=stdin if stdin is not None else "",
         capture_output=True,
         text=True,
@@ -65,13 +69,20 @@ def test_run_shows_thoughts(server: Server, model_path: Path, tmp_path: Path) ->
 
 
 def test_run_starts_a_server_of_its_own_and_leaves_nothing(nowhere: str, model_path: Path) -> None:
-    before = {process.pid for process in psutil.process_iter()}
-    run = swell("run", str(model_path), "Say hello.", host=nowhere)
+    mark = uuid.uuid4().hex
+    run = swell("run", str(model_path), "Say hello.", host=nowhere, mark=mark)
     assert run.returncode == 0, run.stderr
     assert run.stdout.strip()
     assert run.stderr == ""
-    left = [process for process in psutil.process_iter(["cmdline"]) if process.pid not in before]
-    assert not [process for process in left if "swell" in " ".join(process.info["cmdline"] or [])]
+    assert list(marked(mark)) == []
+
+
+def marked(mark: str) -> Iterator[psutil.Process]:
+    """The processes that are left of one run, whatever else is on the machine."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get(MARK) == mark:
+                yield process
 
 
 def test_ps_shows_what_is_allocated(server: Server) -> None:

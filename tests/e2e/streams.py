@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +18,23 @@ _NAMES = (
 
 
 def answer(server: Server, path: str, body: dict[str, Any], after: Callable[[int], None] = lambda _: None) -> str:
-    """What a client gets, without times; `after` hears of each line but the last."""
+    """What a client gets, without times, and however it is cut into lines; `after` hears of each line but the last."""
     options = {"temperature": 0, "num_predict": 70, **body.get("options", {})}
     native = {"options": options} if path.startswith("/api") else {}
-    kept: list[str] = []
+    kept: dict[str, list[str]] = {name: [] for name in _NAMES}
     with server.http.stream("POST", path, json={"model": MODEL, **body, **native}) as response:
         for number, line in enumerate(response.iter_lines()):
             assert response.status_code == 200, line
             after(number)
             data = line.removeprefix("data: ")
             if data.startswith("{"):
-                kept.append(_text(json.loads(data)))
-    return "".join(kept)
+                for name, words in _parts(json.loads(data)):
+                    kept[name] += words
+    return "".join(word for words in kept.values() for word in words)
 
 
-def _text(line: dict[str, Any]) -> str:
-    """The parts of a line that must be the same whatever happens."""
+def _parts(line: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
+    """What of a line must be the same whatever happens. On a busy machine two tokens come in one."""
     if "message" in line and "done" in line:
         line = {**line, **line["message"]}
     elif "choices" in line:
@@ -42,13 +43,15 @@ def _text(line: dict[str, Any]) -> str:
     elif "delta" in line or "type" in line:
         line = line.get("delta", {})
     assert "error" not in line, line
-    return "".join(_word(name, line[name]) for name in _NAMES if name in line)
+    return ((name, _words(name, line[name])) for name in _NAMES if name in line)
 
 
-def _word(name: str, value: Any) -> str:
+def _words(name: str, value: Any) -> list[str]:
     if name == "tool_calls":
-        return json.dumps([call["function"] for call in value])  # each has an id, too, which is random
-    return json.dumps(value) if name in ("eval_count", "logprobs") else str(value or "")
+        return [json.dumps(call["function"]) for call in value]  # each has an id, too, which is random
+    if name == "logprobs":
+        return list(map(json.dumps, value or ()))
+    return [json.dumps(value)] if name == "eval_count" else [str(value or "")]
 
 
 def sabotaged(environment: dict[str, str]) -> dict[str, str]:

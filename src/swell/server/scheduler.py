@@ -326,6 +326,7 @@ class Scheduler:
         while True:
             try:
                 runner = await self._launch(order, self._settings.load_timeout_s, on_need, placing.decide)
+                self._crashes.note_loaded(stay.model, stay.fit)
                 residency.placed = placing.compare(runner.facts.devices)
                 return runner
             except SwellError as error:

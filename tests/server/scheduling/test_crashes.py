@@ -61,6 +61,20 @@ def test_what_is_no_crash_is_tried_on(error: SwellError) -> None:
         crashes.check(MODEL, FIT)
 
 
+def test_a_file_that_was_ever_loaded_is_not_to_blame() -> None:
+    crashes = LoadCrashes(HandClock())
+    crashes.note(MODEL, FIT, CRASH)
+    crashes.note_loaded(MODEL, FIT)
+    for _ in range(5):
+        crashes.note(MODEL, FIT, CRASH)
+        crashes.check(MODEL, FIT)
+    other = dataclasses.replace(MODEL, size_bytes=1)
+    for _ in range(2):
+        crashes.note(other, FIT, CRASH)
+    with pytest.raises(LoadCrashedError):
+        crashes.check(other, FIT)
+
+
 def test_only_so_much_is_remembered() -> None:
     crashes = LoadCrashes(HandClock())
     for number in range(1000):

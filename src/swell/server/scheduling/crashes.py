@@ -32,11 +32,15 @@ class _Record(NamedTuple):
 
 
 class LoadCrashes:
-    """Counts the crashes of each file. After two it isn't tried again for five minutes, or until it is another one."""
+    """Counts the crashes of each file. After two it isn't tried again for five minutes, or until it is another one.
+
+    One that was ever loaded isn't to blame: somebody else ends its runners, and they are replaced as ever.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._records = OrderedDict[_Attempt, _Record]()
+        self._sound = OrderedDict[_Attempt, None]()
 
     def check(self, model: Model, fit: Fit) -> None:
         """Raises LoadCrashedError where a load would only crash again."""
@@ -46,14 +50,24 @@ class LoadCrashes:
 
     def note(self, model: Model, fit: Fit, error: SwellError) -> None:
         """A load ended with `error`; what llama.cpp or the system reported in words is no crash, nor is a kill."""
-        if isinstance(error, LoadDiedError) and error.exit_code is not None and error.exit_code < 0:
-            if -error.exit_code in _KILLS:
-                return
-            attempt = _attempt(model, fit)
-            before = self._records.pop(attempt, None)
-            self._records[attempt] = _Record(before.crashes + 1 if before else 1, self._clock.now())
-            if len(self._records) > _REMEMBERED:
-                self._records.popitem(last=False)
+        attempt = _attempt(model, fit)
+        if not isinstance(error, LoadDiedError) or error.exit_code is None or attempt in self._sound:
+            return
+        if error.exit_code >= 0 or -error.exit_code in _KILLS:
+            return
+        before = self._records.pop(attempt, None)
+        self._records[attempt] = _Record(before.crashes + 1 if before else 1, self._clock.now())
+        if len(self._records) > _REMEMBERED:
+            self._records.popitem(last=False)
+
+    def note_loaded(self, model: Model, fit: Fit) -> None:
+        """A load went well."""
+        attempt = _attempt(model, fit)
+        self._records.pop(attempt, None)
+        self._sound[attempt] = None
+        self._sound.move_to_end(attempt)
+        if len(self._sound) > _REMEMBERED:
+            self._sound.popitem(last=False)
 
 
 def _attempt(model: Model, fit: Fit) -> _Attempt:

@@ -37,6 +37,22 @@ def takes(grammar: Grammar, model: Model, text: str) -> bool:
             ["[1]", "[true,true,true]"],
         ),
         ({"anyOf": [{"const": "x"}, {"type": "null"}]}, ['"x"', "null"], ['"y"']),
+        (
+            {
+                "properties": {"a": {"type": "integer"}, "b": {"properties": {"c": {}}, "type": "object"}},
+                "type": "object",
+            },
+            ["{}", '{"a": 1}', '{"b": {"c": 2}}'],
+            ['{"x": 1}', '{"b": {"x": 1}}'],
+        ),
+        (
+            {
+                "$defs": {"named": {"type": "object", "properties": {"name": {"type": "string"}}}},
+                "allOf": [{"$ref": "#/$defs/named"}, {"properties": {"age": {"type": "integer"}}}],
+            },
+            ['{"name": "a", "age": 1}'],
+            ['{"name": "a", "x": 1}', '{"name": 1}', '{"age": "1"}'],
+        ),
         ({"type": "object"}, ["{}", '{"a": [1, {"b": null}]}', '{\n  "a": 1\n}'], ["[]", "1"]),
         (
             {"$defs": {"n": {"type": "integer"}}, "type": "array", "items": {"$ref": "#/$defs/n"}},
@@ -66,10 +82,37 @@ def test_whitespace_is_bounded(compiler: GrammarCompiler, model: Model) -> None:
     assert not takes(compiler.compile('{"type": "object"}'), model, "{\n\n\n\n}")
 
 
-@pytest.mark.parametrize("schema", ['{"type": "bogus"}', "nonsense", '{"$ref": "#/nowhere"}', '{"pattern": "("}'])
+@pytest.mark.parametrize(
+    "schema",
+    [
+        '{"type": "bogus"}',
+        "nonsense",
+        '{"$ref": "#/nowhere"}',
+        '{"pattern": "("}',
+        '{"$ref": "#"}',
+        "[" * 5000,
+        "{" * 5000,
+    ],
+)
 def test_what_is_no_schema_is_refused(compiler: GrammarCompiler, schema: str) -> None:
     with pytest.raises(InvalidRequestError, match="invalid format"):
         compiler.compile(schema)
+
+
+@pytest.mark.parametrize(
+    ("schema", "good", "bad"),
+    [
+        ({"type": "string", "pattern": r"^(?!^[-+.]*$)[+-]?0*\d*\.?\d*$"}, '"1.5"', "1.5"),  # pydantic's Decimal
+        ({"type": "string", "pattern": r"\bword\b", "maxLength": 4}, '"word"', '"words"'),
+        ({"type": "object", "patternProperties": {"^(?=x)": {"type": "null"}}}, '{"y": 1}', "1"),
+        ({"const": {"pattern": "(?=x)"}}, '{"pattern": "(?=x)"}', "{}"),
+    ],
+)
+def test_a_pattern_that_cannot_be_followed_is_left_out(
+    compiler: GrammarCompiler, model: Model, schema: dict[str, Any], good: str, bad: str
+) -> None:
+    assert takes(compiler.compile(json.dumps(schema)), model, good)
+    assert not takes(compiler.compile(json.dumps(schema)), model, bad)
 
 
 def test_what_a_schema_says_in_vain_is_logged(

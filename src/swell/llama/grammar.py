@@ -8,10 +8,10 @@ from collections import OrderedDict
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from swell import schemas
 from swell.llama.context import Context
 from swell.llama.library import api
 from swell.llama.model import Vocabulary
+from swell.schemas import grammars
 
 if TYPE_CHECKING:
     from llguidance import LLTokenizer
@@ -55,13 +55,13 @@ class GrammarCompiler:
         """The grammar of documents that a JSON schema allows; raises InvalidRequestError for what is no schema.
 
         What the compiler doesn't know in a schema doesn't bind the output; the log says so. Callable from any thread;
-        others go on meanwhile. There is no limit of time: `schemas.check` has to be passed before, where there is one.
+        others go on meanwhile. There is no limit of time: `grammars.check` has to be passed before, where there is one.
         """
         from llguidance import LLMatcher
 
-        matcher = LLMatcher(self._tokenizer(), schemas.grammar_of(schema), log_level=0, limits=schemas.limits())
+        matcher = LLMatcher(self._tokenizer(), grammars.grammar_of(schema), log_level=0, limits=grammars.limits())
         if matcher.is_error():
-            raise schemas.unfollowable(matcher.get_error())
+            raise grammars.unfollowable(matcher.get_error())
         for warning in matcher.get_grammar_warnings():
             log.warning("a JSON schema binds less than it says: %s", warning)
         with self._lock:
@@ -152,7 +152,7 @@ class Grammar:
         """Whether nothing but an end may follow."""
         is_stopped = bool(self._matcher.is_stopped())
         if is_stopped and self._matcher.is_error():
-            raise schemas.unfollowable(self._matcher.get_error())
+            raise grammars.unfollowable(self._matcher.get_error())
         return is_stopped
 
     def allowed(self, context: Context, batch_index: int) -> Any:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from swell.schemas import check
+from swell.schemas.grammars import check
 from swell.server.prompts.history import template_messages
 from swell.server.prompts.messages import Message
 from swell.server.prompts.template import render

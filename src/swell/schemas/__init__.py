@@ -1,0 +1,1 @@
+"""JSON schemas that output must follow: read the same way where they are checked and where they are used."""

@@ -82,16 +82,15 @@ def test_efforts(effort: str | None, think: object) -> None:
     assert _respond("Hi", reasoning={"effort": effort}).think == think
 
 
-def test_each_part_is_a_message_of_its_own() -> None:
+def test_the_parts_of_a_content_stay_one_message() -> None:
     parts = [
         {"type": "text", "text": "What is this?"},
+        {"type": "text", "text": "And this?"},
         {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{IMAGE}"}},
         {"type": "image_url", "image_url": f"data:;base64,{IMAGE}"},
     ]
     assert _chat({"role": "user", "content": parts}).messages == [
-        Message(role="user", content="What is this?"),
-        Message(role="user", images=[IMAGE]),
-        Message(role="user", images=[IMAGE]),
+        Message(role="user", content="What is this?\nAnd this?", images=[IMAGE, IMAGE])
     ]
     assert _chat({"role": "user", "content": []}).messages == [Message(role="user")]
 

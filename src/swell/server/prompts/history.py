@@ -37,7 +37,8 @@ def template_messages(template: str, messages: Sequence[Message]) -> list[dict[s
     calls = _Calls(shortens=_WANTS_SHORT_IDS.search(template) is not None)
     result = []
     for message in messages:
-        fields: dict[str, object] = {"role": message.role.lower(), "content": message.content}
+        role = "system" if message.is_system else message.role.lower()
+        fields: dict[str, object] = {"role": role, "content": message.content}
         if message.thinking:
             fields["thinking"] = fields["reasoning_content"] = message.thinking
         if message.tool_calls:
@@ -46,7 +47,7 @@ def template_messages(template: str, messages: Sequence[Message]) -> list[dict[s
                 fields["content"] = None
             elif message.content and "Cannot pass both content and thinking" in template:
                 fields.pop("thinking", None)
-        if message.role.lower() == "tool":
+        if role == "tool":
             fields |= calls.answer(message)
         result.append(fields)
     return result

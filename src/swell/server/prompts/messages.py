@@ -60,7 +60,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_system(self) -> bool:
-        return self.role.lower() == "system"
+        """Whether it is the system's. What newer models of OpenAI call the developer's, templates know as that."""
+        return self.role.lower() in ("system", "developer")
 
 
 def refuse_images(model: Model, images: Sequence[str]) -> None:

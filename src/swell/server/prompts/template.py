@@ -35,8 +35,9 @@ def render(
     `thinking`, on or off or a level, has a name in each family of models; none is defined unless it is given. Raises
     InvalidRequestError if the template fails, which some do on purpose, for example when roles don't alternate.
     """
+    program = compile_template(template)
     try:
-        return _compile(template).render(
+        return program.render(
             messages=list(messages),
             add_generation_prompt=True,
             bos_token=bos_token,
@@ -45,7 +46,7 @@ def render(
             **_thinking_variables(thinking),
         )
     except Exception as error:  # a template is a foreign program: any error in it is one of this request
-        raise InvalidRequestError(f"the model's chat template refused the request: {error}") from error
+        raise _refused(error) from error
 
 
 def _thinking_variables(thinking: bool | str | None) -> dict[str, object]:
@@ -74,8 +75,16 @@ class _Generation(Extension):
 
 
 @lru_cache(maxsize=64)
-def _compile(template: str) -> jinja2.Template:
-    return _environment().from_string(template)
+def compile_template(template: str) -> jinja2.Template:
+    """The program; raises InvalidRequestError if it isn't one."""
+    try:
+        return _environment().from_string(template)
+    except Exception as error:
+        raise _refused(error) from error
+
+
+def _refused(error: Exception) -> InvalidRequestError:
+    return InvalidRequestError(f"the model's chat template refused the request: {error}")
 
 
 @lru_cache(maxsize=1)

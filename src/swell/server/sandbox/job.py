@@ -1,15 +1,19 @@
 """What is said between the server and a process of the sandbox, and what such a process may take."""
 
+import copy
 import pickle
 import struct
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import msgspec
 
+from swell.errors import InvalidRequestError
 from swell.schemas.grammars import check
 from swell.server.prompts.history import template_messages
 from swell.server.prompts.messages import Message
-from swell.server.prompts.template import render
+from swell.server.prompts.roles import forms
+from swell.server.prompts.template import compile_template, render
 
 LENGTH = struct.Struct("<I")
 """Stands before each message: how many bytes it has."""
@@ -35,15 +39,42 @@ class Render(msgspec.Struct, frozen=True, kw_only=True):
         return self.template
 
     def run(self) -> str:
-        """The prompt, made in this process; raises InvalidRequestError if the template refuses."""
+        """The prompt, made in this process, of the first form of the messages which the template writes in full.
+
+        If it writes none in full, the first one that it writes. Raises InvalidRequestError, with what it says to the
+        messages as they are, if it refuses all.
+        """
+        compile_template(self.template)  # no form helps if that fails
+        written: list[str] = []
+        refusals: list[InvalidRequestError] = []
+        for form in forms(self.messages):
+            try:
+                text = self._render(form)
+            except InvalidRequestError as error:
+                refusals.append(error)
+                continue
+            if _is_whole(text, form):
+                return text
+            written.append(text)
+        if not written:
+            raise refusals[0]
+        return written[0]
+
+    def _render(self, messages: Sequence[Message]) -> str:
         return render(
             self.template,
-            template_messages(self.template, self.messages),
+            template_messages(self.template, messages),
             bos_token=self.bos_token,
             eos_token=self.eos_token,
-            tools=self.tools,
+            tools=copy.deepcopy(self.tools),  # some templates change what they are given
             thinking=self.thinking,
         )
+
+
+def _is_whole(text: str, messages: Sequence[Message]) -> bool:
+    """Whether `text` holds what the user and the system say: some templates leave out messages they don't expect."""
+    said = (message for message in messages if message.is_system or message.role.lower() == "user")
+    return all(message.content.strip() in text for message in said)
 
 
 class CheckSchema(msgspec.Struct, frozen=True, kw_only=True):

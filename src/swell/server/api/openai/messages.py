@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from swell.errors import InvalidRequestError, UnsupportedError
@@ -14,12 +14,12 @@ _IMAGE_URL = re.compile(r"data:(?:image/(?:jpeg|jpg|png|webp))?;base64,(.*)", re
 
 
 def chat_messages(messages: Sequence[ChatMessage]) -> list[Message]:
-    """Each part of a content becomes a message of its own, as in Ollama. Raises InvalidRequestError."""
+    """The parts of a content stay one message. Raises InvalidRequestError."""
     names: dict[str, str] = {}  # of the functions called so far, by the ids of the calls
     converted: list[Message] = []
     for message in messages:
         names |= {call.id: call.function.name for call in message.tool_calls if call.id}
-        converted.extend(_converted(message, names))
+        converted.append(_converted(message, names))
     return converted
 
 
@@ -51,33 +51,31 @@ def role_of(role: str) -> str:
     return "system" if role.lower() == "developer" else role
 
 
-def _converted(message: ChatMessage, names: dict[str, str]) -> Iterator[Message]:
+def _converted(message: ChatMessage, names: dict[str, str]) -> Message:
     calls = [_call(index, call) for index, call in enumerate(message.tool_calls)]
-    contents = _contents(message, has_calls=bool(calls))
-    for number, (text, images) in enumerate(contents, start=1):
-        is_last = number == len(contents)
-        yield Message(
-            role=role_of(message.role),
-            content=text,
-            images=images,
-            thinking=message.reasoning if is_last else "",
-            tool_calls=calls if is_last else [],
-            tool_name=message.name or names.get(message.tool_call_id, "") if message.role.lower() == "tool" else "",
-            tool_call_id=message.tool_call_id,
-        )
+    parts = _parts(message, has_calls=bool(calls))
+    return Message(
+        role=role_of(message.role),
+        content="\n".join(text for text, _ in parts if text),
+        images=[image for _, images in parts for image in images],
+        thinking=message.reasoning,
+        tool_calls=calls,
+        tool_name=message.name or names.get(message.tool_call_id, "") if message.role.lower() == "tool" else "",
+        tool_call_id=message.tool_call_id,
+    )
 
 
-def _contents(message: ChatMessage, *, has_calls: bool) -> list[tuple[str, list[str]]]:
+def _parts(message: ChatMessage, *, has_calls: bool) -> list[tuple[str, list[str]]]:
     """Text and images of each part."""
     match message.content:
         case str():
             return [(message.content, [])]
         case None if has_calls:
-            return [("", [])]
+            return []
         case None:
             raise InvalidRequestError("invalid message content type: <nil>")
         case list():
-            return [_part(part) for part in message.content] or [("", [])]
+            return [_part(part) for part in message.content]
     raise InvalidRequestError(f"invalid message content type: {type(message.content).__name__}")
 
 

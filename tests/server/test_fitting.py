@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from swell.errors import InvalidRequestError, PromptTooLongError
 from swell.server.prompts.fitting import drop_oldest, fits, truncate_tokens
-from swell.server.prompts.messages import Message
+from swell.server.prompts.messages import Message, ToolCall, ToolFunction
 
 
 @given(st.integers(0, 300), st.integers(2, 200), st.integers(-1, 400))
@@ -62,8 +62,10 @@ def test_the_smallest_possible_number_of_messages_is_dropped(parts: list[tuple[i
     messages = _conversation([size for size, _ in parts], [system for _, system in parts])
     kept = list(asyncio.run(drop_oldest(messages, window, _count)))
 
+    asked = max((index for index, message in enumerate(messages) if not message.is_system), default=0)
+
     def cut(start: int) -> list[Message]:
-        return [message for index, message in enumerate(messages) if index >= start or message.is_system]
+        return [one for index, one in enumerate(messages) if index >= start or one.is_system or index == asked]
 
     fitting = [start for start in range(len(messages)) if fits(asyncio.run(_count(cut(start))), window)]
     assert kept == cut(fitting[0] if fitting else len(messages) - 1)
@@ -101,6 +103,53 @@ def test_a_cut_that_the_template_refuses_is_no_choice(sizes: list[int], window: 
     assert kept[0].role == "user"
     starts = [start for start in range(0, len(messages), 2) if fits(sum(sizes[start:]), window)]
     assert len(messages) - len(kept) == (starts[0] if starts else len(messages) - 1)
+
+
+def _loop(steps: int) -> list[Message]:
+    """A task, and calls whose results say which they answer."""
+    messages = [Message(role="system", content="s"), Message(role="user", content="before")]
+    messages += [Message(role="assistant", content="done"), Message(role="user", content="task")]
+    for step in range(steps):
+        call = ToolCall(id=str(step), function=ToolFunction(name="f"))
+        messages += [Message(role="assistant", content="xx", tool_calls=[call, call])]
+        messages += [Message(role="tool", content="x" * 10, tool_call_id=str(step))] * 2
+    return messages
+
+
+@given(st.integers(1, 20), st.integers(1, 500), st.booleans(), st.booleans())
+def test_a_loop_keeps_its_task_and_whole_steps(steps: int, window: int, reminded: bool, answered: bool) -> None:
+    messages = _loop(steps)
+    messages += [Message(role="user", content="hurry")] * reminded + [
+        Message(role="assistant", content="so")
+    ] * answered
+    kept = list(asyncio.run(drop_oldest(messages, window, _count)))
+
+    contents = [message.content for message in kept]
+    assert contents[0] == "s"
+    assert "task" in contents
+    assert ("hurry" in contents) == reminded
+    assert kept[-1] is messages[-1]
+    called = [message.tool_calls[0].id for message in kept if message.tool_calls]
+    assert [message.tool_call_id for message in kept if message.role == "tool"] == [id for id in called for _ in "12"]
+    assert called == [str(step) for step in range(steps - len(called), steps)]
+    if not fits(asyncio.run(_count(kept)), window):
+        assert called == ([] if reminded or answered else [str(steps - 1)])
+
+
+def test_few_measurements_where_a_template_refuses_every_cut() -> None:
+    calls = 0
+    messages = _conversation([10] * 1000, [False] * 1000)
+
+    async def count(some: Sequence[Message]) -> int:
+        nonlocal calls
+        calls += 1
+        if len(some) < len(messages):
+            raise InvalidRequestError("no user query found")
+        return await _count(some)
+
+    with pytest.raises(PromptTooLongError, match="10000 tokens"):
+        asyncio.run(drop_oldest(messages, 101, count))
+    assert calls < 25
 
 
 def test_a_conversation_refused_in_full_is_the_clients_to_correct() -> None:

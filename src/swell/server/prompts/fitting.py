@@ -1,7 +1,9 @@
 """Making a prompt fit its window: by whole messages (stage A), or by tokens (stage B)."""
 
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
 
 from swell.errors import InvalidRequestError, PromptTooLongError
 from swell.server.prompts.messages import Message
@@ -22,25 +24,31 @@ async def drop_oldest(
     window_tokens: int,
     count_tokens: Callable[[Sequence[Message]], Awaitable[int]],
 ) -> Sequence[Message]:
-    """`messages` without as many of the oldest as it takes to fit; system messages and the last one always stay.
+    """`messages` without as many of the oldest as it takes to fit; the result may still be too long.
 
-    The result may still be too long. Bisects, because a linear search renders and tokenises a long conversation once
-    for every message it drops. A shortened conversation that the template refuses (say, because it now starts with the
-    assistant) counts as too long; one refused in full length is the client's to correct: InvalidRequestError.
+    System messages always stay, and so do what the user asked last and the last message. Calls go together with their
+    results. Bisects, because a linear search renders and tokenises a long conversation once for every message it drops.
+    A shortened conversation that the template refuses (say, because it now starts with the assistant) counts as too
+    long, PromptTooLongError if it is the shortest; one refused in full length is the client's to correct:
+    InvalidRequestError.
     """
     full_tokens = await count_tokens(messages)
-    if len(messages) < 2 or fits(full_tokens, window_tokens):
+    units = _droppable(messages)
+    if not units or fits(full_tokens, window_tokens):
         return messages
-    last = len(messages) - 1
-    low, high, best = 1, last, last
+    low, high, best = 1, len(units), len(units)
     while low < high:
         middle = (low + high) // 2
-        accepted, tokens = await _first_accepted(messages, middle, count_tokens)
-        if accepted < last and not fits(tokens, window_tokens):
+        accepted = await _first_accepted(messages, units, middle, count_tokens)
+        if accepted is None or not fits(accepted.tokens, window_tokens):
             low = middle + 1
         else:
-            high, best = middle, accepted
-    kept = _from(messages, best)
+            high, best = middle, accepted.dropped
+    kept = _without(messages, units[:best])
+    try:
+        await count_tokens(kept)
+    except InvalidRequestError as error:
+        raise PromptTooLongError(full_tokens, window_tokens) from error
     log.warning(
         "dropped the oldest %d of %d messages: their %d tokens don't fit a window of %d",
         len(messages) - len(kept),
@@ -80,19 +88,45 @@ def truncate_around(prefix: list[int], suffix: list[int], most_tokens: int) -> t
     return prefix, suffix[: max(most_tokens - len(prefix), 0)]
 
 
-def _from(messages: Sequence[Message], start: int) -> list[Message]:
-    return [message for index, message in enumerate(messages) if index >= start or message.is_system]
+def _droppable(messages: Sequence[Message]) -> list[list[int]]:
+    """The places of messages that may go, the oldest first; what is of no use alone goes together."""
+    units: list[list[int]] = []
+    for index, message in enumerate(messages):
+        if message.role.lower() == "tool" and units and messages[units[-1][0]].tool_calls:
+            units[-1].append(index)
+        elif not message.is_system:
+            units.append([index])
+    staying = {*_asked(messages), len(messages) - 1}
+    return [unit for unit in units if staying.isdisjoint(unit)]
+
+
+def _asked(messages: Sequence[Message]) -> list[int]:
+    """The place of the user's last message and, where that only came with results of tools, of the task before it."""
+    asked = [index for index, message in enumerate(messages) if message.role.lower() == "user"]
+    tasks = [index for index in asked if index == 0 or messages[index - 1].role.lower() != "tool"]
+    return asked[-1:] + tasks[-1:]
+
+
+def _without(messages: Sequence[Message], units: Sequence[Sequence[int]]) -> list[Message]:
+    dropped = {index for unit in units for index in unit}
+    return [message for index, message in enumerate(messages) if index not in dropped]
+
+
+class _Accepted(NamedTuple):
+    """How many units were dropped, and the tokens of the rest."""
+
+    dropped: int
+    tokens: int
 
 
 async def _first_accepted(
-    messages: Sequence[Message], start: int, count_tokens: Callable[[Sequence[Message]], Awaitable[int]]
-) -> tuple[int, int]:
-    """The first cut at or after `start` that the template accepts, and its tokens; the last message's cut counts as
-    accepted and is not measured, because it stays whatever it is."""
-    last = len(messages) - 1
-    for cut in range(start, last):
-        try:
-            return cut, await count_tokens(_from(messages, cut))
-        except InvalidRequestError:
-            continue
-    return last, 0
+    messages: Sequence[Message],
+    units: Sequence[Sequence[int]],
+    start: int,
+    count_tokens: Callable[[Sequence[Message]], Awaitable[int]],
+) -> _Accepted | None:
+    """Without `start` units or, if the template refuses that, one more: where roles must alternate, that is enough."""
+    for dropped in range(start, min(start + 2, len(units) + 1)):
+        with contextlib.suppress(InvalidRequestError):
+            return _Accepted(dropped, await count_tokens(_without(messages, units[:dropped])))
+    return None

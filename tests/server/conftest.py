@@ -56,7 +56,11 @@ FACTS = Loaded(
 
 
 def write_gguf(
-    path: Path, *, embeds: bool = False, template: str | None = TEMPLATE, tokens: Sequence[str] = ()
+    path: Path,
+    *,
+    embeds: bool = False,
+    template: str | Sequence[dict[str, str]] | None = TEMPLATE,
+    tokens: Sequence[str] = (),
 ) -> Path:
     """A GGUF with a header like a real model's and one tensor. Its vocabulary begins with `tokens`."""
     writer = gguf.GGUFWriter(path, "llama")

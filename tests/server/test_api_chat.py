@@ -202,6 +202,19 @@ def test_tool_calls(server: Any, make_gguf: Any) -> None:
     assert _text(server.runner.prompts[0]).startswith("^f<tool_call>")
 
 
+def test_a_template_of_its_own_for_tools(server: Any, make_gguf: Any) -> None:
+    plain = "{{ messages[-1].content }}"
+    templates = [{"name": "default", "template": plain}, {"name": "tool_use", "template": CALLING}]
+    path = str(make_gguf(template=templates))
+    server.runner.script = [CALL]
+    message = server.post(PATH, model=path, messages=[HI], tools=TOOLS, stream=False).json()["message"]
+    server.post(PATH, model=path, messages=[HI])
+
+    assert message["tool_calls"][0]["function"]["arguments"] == {"a": 1}
+    assert [_text(prompt) for prompt in server.runner.prompts] == ["^f<tool_call>Hi", "^Hi"]
+    assert server.post("/api/show", model=path).json()["capabilities"] == ["completion", "tools"]
+
+
 def test_without_tools_there_are_no_calls(server: Any, make_gguf: Any) -> None:
     path = str(make_gguf(template=CALLING))
     server.runner.script = [CALL]

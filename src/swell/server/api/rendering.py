@@ -29,9 +29,9 @@ class Rendering:
         thinking: bool | str | None = None,
         must_call: bool = False,
     ) -> None:
-        self._dialect = dialect_of(model.chat_template or "")
+        self._template = model.tools_template if tools else model.chat_template
+        self._dialect = dialect_of(self._template or "")
         self._renderer = renderer
-        self._template = model.chat_template
         self._tools = tools
         self._schemas = {tool.function.name: tool.function.parameters for tool in tools}
         self._thinking = True if thinking is None and self._dialect.thinks else thinking

@@ -266,9 +266,10 @@ def _data_bytes(tensor: GgufTensor) -> int:
 
 def _check(metadata: Mapping[str, Scalar | GgufArray], tensors: Sequence[GgufTensor]) -> None:
     """Raise _MalformedError for what would cost memory out of proportion to the file, or end llama.cpp."""
-    template = metadata.get("tokenizer.chat_template")
-    if isinstance(template, str) and len(template) > _TEMPLATE_MAX:
-        raise _MalformedError(f"the chat template is longer than {_TEMPLATE_MAX} characters")
+    for key in ("tokenizer.chat_template", "tokenizer.chat_template.tool_use"):
+        template = metadata.get(key)
+        if isinstance(template, str) and len(template) > _TEMPLATE_MAX:
+            raise _MalformedError(f"the chat template is longer than {_TEMPLATE_MAX} characters")
     architecture = metadata.get("general.architecture")
     layers = metadata.get(f"{architecture}.block_count")
     if isinstance(layers, int) and not 0 < layers <= _LAYERS_MAX:

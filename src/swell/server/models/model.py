@@ -85,12 +85,18 @@ class Model:
         return self._text("tokenizer.chat_template") or None
 
     @property
+    def tools_template(self) -> str | None:
+        """The template for requests with tools; some files have one of its own."""
+        return self._text("tokenizer.chat_template.tool_use") or self.chat_template
+
+    @property
     def capabilities(self) -> tuple[str, ...]:
         """What Swell can do with the model now, which may be less than what the model is made for."""
         if f"{self.architecture}.pooling_type" in self.header.metadata:
             return ("embedding",)
         dialect = dialect_of(self.chat_template or "")
-        abilities = {"tools": dialect.calls_tools, "insert": self.header.fills_middle, "thinking": dialect.thinks}
+        calls_tools = dialect_of(self.tools_template or "").calls_tools
+        abilities = {"tools": calls_tools, "insert": self.header.fills_middle, "thinking": dialect.thinks}
         return ("completion", *(ability for ability, has in abilities.items() if has))
 
     def number(self, name: str) -> int:

@@ -128,6 +128,40 @@ def test_a_model_without_a_template(server: Any, make_gguf: Any) -> None:
     assert _text(server.runner.prompts[0]) == "^Be kind.\n\nHi"
 
 
+def test_an_answer_that_is_begun_is_carried_on(server: Any, make_gguf: Any) -> None:
+    reply = server.post(
+        PATH, model=MODEL, messages=[HI, {"role": "assistant", "content": "Well, "}], stream=False
+    ).json()
+    server.post(PATH, model=MODEL, messages=[{"role": "assistant", "content": "Well, "}])
+    server.post(PATH, model=MODEL, messages=[HI, {"role": "assistant", "content": ""}])
+    server.post(PATH, model=str(make_gguf(template=None)), messages=[HI, {"role": "assistant", "content": "Well, "}])
+
+    assert reply["message"]["content"] == "Hello"
+    assert [_text(prompt) for prompt in server.runner.prompts] == [
+        "^<user>Hi<assistant>Well, ",
+        "^<assistant>Well, ",
+        "^<user>Hi<assistant>",
+        "^Hi\n\nWell, ",
+    ]
+
+
+def test_a_begun_answer_comes_after_the_thoughts(server: Any, make_gguf: Any) -> None:
+    messages = [HI, {"role": "assistant", "content": "Well, "}]
+    thinking = str(make_gguf(template="{{ messages[-1].content }}</think><assistant><think>\n"))
+    harmony = "{{ messages[-1].content }}<|start|>assistant{# <|channel|> #}"
+    replies = [
+        server.post(PATH, model=path, messages=messages, stream=False, format=format).json()["message"]
+        for path, format in ((thinking, None), (str(make_gguf("h.gguf", template=harmony)), "json"))
+    ]
+
+    assert [_text(prompt) for prompt in server.runner.prompts] == [
+        "^Hi</think><assistant><think>\n\n</think>\n\nWell, ",
+        "^Hi<|start|>assistant<|channel|>final<|message|>Well, ",
+    ]
+    assert replies == [{"role": "assistant", "content": "Hello"}] * 2
+    assert server.runner.asked[1].preamble is None
+
+
 def test_a_template_that_refuses(server: Any, make_gguf: Any) -> None:
     path = str(make_gguf(template="{{ raise_exception('Roles must alternate') }}"))
 

@@ -38,19 +38,24 @@ class Rendering:
         self._must_call = must_call
 
     async def text(self, messages: Sequence[Message], facts: Loaded) -> str:
-        """The prompt; raises InvalidRequestError if the template refuses the messages."""
+        """The prompt; a last message of the assistant is its beginning of the answer.
+
+        Raises InvalidRequestError if the template refuses the messages.
+        """
         if self._template is None:
             return without_template(messages)
+        begun = messages[-1].content if messages and messages[-1].is_begun_answer else None
         job = Render(
             template=self._template,
-            messages=list(messages),
+            messages=list(messages if begun is None else messages[:-1]),
             bos_token=facts.bos_text,
             eos_token=facts.eos_text,
             tools=[tool.for_template() for tool in self._tools],
             thinking=self._thinking,
         )
         text = await self._renderer.render(job)
-        return text if self._thinking else self._dialect.without_thinking(text)
+        text = text if self._thinking else self._dialect.without_thinking(text)
+        return self._dialect.continued(text, begun) if begun else text
 
     def prompt(self, text: str, tokens: list[int], *, dropped_messages: int = 0, dropped_tokens: int = 0) -> Prompt:
         """`text`, made by this, with all that goes with it. `tokens` are its tokens, or what was left of them."""

@@ -40,6 +40,10 @@ class Dialect:
             return prompt
         return f"{prompt.rstrip()}\n\n{self.tags.closing}\n\n"
 
+    def continued(self, prompt: str, answer: str) -> str:
+        """`prompt` with the beginning of the answer, which the model is to carry on; there is no more to think."""
+        return self.without_thinking(prompt) + answer
+
     def preamble(self, prompt: str, *, thinking: bool) -> Preamble | None:
         """What may stand before a document that must follow a grammar."""
         if self.tags is None or not thinking:
@@ -67,7 +71,12 @@ class Harmony(Dialect):
     def controls(self, tools: Tools) -> list[str]:
         return list(harmony.CONTROLS)
 
+    def continued(self, prompt: str, answer: str) -> str:
+        return f"{prompt}{harmony.ANSWER_HEADS[0]}{answer}"
+
     def preamble(self, prompt: str, *, thinking: bool) -> Preamble | None:
+        if harmony.ANSWER_HEADS[0] in prompt.rpartition(harmony.START)[2]:  # the answer is begun
+            return None
         return Preamble(opening="", closings=list(harmony.ANSWER_HEADS))
 
     def parser(self, prompt: str, tools: Tools) -> Parser:

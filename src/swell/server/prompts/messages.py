@@ -63,6 +63,11 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
         """Whether it is the system's. What newer models of OpenAI call the developer's, templates know as that."""
         return self.role.lower() in ("system", "developer")
 
+    @property
+    def is_begun_answer(self) -> bool:
+        """Whether the model is to carry it on if it comes last: the assistant's, unless it waits for results."""
+        return self.role.lower() == "assistant" and not self.tool_calls
+
 
 def refuse_images(model: Model, images: Sequence[str]) -> None:
     """Raises UnsupportedError if there are any and the model can't see."""

@@ -162,3 +162,55 @@ def test_nothing_is_left_out_in_silence() -> None:
 def test_a_template_that_refuses_all_forms_says_what_it_said_first() -> None:
     with pytest.raises(InvalidRequestError, match="2 messages"):
         _rendered("{{ raise_exception(messages | length ~ ' messages') }}", _said("user", "a"), _said("user", "b"))
+
+
+LOOK = {"name": "look", "parameters": {"type": "object"}}
+OPENAI_LOOK = [{"type": "function", "function": LOOK}]
+USED = [{"type": "tool_use", "id": "t1", "name": "look", "input": {}}]
+RESULT = [{"type": "tool_result", "tool_use_id": "t1", "content": "20"}, {"type": "text", "text": "and now?"}]
+TWICE = [_said("user", "x"), _said("assistant", "", "look", "look"), _said("tool", "1"), _said("tool", "2")]
+
+
+@pytest.mark.parametrize(
+    ("demands", "path", "body"),
+    [
+        (NO_SYSTEM, "/api/generate", {"prompt": "a", "system": "s"}),
+        (KNOWN, "/api/chat", {"messages": [_said("developer", "s"), _said("user", "a")]}),
+        (ONE_CALL, "/api/chat", {"messages": TWICE, "tools": OPENAI_LOOK}),
+        (
+            BY_PLACE,
+            "/v1/chat/completions",
+            {"messages": [{"role": "user", "content": [{"type": "text", "text": text} for text in "ab"]}]},
+        ),
+        (BY_PLACE, "/v1/responses", {"input": [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]}),
+        (
+            BY_PLACE,
+            "/v1/messages",
+            {
+                "max_tokens": 5,
+                "tools": [{"name": "look", "input_schema": {"type": "object"}}],
+                "messages": [
+                    {"role": "user", "content": "q"},
+                    {"role": "assistant", "content": USED},
+                    {"role": "user", "content": RESULT},
+                ],
+            },
+        ),
+    ],
+)
+def test_every_endpoint_suits_the_template(
+    server: Any, make_gguf: Any, demands: str, path: str, body: dict[str, Any]
+) -> None:
+    model = str(make_gguf(template=f"{demands}{WRITE}{{# tools <tool_call> #}}"))
+    response = server.post(path, model=model, stream=False, **body)
+    assert response.status_code == 200, response.text
+    assert len(server.runner.prompts) == 1
+
+
+def test_a_loop_that_does_not_fit_is_refused_with_numbers(server: Any, make_gguf: Any) -> None:
+    model = str(make_gguf(template=f"{SYSTEM_FIRST}{ASKED}{WRITE}"))
+    server.with_window(100)
+    messages = [_said("system", "s"), _said("user", "task"), _said("assistant", "", "f"), _said("tool", "1" * 200)]
+    response = server.post("/api/chat", model=model, messages=messages)
+    assert response.status_code == 400
+    assert "exceeds the available context size: the prompt is" in response.json()["error"]

@@ -1,5 +1,6 @@
 """Conversations of any shape, for templates that demand something of roles."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -162,6 +163,26 @@ def test_nothing_is_left_out_in_silence() -> None:
 def test_a_template_that_refuses_all_forms_says_what_it_said_first() -> None:
     with pytest.raises(InvalidRequestError, match="2 messages"):
         _rendered("{{ raise_exception(messages | length ~ ' messages') }}", _said("user", "a"), _said("user", "b"))
+
+
+def test_a_long_conversation_is_not_tried_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a template that leaves something out would take more than it may, and be refused from then on."""
+    tried: list[Sequence[Message]] = []
+
+    def render(_job: Render, messages: Sequence[Message]) -> str:
+        tried.append(messages)
+        return "nothing"
+
+    monkeypatch.setattr(Render, "_render", render)
+    roles = ("assistant", "tool", "user", "system", "user", "system", "assistant")
+    calls = [ToolCall(function=ToolFunction(name="f"))] * 2
+    short = [Message(role=role, content="x", tool_calls=calls if role == "assistant" else []) for role in roles]
+    _run("", short)
+    assert len(tried) == len(list(forms(short))) > 16
+
+    tried.clear()
+    _run("", [msgspec.structs.replace(message, content="x" * 4_000_000) for message in short])
+    assert len(tried) == 16
 
 
 LOOK = {"name": "look", "parameters": {"type": "object"}}

@@ -1,6 +1,7 @@
 """What is said between the server and a process of the sandbox, and what such a process may take."""
 
 import copy
+import itertools
 import pickle
 import struct
 from collections.abc import Sequence
@@ -19,6 +20,11 @@ LENGTH = struct.Struct("<I")
 """Stands before each message: how many bytes it has."""
 TEXT_MAX = 32 << 20
 """Characters that a template may write."""
+_TRIED_CHARACTERS_MAX = 128 << 20
+"""So many in all forms of a conversation that are tried take half a second."""
+_MESSAGE_CHARACTERS = 1000
+"""A message takes as long as so many of its characters."""
+_TRIES_MIN = 16
 
 
 class Render(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +53,7 @@ class Render(msgspec.Struct, frozen=True, kw_only=True):
         compile_template(self.template)  # no form helps if that fails
         written: list[str] = []
         refusals: list[InvalidRequestError] = []
-        for form in forms(self.messages):
+        for form in itertools.islice(forms(self.messages), _tries(self.messages)):
             try:
                 text = self._render(form)
             except InvalidRequestError as error:
@@ -71,10 +77,27 @@ class Render(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+def _tries(messages: Sequence[Message]) -> int:
+    """How many forms are tried: fewer of a long conversation, lest all together take too long."""
+    characters = sum(_MESSAGE_CHARACTERS + len(message.content) for message in messages)
+    return max(_TRIES_MIN, _TRIED_CHARACTERS_MAX // max(characters, 1))
+
+
 def _is_whole(text: str, messages: Sequence[Message]) -> bool:
-    """Whether `text` holds what the user and the system say: some templates leave out messages they don't expect."""
-    said = (message for message in messages if message.is_system or message.role.lower() == "user")
-    return all(message.content.strip() in text for message in said)
+    """Whether `text` holds what the user and the system say: some templates leave out messages they don't expect.
+
+    Each is looked for after the one before it first, so that this takes linear time.
+    """
+    end = 0
+    for message in messages:
+        if message.is_system or message.role.lower() == "user":
+            said = message.content.strip()
+            start = text.find(said, end)
+            start = text.find(said) if start < 0 else start
+            if start < 0:
+                return False
+            end = max(end, start + len(said))
+    return True
 
 
 class CheckSchema(msgspec.Struct, frozen=True, kw_only=True):

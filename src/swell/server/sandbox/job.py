@@ -51,7 +51,7 @@ class Render(msgspec.Struct, frozen=True, kw_only=True):
         messages as they are, if it refuses all.
         """
         compile_template(self.template)  # no form helps if that fails
-        written: list[str] = []
+        written: str | None = None
         refusals: list[InvalidRequestError] = []
         for form in itertools.islice(forms(self.messages), _tries(self.messages)):
             try:
@@ -61,10 +61,10 @@ class Render(msgspec.Struct, frozen=True, kw_only=True):
                 continue
             if _is_whole(text, form):
                 return text
-            written.append(text)
-        if not written:
+            written = text if written is None else written
+        if written is None:
             raise refusals[0]
-        return written[0]
+        return written
 
     def _render(self, messages: Sequence[Message]) -> str:
         return render(

@@ -116,7 +116,9 @@ class ScriptedRunner:
     ) -> list[int]:
         return [BOS_TOKEN] * (add_special and self.facts.add_bos) + [ord(letter) for letter in text]
 
-    async def embed(self, inputs: list[list[int]], *, cut_tokens: int = 0) -> list[list[float]]:
+    async def embed(
+        self, inputs: list[list[int]], *, cut_tokens: int = 0, threads: int | None = None
+    ) -> list[list[float]]:
         """`vector` for each input; None hangs."""
         self.embedded.extend(inputs)
         self.cut_tokens += cut_tokens

@@ -112,7 +112,9 @@ class Process:
         await self._pass(Moment.TOKENIZE)
         return list(map(ord, text))
 
-    async def embed(self, inputs: list[list[int]], *, cut_tokens: int = 0) -> list[list[float]]:
+    async def embed(
+        self, inputs: list[list[int]], *, cut_tokens: int = 0, threads: int | None = None
+    ) -> list[list[float]]:
         await self._pass(Moment.EMBED)
         return [[float(len(tokens)), 1.0] for tokens in inputs]
 

@@ -95,7 +95,10 @@ class Workers:
         log.critical("%s", message.decode("utf-8", "replace"))
         if self._asking is not None:
             self._exit(self._asking, "is no worker of this version of llama.cpp")
-        for descriptor, _ in self._poll.poll(0):
+        poll = select.poll()  # in the other one waits another thread, and only one may
+        for descriptor in self._connections:
+            poll.register(descriptor, _HANGUP)
+        for descriptor, _ in poll.poll(0):
             self._exit(self._connections[descriptor][0], "is gone")
 
     def _exit(self, index: int, what: str) -> NoReturn:

@@ -207,18 +207,22 @@ def test_when_the_guilty_is_found_the_others_have_all_their_attempts_again(model
 @pytest.mark.usefixtures("no_pause")
 def test_who_is_cleared_makes_room_for_those_that_wait(model: Model) -> None:
     quarantine = Quarantine()
-    first, second = (recovery(Noting(), model, quarantine=quarantine) for _ in range(2))
+    second_models = Noting()
+    first = recovery(Noting(), model, quarantine=quarantine)
+    second = recovery(second_models, model, quarantine=quarantine)
 
     async def live() -> None:
         for one in (first, second):
             for _ in range(2):
                 await die(one, 7)
         async with second.lease(None):
-            assert not second.should_leave(1000)  # for nobody
+            assert not second.leaves(1000)  # for nobody
             waiting = asyncio.create_task(die(first, 7))
             await asyncio.sleep(0)
-            assert [second.should_leave(generated) for generated in (7, 38, 39)] == [False, False, True]
+            assert [second.leaves(generated) for generated in (7, 38, 39)] == [False, False, True]
         assert await waiting is Rung.RELOAD
+        async with second.lease(None):
+            assert second_models.wards[-1] is Ward.COMMON
 
     asyncio.run(live())
 

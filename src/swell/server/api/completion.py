@@ -169,7 +169,7 @@ async def complete(job: Job, build_prompt: BuildPrompt) -> AsyncGenerator[Prompt
                     async for events in stream:
                         for part in turn.read(events):
                             yield part
-                        if turn.generation.is_stopped or recovery.should_leave(len(turn.generation.tokens)):
+                        if turn.generation.is_stopped or recovery.leaves(len(turn.generation.tokens)):
                             break
                 if turn.generation.is_over:
                     for part in turn.end():

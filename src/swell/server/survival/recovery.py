@@ -18,7 +18,7 @@ from swell.server.runner import Runner
 from swell.server.scheduling.fit import Fit
 from swell.server.scheduling.ward import Ward
 from swell.server.survival.causes import cause_of
-from swell.server.survival.ladder import Attempt, Rung, Situation, back_off_s, is_suspect, next_rung
+from swell.server.survival.ladder import PROGRESS_TOKENS, Attempt, Rung, Situation, back_off_s, is_suspect, next_rung
 from swell.server.survival.quarantine import Quarantine
 
 log = logging.getLogger(__name__)
@@ -115,13 +115,17 @@ class Recovery:
             lease = self._models.lease(self._model, keep_alive_s, self._options, self._also, self._ward)
             yield await stack.enter_async_context(lease)
 
-    def should_leave(self, generated: int) -> bool:
-        """Whether a request in quarantine is cleared by so many tokens, and others wait to be."""
-        return (
-            self._ward is Ward.QUARANTINE
-            and all(attempt.is_forgotten(generated) for attempt in self._tried)
-            and self._quarantine.is_wanted(self._model)
-        )
+    def leaves(self, generated: int) -> bool:
+        """Whether a request in quarantine is cleared by so many tokens, and others wait to be: then it goes on among
+        those that are not suspected.
+        """
+        if self._ward is not Ward.QUARANTINE or not self._quarantine.is_wanted(self._model):
+            return False
+        self._tried = [attempt for attempt in self._tried if not attempt.is_forgotten(generated)]
+        if self._tried or (self._is_known and generated < PROGRESS_TOKENS):
+            return False
+        self._is_known = False
+        return True
 
     async def after(self, error: SwellError, generated: int) -> Rung:
         """Take the next rung after a failure with so many tokens generated; GIVE_UP if there is none.

@@ -70,7 +70,7 @@ class Recovery:
     """One request's way through failures.
 
     A runner that ends takes all its requests along, and any of them may be why. So a request that has seen two end
-    goes on in quarantine, and only what happens there can use up its attempts: no other request can.
+    goes on in quarantine, where no other one can take its last attempts.
     """
 
     def __init__(

@@ -121,7 +121,7 @@ def test_progress_begins_the_ladder_anew(model: Model, error: SwellError, progre
     one = recovery(Noting(busy=1), model, attempts=1)
 
     async def climb() -> list[Rung]:
-        return [await one.after(error, progress * step) for step in (1, 2, 3, 3)]
+        return [await die(one, progress * step, error) for step in (1, 2, 3, 3)]
 
     *taken, last = asyncio.run(climb())
     assert Rung.GIVE_UP not in taken
@@ -134,20 +134,35 @@ def test_a_request_that_ends_its_runner_at_each_token_comes_to_an_end(model: Mod
 
     async def climb() -> int:
         generated = 0
-        while await one.after(KILLED, generated) is not Rung.GIVE_UP:
+        while await die(one, generated) is not Rung.GIVE_UP:
             generated += 1
         return generated
 
     assert asyncio.run(climb()) == 4
 
 
-async def die(one: Recovery, generated: int = 0) -> Rung:
+async def die(one: Recovery, generated: int = 0, error: SwellError = KILLED) -> Rung:
     """One life of a request in a runner."""
     try:
         async with one.lease(None):
-            raise KILLED
-    except RunnerLostError as error:
-        return await one.after(error, generated)
+            raise error
+    except SwellError as failure:
+        return await one.after(failure, generated)
+
+
+@pytest.mark.usefixtures("no_pause")
+def test_nobody_is_given_up_beside_others_for_a_runner_that_ended(model: Model) -> None:
+    """It had used its attempts for want of memory; then two runners end for reasons that may be somebody else's."""
+    models = Noting(idle=1, busy=1, fit=Fit(cache_type=CacheType.F16))
+    one = recovery(models, model, attempts=3)
+
+    async def live() -> list[Rung]:
+        return [await die(one, 5, error) for error in (GROWTH, GROWTH, GROWTH, KILLED, KILLED, KILLED)]
+
+    *tried, first, second, last = asyncio.run(live())
+    assert tried == [Rung.EVICT_IDLE, Rung.WAIT, Rung.SMALLER_CACHE]
+    assert (first, second, last) == (Rung.RELOAD, Rung.RELOAD, Rung.GIVE_UP)
+    assert models.wards == [Ward.COMMON] * 5 + [Ward.QUARANTINE]
 
 
 @pytest.mark.usefixtures("no_pause")

@@ -70,7 +70,7 @@ class Recovery:
     """One request's way through failures.
 
     A runner that ends takes all its requests along, and any of them may be why. So a request that has seen two end
-    goes on in quarantine, where no other one can take its last attempts.
+    goes on in quarantine, and only there it is given up for that.
     """
 
     def __init__(
@@ -138,6 +138,8 @@ class Recovery:
         self._tried = [attempt for attempt in self._tried if not attempt.is_forgotten(generated)]
         tried = [attempt.rung for attempt in self._tried]
         rung = next_rung(cause, tried, self._situation())
+        if rung is Rung.GIVE_UP and cause.is_death and self._limits.attempts_max and self._ward is Ward.COMMON:
+            rung = Rung.RELOAD  # somebody else may be why: it is given up alone or not at all
         log.warning("%s after %d tokens: %s. Next: %s", self._model.name, generated, error, rung.value)
         self._rungs[rung] += 1
         if rung is Rung.GIVE_UP:

@@ -5,7 +5,6 @@ computed from wrong cells would show.
 """
 
 import contextlib
-import itertools
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -13,11 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from tests.control_group import new_group
 from tests.counting import counted, expected
+from tests.e2e.saboteur.sitecustomize import HELD
 from tests.e2e.server import MODEL, Server, running, wait_until
-from tests.e2e.streams import rungs
+from tests.e2e.streams import rungs, sabotaged
 from tests.models.attention import write_llama
 
 from swell.server.scheduling.accounts import HEADROOM_MIN_BYTES
@@ -75,21 +76,19 @@ def model_stats(server: Server) -> dict[str, dict[str, Any]]:
 
 
 @contextlib.contextmanager
-def held(server: Server, model: str, prompt: str = PROMPT, predict: int = 20) -> Iterator[Held]:
-    """An answer of a model that isn't loaded yet, whose runner is stopped in the midst of it, at the end at the latest
-    goes on, and then gives the rest."""
-    others = {runner.pid for runner in server.runners()}
-    options = {"temperature": 0, "num_predict": predict}
+def held(server: Server, model: str, prompt: str) -> Iterator[Held]:
+    """An answer of HELD tokens, of a model that is loaded for it, whose runner stops itself in its midst, and goes on
+    when the rest is asked for."""
+    options = {"temperature": 0, "num_predict": HELD}
     body = {"model": model, "prompt": prompt, "raw": True, "options": options}
+    others = {runner.pid for runner in server.runners()}
     with server.http.stream("POST", "/api/generate", json=body) as response:
-        lines = map(json.loads, response.iter_lines())
-        begun = list(itertools.islice(lines, 5))
         (runner,) = (runner for runner in server.runners() if runner.pid not in others)
-        runner.suspend()
+        wait_until(lambda: runner.status() == psutil.STATUS_STOPPED, "the runner has stopped")
 
         def finish() -> dict[str, Any]:
             runner.resume()
-            whole = [*begun, *lines]
+            whole = list(map(json.loads, response.iter_lines()))
             return {**whole[-1], "response": "".join(line["response"] for line in whole)}
 
         yield finish
@@ -172,15 +171,15 @@ def test_busy_models_are_waited_for(log: Path, tiny: list[str]) -> None:
     so these are models that do it in a moment."""
     needy, busy, _ = tiny
     settings = {**SMALL, "SWELL_KV_BUDGET": str(200 * TINY_CELL_BYTES), "SWELL_KV_WAIT": "3s"}
-    with running(log, settings) as server, ThreadPoolExecutor(1) as clients:
+    with running(log, sabotaged(settings)) as server, ThreadPoolExecutor(1) as clients:
         whole = server.generate("x" * 60, predict=80, model=needy)
-        with held(server, busy, "x" * 100, 30) as finish:
+        with held(server, busy, "x" * 100) as finish:
             coming = clients.submit(server.generate, "x" * 60, predict=80, model=needy)
             wait_until(lambda: rungs(server) == {Rung.WAIT.value: 1}, "others are waited for")
             last = finish()
             answer = coming.result()
         assert (answer["response"], answer["eval_count"]) == (whole["response"], 80)
-        assert (last["done_reason"], last["eval_count"]) == ("length", 30)
+        assert (last["done_reason"], last["eval_count"]) == ("length", HELD)
         assert answer["resumed"] == [Rung.WAIT.value]
         assert rungs(server) == {Rung.WAIT.value: 1}
 
@@ -215,8 +214,8 @@ def test_one_answer_takes_all_rungs_in_their_order(log: Path, tiny: list[str]) -
     that gave the answer new tokens is followed by the first one again, which by then has nothing more to give."""
     needy, busy, idle = tiny
     settings = {**SMALL, **AT_ONCE, "SWELL_KV_BUDGET": str(600 * TINY_CELL_BYTES), "OLLAMA_KV_CACHE_TYPE": "auto"}
-    with running(log, settings) as server:
-        with held(server, busy, "x" * 100, 60) as finish:
+    with running(log, sabotaged(settings)) as server:
+        with held(server, busy, "x" * 100) as finish:
             server.generate("x" * 100, predict=1, model=idle)
             answer = server.generate("x" * 100, predict=2000, model=needy)
             assert rungs(server) == Counter(answer["resumed"])
@@ -228,4 +227,4 @@ def test_one_answer_takes_all_rungs_in_their_order(log: Path, tiny: list[str]) -
             *(Rung.WAIT.value, Rung.WINDOW_END.value),
         ]
         assert (answer["done_reason"], answer["eval_count"]) == ("length", 2000)
-        assert (last["done_reason"], last["eval_count"]) == ("length", 60)
+        assert (last["done_reason"], last["eval_count"]) == ("length", HELD)

@@ -3,6 +3,7 @@
 - after SIGUSR1, by an assertion of llama.cpp's own: a token is sampled where there are no logits,
 - after SIGUSR2, by freezing in the midst of asking for memory,
 - by a request for exactly POISON tokens, as soon as it is there, or for SLOW_POISON, after each token of it,
+- by freezing after a few tokens of a request for exactly HELD,
 - by a file that is called CRASHING, while it is loaded.
 """
 
@@ -11,11 +12,13 @@ import importlib.machinery
 import os
 import signal
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
-POISON, SLOW_POISON, CRASHING = 1313, 1717, "crashing.gguf"
+POISON, SLOW_POISON, HELD, CRASHING = 1313, 1717, 30, "crashing.gguf"
+_HELD_AT = 5
 
 
 def _break(_signal: int, _frame: object) -> None:
@@ -45,6 +48,7 @@ def _freeze_at_claim(_signal: int, _frame: object) -> None:
 def _poison_engine(module: ModuleType) -> None:
     submit, step = module.Engine.submit, module.Engine.step
     slow = set[int]()
+    held = Counter[int]()
 
     def submit_or_die(self: Any, work: Any) -> None:
         tokens = getattr(work, "limit_tokens", None)
@@ -52,12 +56,18 @@ def _poison_engine(module: ModuleType) -> None:
             os.abort()
         if tokens == SLOW_POISON:
             slow.add(work.id)
+        if tokens == HELD:
+            held[work.id] = _HELD_AT
         submit(self, work)
 
     def step_and_die(self: Any) -> None:
         step(self)
         if any(event.id in slow for event in self._step.emitted):
             os.abort()
+        for event in self._step.emitted:
+            held[event.id] -= 1
+            if held[event.id] == 0:
+                os.kill(os.getpid(), signal.SIGSTOP)
 
     module.Engine.submit, module.Engine.step = submit_or_die, step_and_die
 

@@ -3,6 +3,7 @@
 import copy
 import itertools
 import pickle
+import re
 import struct
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -25,6 +26,7 @@ _TRIED_CHARACTERS_MAX = 128 << 20
 _MESSAGE_CHARACTERS = 1000
 """A message takes as long as so many of its characters."""
 _TRIES_MIN = 16
+_WORDS = re.compile(r"[A-Za-z0-9]+")
 
 
 class Render(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,20 +86,32 @@ def _tries(messages: Sequence[Message]) -> int:
 
 
 def _is_whole(text: str, messages: Sequence[Message]) -> bool:
-    """Whether `text` holds what the user and the system say: some templates leave out messages they don't expect.
+    """Whether `text` holds what the user, the system and the tools say: some templates leave out messages they don't
+    expect.
 
     Each is looked for after the one before it first, so that this takes linear time.
     """
     end = 0
     for message in messages:
-        if message.is_system or message.role.lower() == "user":
-            said = message.content.strip()
-            start = text.find(said, end)
-            start = text.find(said) if start < 0 else start
-            if start < 0:
-                return False
-            end = max(end, start + len(said))
+        said = _trace(message)
+        start = text.find(said, end)
+        start = text.find(said) if start < 0 else start
+        if start < 0:
+            return False
+        end = max(end, start + len(said))
     return True
+
+
+def _trace(message: Message) -> str:
+    """What must be found of a message. Of a tool's result it is the longest word, since it may be written as JSON; of
+    the assistant's nothing, since templates leave out thoughts, and texts beside calls.
+    """
+    match "system" if message.is_system else message.role.lower():
+        case "system" | "user":
+            return message.content.strip()
+        case "tool":
+            return max(_WORDS.findall(message.content), key=len, default="")
+    return ""
 
 
 class CheckSchema(msgspec.Struct, frozen=True, kw_only=True):

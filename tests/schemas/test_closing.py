@@ -7,6 +7,7 @@ import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.closed import with_false_added
 
 from swell.schemas.closing import closed
 from swell.schemas.ends import has_document
@@ -97,20 +98,10 @@ def _documents(draw: st.DrawFn) -> tuple[dict[str, Any], Any]:
     return schema, draw(values)
 
 
-def _with_false_added(schema: Any) -> Any:
-    """What whoever was silent meant."""
-    if isinstance(schema, list):
-        return [_with_false_added(one) for one in schema]
-    if not isinstance(schema, dict):
-        return schema
-    changed = {key: _with_false_added(value) for key, value in schema.items()}
-    return {**changed, "additionalProperties": False} if isinstance(schema.get("properties"), dict) else changed
-
-
 @given(_documents())
 def test_where_each_object_has_one_place_it_is_as_if_the_keyword_stood_there(pair: tuple[dict[str, Any], Any]) -> None:
     schema, document = pair
-    expected = _with_false_added(schema)
+    expected = with_false_added(schema)
     try:
         is_valid = jsonschema.Draft202012Validator(expected).is_valid(document)
     except RecursionError:  # a reference that means only itself

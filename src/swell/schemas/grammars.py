@@ -1,20 +1,16 @@
 """Grammars of JSON schemas, as llguidance reads them."""
 
 import json
-import logging
-import re
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from swell.errors import InvalidRequestError
 from swell.schemas.closing import closed
 from swell.schemas.ends import has_document
-from swell.schemas.walk import Schema, mapped
+from swell.schemas.patterns import followable
+from swell.schemas.walk import Schema
 
 if TYPE_CHECKING:
     from llguidance import LLParserLimits
-
-log = logging.getLogger(__name__)
 
 _WHITESPACE = r"( |\n{1,2}[ \t]{0,20})?"  # bounded, as in llama.cpp: small models like to write nothing else
 
@@ -22,8 +18,8 @@ _WHITESPACE = r"( |\n{1,2}[ \t]{0,20})?"  # bounded, as in llama.cpp: small mode
 def grammar_of(schema: str) -> str:
     """The documents that `schema` allows, as a grammar of llguidance's.
 
-    Objects are closed unless it says otherwise. What llguidance doesn't know in a schema doesn't bind the output, such
-    as patterns that look around. Raises InvalidRequestError for what is no schema, or has no document.
+    Objects are closed unless it says otherwise. What llguidance doesn't know in a schema doesn't bind the output.
+    Raises InvalidRequestError for what is no schema, or has no document.
     """
     from llguidance import LLMatcher
 
@@ -42,37 +38,7 @@ def _followed(schema: Schema) -> Schema:
     """What of `schema` can be followed, closed."""
     if not has_document(schema):
         raise ValueError("it has no document that comes to an end")
-    return closed(_without_patterns(schema))
-
-
-def _without_patterns(schema: Schema) -> Schema:
-    """`schema` without the patterns that llguidance can't follow."""
-    if not isinstance(schema, dict):
-        return schema
-    kept = mapped(schema, lambda _key, one: _without_patterns(one))
-    if isinstance(pattern := kept.get("pattern"), str) and not _is_followed(pattern):
-        log.warning("a JSON schema binds less than it says: the pattern %.100s is left out", pattern)
-        del kept["pattern"]
-    if isinstance(named := kept.get("patternProperties"), dict):
-        kept["patternProperties"] = {pattern: one for pattern, one in named.items() if _is_followed(pattern)}
-        if kept["patternProperties"] != named:
-            kept.setdefault("additionalProperties", True)
-    return kept
-
-
-@lru_cache(maxsize=256)
-def _is_followed(pattern: str) -> bool:
-    """Whether llguidance can, or says why not because it is no pattern at all."""
-    from llguidance import LLMatcher
-
-    grammar = LLMatcher.grammar_from_json_schema({"type": "string", "pattern": pattern})
-    if not LLMatcher.validate_grammar(grammar):
-        return True
-    try:
-        re.compile(pattern)
-    except re.error:
-        return True
-    return False
+    return closed(followable(schema))
 
 
 def limits() -> "LLParserLimits":

@@ -11,9 +11,11 @@ import importlib.util
 import json
 import random
 import signal
+import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -73,12 +75,12 @@ class Summary:
 
 
 class Look(NamedTuple):
-    """What the server's processes hold at a moment. Bytes are of the server and of the largest runner."""
+    """What the server holds at a moment. Megabytes are its own, and those of the largest runner."""
 
-    server_bytes: int
-    runner_bytes: int
-    tasks: int
-    files: int
+    server_mb: float
+    runner_mb: float
+    tasks: float
+    files: float
 
 
 def main(
@@ -232,25 +234,20 @@ async def _look(server: Server, end_s: float, summary: Summary) -> None:
             summary.wrong += stats["server"]["faults"]
             runners = [row["stats"]["resident_bytes"] for row in stats["models"] if row["stats"]]
             tasks = stats["server"]["tasks"]
-            look = Look(process.memory_info().rss, max(runners, default=0), tasks, process.num_fds())
-            summary.looks.append(look)
+            megabytes = process.memory_info().rss / 1e6, max(runners, default=0) / 1e6
+            summary.looks.append(Look(*megabytes, tasks, process.num_fds()))
 
 
 def _report(summary: Summary, rungs: dict[str, int], busy: list[int], left: list[int], minutes: float) -> str:
-    half = len(summary.looks) // 2
-    early, late = (
-        Look(*map(max, zip(*part, strict=True))) for part in (summary.looks[: half + 1], summary.looks[half:])
-    )
+    server_mb, runner_mb, tasks, files = (_halves(values) for values in zip(*summary.looks, strict=True))
     lines = [
         f"# Soak: {minutes:g} minutes, {CLIENTS} clients, two models",
         "",
         f"`python -m tests.soak --minutes {minutes:g}`, {machine()}.",
         f"{sum(summary.answers.values())} answers, {sum(summary.faults.values())} faults, "
         f"{sum(summary.attacks.values())} attacks, {len(summary.wrong)} wrong.",
-        "Most that was held in the first half and in the second: "
-        f"server {early.server_bytes / 1e6:.0f} and {late.server_bytes / 1e6:.0f} MB, "
-        f"a runner {early.runner_bytes / 1e6:.0f} and {late.runner_bytes / 1e6:.0f} MB, "
-        f"tasks {early.tasks} and {late.tasks}, files {early.files} and {late.files}.",
+        "Held in the first half and in the second, median (most): "
+        f"server {server_mb} MB; a runner {runner_mb} MB; tasks {tasks}; files {files}.",
         f"Afterwards: slots in use {busy}, processes left {left}.",
         "",
         *_table("answers ended with", summary.answers),
@@ -260,6 +257,13 @@ def _report(summary: Summary, rungs: dict[str, int], busy: list[int], left: list
         *(f"- wrong: {each}" for each in summary.wrong),
     ]
     return "\n".join([*lines, ""])
+
+
+def _halves(values: Sequence[float]) -> str:
+    """The median and, in brackets, the most of the first half and of the second."""
+    half = len(values) // 2
+    parts = values[: half + 1], values[half:]
+    return " and ".join(f"{statistics.median(part):.0f} ({max(part):.0f})" for part in parts)
 
 
 def _table(title: str, counts: collections.Counter[str]) -> list[str]:

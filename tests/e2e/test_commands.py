@@ -13,6 +13,8 @@ import pytest
 from tests.e2e.server import MODEL, Server, running
 from tests.e2e.templates import THINKS, write_with_template
 
+from swell import __version__
+
 WINDOW = {"OLLAMA_CONTEXT_LENGTH": "96"}
 """The commands sample, and now and then the little model doesn't know when to stop: a small window ends its answer."""
 MARK = "SWELL_TEST_MARK"
@@ -111,5 +113,6 @@ def test_errors_are_one_line(server: Server, nowhere: str) -> None:
     assert "run 'swell serve'" in alone.stderr
 
 
-def test_version() -> None:
-    assert "swell version is" in swell("--version", host="127.0.0.1:9").stdout
+def test_version(server: Server, nowhere: str) -> None:
+    assert swell("--version", host=server.url).stdout == f"swell version is {__version__}\n"
+    assert f"client version is {__version__}" in swell("--version", host=nowhere).stdout

@@ -3,21 +3,22 @@
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from typer.core import TyperCommand
+from typer.exceptions import TyperException
 
+from swell.cli.flags import Command, Group
 from swell.errors import SwellError
 
 if TYPE_CHECKING:
     from swell.cli.client import Client
 
-USAGE_EXIT_CODE = 2  # typer's; Ollama's scripts know only 1
 INTERRUPT_EXIT_CODE = 130
 
 app = typer.Typer(
     name="swell",
+    cls=Group,
     help="A local LLM server whose context window rises and falls with the conversation.",
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -38,7 +39,7 @@ def main() -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # an answer may hold what the terminal's encoding does not
     try:
-        app(prog_name="swell")
+        return _finished(app(prog_name="swell", standalone_mode=False) or 0)
     except SystemExit as stop:
         return _finished(stop.code if isinstance(stop.code, int) else int(stop.code is not None))
     except KeyboardInterrupt:
@@ -46,10 +47,9 @@ def main() -> int:
     except BrokenPipeError:
         return _finished(1)
     except (SwellError, OSError) as error:
-        _finished(1)
-        print(f"Error: {error}", file=sys.stderr)
-        return 1
-    return _finished(0)
+        return _failed(str(error))
+    except TyperException as error:
+        return _failed(error.format_message())
 
 
 def _finished(exit_code: int) -> int:
@@ -60,7 +60,13 @@ def _finished(exit_code: int) -> int:
         # What is still buffered would fail again, noisily, when Python flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    return 1 if exit_code == USAGE_EXIT_CODE else exit_code
+    return exit_code
+
+
+def _failed(reason: str) -> int:
+    _finished(1)
+    print(f"Error: {reason}", file=sys.stderr)
+    return 1
 
 
 @app.callback(invoke_without_command=True)
@@ -79,7 +85,7 @@ def top(
         print(context.get_help())
 
 
-@app.command()
+@app.command(cls=Command)
 def serve(
     listen_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
     until_stdin_closes: Annotated[bool, typer.Option("--until-stdin-closes", hidden=True)] = False,
@@ -91,19 +97,10 @@ def serve(
     run_server(Settings.from_environment(), listen_fd=listen_fd, until_stdin_closes=until_stdin_closes)
 
 
-app.command("start", hidden=True, help="Same as serve.")(serve)
+app.command("start", cls=Command, hidden=True, help="Same as serve.")(serve)
 
 
-class _RunCommand(TyperCommand):
-    """`--think` alone is `--think=true`: the word after it belongs to the prompt, as with Ollama."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        flags = args.index("--") if "--" in args else len(args)
-        words = ["--think=true" if word == "--think" else word for word in args[:flags]]
-        return super().parse_args(ctx, [*words, *args[flags:]])
-
-
-@app.command(cls=_RunCommand)
+@app.command(cls=Command)
 def run(
     model: Model,
     prompt: Annotated[list[str] | None, typer.Argument(metavar="PROMPT", help="What to ask.")] = None,
@@ -143,7 +140,7 @@ def run(
             answer_once(client, request, text)
 
 
-@app.command()
+@app.command(cls=Command)
 def show(
     model: Model,
     license_: Annotated[bool, typer.Option("--license", help="Show the license.")] = False,
@@ -178,7 +175,7 @@ def show(
         sys.stdout.write(sections(shown, verbose=verbose))
 
 
-@app.command()
+@app.command(cls=Command)
 def stop(model: Model) -> None:
     """Unload a model."""
     from swell.cli.names import model_name
@@ -188,7 +185,7 @@ def stop(model: Model) -> None:
         stop_model(client, model_name(model), shown_name=model)
 
 
-@app.command("list")
+@app.command("list", cls=Command)
 def list_(prefix: Prefix = "") -> None:
     """List the models there are."""
     from swell.cli.listing import list_models
@@ -197,10 +194,10 @@ def list_(prefix: Prefix = "") -> None:
         sys.stdout.write(list_models(client, prefix))
 
 
-app.command("ls", hidden=True, help="Same as list.")(list_)
+app.command("ls", cls=Command, hidden=True, help="Same as list.")(list_)
 
 
-@app.command()
+@app.command(cls=Command)
 def ps(
     prefix: Prefix = "",
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show active context and memory too.")] = False,

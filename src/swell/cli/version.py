@@ -1,4 +1,4 @@
-"""`--version`: this program's version, and the running server's where it differs."""
+"""`--version`: the running server's version, and this program's where it differs."""
 
 from collections.abc import Iterator
 
@@ -9,13 +9,14 @@ from swell.cli.replies import Version
 
 
 def version_lines(client: Client) -> Iterator[str]:
-    """The lines to print; the first one comes before the server is asked."""
-    yield f"swell version is {__version__}"
+    """The lines to print, in Ollama's words."""
     try:
-        server = client.get("/api/version", Version)
+        server = client.get("/api/version", Version).swell
     except CommandError:  # whatever is there, it is no Swell that works
-        server = Version("")
-    if server.swell is None:
+        server = None
+    if server is None:
         yield "Warning: could not connect to a running Swell instance"
-    elif server.swell != __version__:
-        yield f"Warning: server version is {server.swell}"
+    else:
+        yield f"swell version is {server}"
+    if server != __version__:
+        yield f"Warning: client version is {__version__}"

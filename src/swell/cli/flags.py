@@ -1,0 +1,99 @@
+"""Command lines read as Ollama's: scripts written for it use Go's forms of flags and look for these errors.
+
+`--name` and `--name=false` for switches, `--name value` and `--name=value` for other flags, anywhere among the
+arguments until `--`. The last one counts.
+"""
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from typer.core import TyperCommand, TyperGroup
+
+from swell.cli.errors import UsageError
+
+_BOOLEANS = {
+    **dict.fromkeys(("1", "t", "T", "true", "True", "TRUE"), True),
+    **dict.fromkeys(("0", "f", "F", "false", "False", "FALSE"), False),
+}
+_BARE = {"--think": "true"}
+"""Flags whose value may be left out, and what it is then: a word after them is an argument."""
+_HELP = ("-h", "--help")
+
+
+class Command(TyperCommand):
+    """A command that takes its flags and arguments as pflag and cobra do."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        flags, words = split(self.get_params(ctx), args)
+        if not any(name in flags for name in _HELP):
+            _check_count([param for param in self.params if param.param_type_name == "argument"], len(words))
+        return super().parse_args(ctx, [*flags, "--", *words])
+
+
+class Group(TyperGroup):
+    """Commands by their names, before which flags of its own may stand."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        name_at = next((index for index, word in enumerate(args) if not word.startswith("-")), len(args))
+        flags, _ = split(self.get_params(ctx), args[:name_at])
+        return super().parse_args(ctx, [*flags, *args[name_at:]])
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name = args[0]
+        if name not in self.commands:
+            likely = get_close_matches(name, [known for known, command in self.commands.items() if not command.hidden])
+            hint = "\n\nDid you mean this?\n" + "".join(f"\t{known}\n" for known in likely) if likely else ""
+            raise UsageError(f'unknown command "{name}" for "{ctx.command_path}"{hint}')
+        return super().resolve_command(ctx, args)
+
+
+def split(params: Iterable[Any], args: Sequence[str]) -> tuple[list[str], list[str]]:
+    """`args` as flags in a form that Typer takes, and the words between them. Raises UsageError in pflag's words."""
+    known = {name: param for param in params if param.param_type_name == "option" for name in param.opts}
+    switches: dict[str, bool] = {}
+    values: list[str] = []
+    words: list[str] = []
+    rest = list(args)
+    while rest:
+        word = rest.pop(0)
+        if word == "--":
+            words += rest
+            break
+        if word == "-" or not word.startswith("-"):
+            words.append(word)
+            continue
+        name, equals, value = word.partition("=")
+        if name not in known:
+            is_long = name.startswith("--")
+            raise UsageError(f"unknown flag: {name}" if is_long else f"unknown shorthand flag: '{name[1]}' in {name}")
+        if known[name].is_flag:
+            switches[known[name].opts[0]] = not equals or _boolean(known[name].opts, value)
+        elif equals:
+            values.append(word)
+        elif name in _BARE:
+            values.append(f"{name}={_BARE[name]}")
+        elif rest:
+            values.append(f"{name}={rest.pop(0)}")
+        else:
+            raise UsageError(f"flag needs an argument: {name}")
+    return [*(name for name, is_on in switches.items() if is_on), *values], words
+
+
+def _boolean(names: Sequence[str], value: str) -> bool:
+    if value not in _BOOLEANS:
+        shown = ", ".join(sorted(names, key=len))
+        raise UsageError(
+            f'invalid argument "{value}" for "{shown}" flag: strconv.ParseBool: parsing "{value}": invalid syntax'
+        )
+    return _BOOLEANS[value]
+
+
+def _check_count(arguments: Sequence[Any], received: int) -> None:
+    least = sum(argument.required for argument in arguments)
+    if any(argument.nargs == -1 for argument in arguments):
+        if received < least:
+            raise UsageError(f"requires at least {least} arg(s), only received {received}")
+    elif received > len(arguments) or received < least:
+        most = "" if least == len(arguments) else "at most "
+        raise UsageError(f"accepts {most}{len(arguments)} arg(s), received {received}")

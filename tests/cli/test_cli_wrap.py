@@ -5,9 +5,9 @@ from swell.cli.wrap import WordWrap
 
 def shown(columns: int, *pieces: str) -> str:
     """What a terminal would show: cursor-back and erase-to-end-of-line carried out."""
-    wrap = WordWrap(columns)
+    wrap = WordWrap()
     text = ""
-    for part in re.split(r"(\x1b\[\d+D)", "".join(map(wrap.feed, pieces)).replace("\x1b[K", "")):
+    for part in re.split(r"(\x1b\[\d+D)", "".join(wrap.feed(piece, columns) for piece in pieces).replace("\x1b[K", "")):
         back = re.fullmatch(r"\x1b\[(\d+)D", part)
         text = text[: -int(back[1])] if back else text + part
     return text
@@ -31,3 +31,8 @@ def test_a_word_longer_than_the_line_is_cut() -> None:
 
 def test_wide_characters_fill_two_columns() -> None:
     assert shown(15, "模" * 7) == "模" * 5 + "\n" + "模" * 2
+
+
+def test_lines_follow_a_terminal_that_is_resized() -> None:
+    wrap = WordWrap()
+    assert wrap.feed("0123456789 ", 15) + wrap.feed("0123456789 0123", 30) == "0123456789\n0123456789 0123"

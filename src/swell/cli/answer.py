@@ -1,7 +1,6 @@
 """Showing an answer while it is generated, and how long it took."""
 
 import os
-import shutil
 import sys
 from collections.abc import Generator
 from contextlib import closing
@@ -18,11 +17,11 @@ class Answer:
     """One answer on its way to stdout. `text` and `thoughts` are what came so far, `last` the line that ended it."""
 
     def __init__(self, *, wordwrap: bool, hide_thinking: bool = False) -> None:
-        self._wordwrap = wordwrap
+        self._wraps = wordwrap and sys.stdout.isatty()
+        self._wrap = WordWrap()
         self._hide_thinking = hide_thinking
         has_colours = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
         self._grey, self._plain = (_GREY, _PLAIN) if has_colours else ("", "")
-        self._wrap = self._new_wrap()
         self._is_thinking = False  # on the screen: a block of thoughts is open
         self._written = ""
         self.text = ""
@@ -63,24 +62,21 @@ class Answer:
         if not self._is_thinking:
             self._is_thinking = True
             self._write(f"{self._line_end()}{self._grey}Thinking...\n")
-            self._wrap = self._new_wrap()
+            self._wrap = WordWrap()
 
     def _end_thoughts(self) -> None:
         if self._is_thinking:
             self._is_thinking = False
             self._write(f"{self._line_end()}...done thinking.{self._plain}\n\n")
-            self._wrap = self._new_wrap()
-
-    def _new_wrap(self) -> WordWrap | None:
-        columns = shutil.get_terminal_size().columns
-        return WordWrap(columns) if self._wordwrap and columns >= MIN_COLUMNS and sys.stdout.isatty() else None
+            self._wrap = WordWrap()
 
     def _line_end(self) -> str:
         """What ends the line that was begun, if one was."""
         return "\n" if self._written and not self._written.endswith("\n") else ""
 
     def _flow(self, piece: str) -> None:
-        self._write(self._wrap.feed(piece) if self._wrap else piece)
+        columns = os.get_terminal_size(sys.stdout.fileno()).columns if self._wraps else 0
+        self._write(self._wrap.feed(piece, columns) if columns >= MIN_COLUMNS else piece)
 
     def _write(self, text: str) -> None:
         self._written = text or self._written

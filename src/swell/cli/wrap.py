@@ -7,15 +7,16 @@ _MARGIN_COLUMNS = 5
 
 
 class WordWrap:
-    """Turns pieces of text into what must be written to a terminal of `columns` to show them wrapped."""
+    """Turns pieces of text into what must be written to a terminal to show them wrapped."""
 
-    def __init__(self, columns: int) -> None:
-        self._limit_columns = columns - _MARGIN_COLUMNS
+    def __init__(self) -> None:
+        self._limit_columns = 0
         self._line_columns = 0
         self._word = ""
 
-    def feed(self, text: str) -> str:
-        """The terminal's input for the next piece."""
+    def feed(self, text: str, columns: int) -> str:
+        """The input for the next piece of a terminal that has so many `columns` now."""
+        self._limit_columns = columns - _MARGIN_COLUMNS
         return "".join(map(self._feed, text))
 
     def _feed(self, character: str) -> str:

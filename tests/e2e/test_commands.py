@@ -1,7 +1,10 @@
 """The command line, from the shell's side of it."""
 
 import contextlib
+import json
+import math
 import os
+import signal
 import subprocess
 import sys
 import uuid
@@ -10,8 +13,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.e2e.server import MODEL, Server, running
+from tests.e2e.server import MODEL, Server, running, wait_until
 from tests.e2e.templates import THINKS, write_with_template
+from tests.models.encoder import write_bert
 
 from swell import __version__
 
@@ -68,6 +72,38 @@ def test_run_shows_thoughts(server: Server, model_path: Path, tmp_path: Path) ->
     assert "Thinking..." not in silent.stdout
     refused = swell("run", MODEL, "--think=high", "Say hello.", host=server.url)
     assert (refused.returncode, refused.stderr) == (1, f'Error: 400 Bad Request: "{MODEL}" does not support thinking\n')
+
+
+def test_run_writes_what_a_schema_demands(server: Server) -> None:
+    schema = {"type": "object", "properties": {"n": {"type": "integer", "minimum": 7, "maximum": 7}}, "required": ["n"]}
+    run = swell("run", MODEL, "--format", json.dumps(schema), "A number, please.", host=server.url)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert json.loads(run.stdout) == {"n": 7}
+
+
+def test_run_embeds(server: Server, tmp_path: Path) -> None:
+    path = tmp_path / "bert.gguf"
+    write_bert(path)
+    (vector,) = server.ask("/api/embed", model=str(path), input="a dog runs.")["embeddings"]
+    assert json.loads(swell("run", str(path), "a dog runs.", host=server.url).stdout) == pytest.approx(vector, abs=1e-6)
+    short = json.loads(swell("run", str(path), "--dimensions=4", "a dog runs.", host=server.url).stdout)
+    assert short == pytest.approx([number / math.hypot(*vector[:4]) for number in vector[:4]], abs=1e-6)
+
+
+def test_an_interrupt_ends_an_answer_and_its_request(tmp_path: Path) -> None:
+    endless = (
+        '{"type": "array", "items": {"type": "integer"}, "minItems": 100000}'  # as good as that: for 81,920 tokens
+    )
+    with running(tmp_path / "log") as server:
+        command = [sys.executable, "-m", "swell", "run", MODEL, f"--format={endless}", "Count."]
+        environment = {**os.environ, "OLLAMA_HOST": server.url}
+        with subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            process.stdout.read(1)
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=60)
+        assert process.returncode == 0
+        wait_until(lambda: server.loaded()["context_active"] == 0, "nobody computes what nobody reads")
 
 
 def test_run_starts_a_server_of_its_own_and_leaves_nothing(nowhere: str, model_path: Path) -> None:

@@ -8,10 +8,10 @@ import msgspec
 
 from swell.cli.answer import timings
 from swell.cli.client import Client
-from swell.cli.errors import AnswerFailedError, RefusedError, UsageError
+from swell.cli.errors import AnswerFailedError, RefusedError
 from swell.cli.names import clean
 from swell.cli.replies import Chunk, Message
-from swell.cli.run import Run, load, parse_think
+from swell.cli.run import THINK_VALUES, Run, load
 
 PROMPT = ">>> "
 HELP = """\
@@ -77,11 +77,11 @@ def _command(text: str, run: Run, history: list[Message]) -> Run:
 
 
 def _set_think(run: Run, level: str) -> Run:
-    try:
-        changed = dataclasses.replace(run, think=parse_think(level))
-    except UsageError as error:
-        print(f"Error: {error}", file=sys.stderr)
+    if level not in THINK_VALUES:
+        values = '"high", "medium", "low", "max", true, or false'
+        print(f'Error: invalid think value: "{level}" (must be {values})', file=sys.stderr)
         return run
+    changed = dataclasses.replace(run, think=THINK_VALUES[level])
     print("Set 'think' mode." if changed.think else "Set 'nothink' mode.")
     return changed
 
@@ -90,7 +90,7 @@ def _turn(client: Client, run: Run, history: list[Message], text: str) -> None:
     """Answer `text`. What came stays in `history`, so an answer that was interrupted or broke off does too."""
     answer = run.answer()
     messages = [*history, Message("user", text)]
-    body = run.request(messages=msgspec.to_builtins(messages))
+    body = run.question(messages=msgspec.to_builtins(messages))
     try:
         answer.show(client.stream("/api/chat", body, Chunk))
     except KeyboardInterrupt:

@@ -16,7 +16,7 @@ _BOOLEANS = {
     **dict.fromkeys(("1", "t", "T", "true", "True", "TRUE"), True),
     **dict.fromkeys(("0", "f", "F", "false", "False", "FALSE"), False),
 }
-_BARE = {"--think": "true"}
+_BARE = {"--think": "true", "--truncate": "true"}
 """Flags whose value may be left out, and what it is then: a word after them is an argument."""
 _HELP = ("-h", "--help")
 
@@ -68,7 +68,8 @@ def split(params: Iterable[Any], args: Sequence[str]) -> tuple[list[str], list[s
             is_long = name.startswith("--")
             raise UsageError(f"unknown flag: {name}" if is_long else f"unknown shorthand flag: '{name[1]}' in {name}")
         if known[name].is_flag:
-            switches[known[name].opts[0]] = not equals or _boolean(known[name].opts, value)
+            names = known[name].opts
+            switches[names[0]] = not equals or parse_boolean(", ".join(sorted(names, key=len)), value)
         elif equals:
             values.append(word)
         elif name in _BARE:
@@ -80,12 +81,11 @@ def split(params: Iterable[Any], args: Sequence[str]) -> tuple[list[str], list[s
     return [*(name for name, is_on in switches.items() if is_on), *values], words
 
 
-def _boolean(names: Sequence[str], value: str) -> bool:
+def parse_boolean(flag: str, value: str) -> bool:
+    """The value of `flag`. Raises UsageError, in Go's words."""
     if value not in _BOOLEANS:
-        shown = ", ".join(sorted(names, key=len))
-        raise UsageError(
-            f'invalid argument "{value}" for "{shown}" flag: strconv.ParseBool: parsing "{value}": invalid syntax'
-        )
+        reason = f'strconv.ParseBool: parsing "{value}": invalid syntax'
+        raise UsageError(f'invalid argument "{value}" for "{flag}" flag: {reason}')
     return _BOOLEANS[value]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer.exceptions import TyperException
 
-from swell.cli.flags import Command, Group
+from swell.cli.flags import Command, Group, parse_boolean
 from swell.errors import SwellError
 
 if TYPE_CHECKING:
@@ -112,13 +112,28 @@ def run(
         typer.Option(metavar="[=LEVEL]", help="Whether to think: true, false, or how hard: low, medium, high, max."),
     ] = None,
     hidethinking: Annotated[bool, typer.Option("--hidethinking", help="Don't show what the model thinks.")] = False,
+    format_: Annotated[
+        str, typer.Option("--format", metavar="FORMAT", help="What the answer must be: json, or a JSON schema.")
+    ] = "",
     verbose: Annotated[bool, typer.Option("--verbose", help="Show timings after the answer.")] = False,
     nowordwrap: Annotated[bool, typer.Option("--nowordwrap", help="Don't wrap words to the next line.")] = False,
+    truncate: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[=false]", help="Models for embeddings: whether to cut what is longer than their window."
+        ),
+    ] = None,
+    dimensions: Annotated[
+        int, typer.Option(metavar="N", help="Models for embeddings: cut the vector to N numbers.", show_default=False)
+    ] = 0,
+    insecure: Annotated[bool, typer.Option("--insecure", hidden=True)] = False,  # for pulling, which isn't there
 ) -> None:
-    """Ask a model; without a prompt, hold a conversation."""
+    """Ask a model; without a prompt, hold a conversation. With a model for embeddings, print a text's vector."""
     from swell.cli.connect import connected
+    from swell.cli.embedding import print_embedding
     from swell.cli.names import model_name
-    from swell.cli.run import Run, answer_once, is_interactive, parse_think, read_prompt
+    from swell.cli.run import Run, answer_once, is_conversation, parse_format, parse_think, read_prompt
+    from swell.cli.show import is_embedder
     from swell.settings import Settings
 
     request = Run(
@@ -128,10 +143,15 @@ def run(
         hide_thinking=hidethinking,
         verbose=verbose,
         wordwrap=not nowordwrap,
+        format=parse_format(format_),
     )
-    text = read_prompt(prompt or [])
+    cuts = None if truncate is None else parse_boolean("--truncate", truncate)
+    words = prompt or []
+    text = read_prompt(words)
     with connected(Settings.from_environment().host) as client:
-        if is_interactive(text):
+        if is_embedder(client, request.model):
+            print_embedding(client, request, text, truncate=cuts, dimensions=dimensions)
+        elif is_conversation(words):
             from swell.cli.chat import converse, enable_line_editing
 
             enable_line_editing()

@@ -81,6 +81,12 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     capabilities: list[str] = []
 
 
+class Embedded(msgspec.Struct, frozen=True):
+    """POST /api/embed; the vectors as the server wrote them."""
+
+    embeddings: list[msgspec.Raw]
+
+
 class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     """One turn of a conversation, in requests too; `thinking` is what the model thought before `content`."""
 

@@ -1,8 +1,11 @@
-"""`run`: one answer, or a conversation."""
+"""`run`: what it asks for, and one answer to it."""
 
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from swell.cli.answer import Answer, timings
 from swell.cli.client import Client
@@ -12,17 +15,33 @@ from swell.cli.replies import Chunk
 from swell.durations import parse_duration_s
 
 Think = bool | str
-"""Whether to think, or how hard: one of THINK_LEVELS."""
-THINK_LEVELS = ("low", "medium", "high", "max")
+"""Whether to think, or how hard."""
+THINK_VALUES: dict[str, Think] = {
+    "true": True,
+    "false": False,
+    **{level: level for level in ("high", "medium", "low", "max")},
+}
+
+Format = str | dict[str, Any]
+"""What the answer must be: "json", or a JSON schema."""
 
 
 def parse_think(text: str) -> Think:
-    """What `--think` and `/set think` accept. Raises UsageError."""
-    if text in THINK_LEVELS:
-        return text
-    if text in ("true", "false"):
-        return text == "true"
-    raise UsageError(f'invalid think value: "{text}" (must be true, false, {", ".join(THINK_LEVELS[:-1])} or max)')
+    """What `--think` accepts; "" is true. Raises UsageError."""
+    if text and text not in THINK_VALUES:
+        values = ", ".join([*list(THINK_VALUES)[:-1], f"or {list(THINK_VALUES)[-1]}"])
+        raise UsageError(f'invalid value for --think: "{text}" (must be {values})')
+    return THINK_VALUES.get(text, True)
+
+
+def parse_format(text: str) -> Format | None:
+    """What `--format` accepts; None for "", which is free text. Raises UsageError."""
+    if text in ("", "json"):
+        return text or None
+    try:
+        return msgspec.json.decode(text, type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise UsageError(f'invalid format: "{text}"; expected "json" or a valid JSON Schema object') from error
 
 
 @dataclass(frozen=True)
@@ -35,30 +54,36 @@ class Run:
     hide_thinking: bool = False
     verbose: bool = False
     wordwrap: bool = True
+    format: Format | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.keep_alive is not None:
+        if self.keep_alive:
             try:
                 parse_duration_s(self.keep_alive)
             except ValueError as error:
                 raise UsageError(str(error)) from error
 
     def request(self, **fields: Any) -> dict[str, Any]:
-        """A request's body."""
-        optional = {"keep_alive": self.keep_alive, "think": self.think}
-        return {"model": self.model, **fields, **{name: value for name, value in optional.items() if value is not None}}
+        """A request's body; `fields` that are None are left out."""
+        wishes = {"keep_alive": self.keep_alive or None, "options": dict(self.options) or None, **fields}
+        return {"model": self.model, **{name: value for name, value in wishes.items() if value is not None}}
+
+    def question(self, **fields: Any) -> dict[str, Any]:
+        """The body of a request for an answer."""
+        return self.request(think=self.think, format=self.format, **fields)
 
     def answer(self) -> Answer:
         """An answer that is shown as asked for."""
         return Answer(wordwrap=self.wordwrap, hide_thinking=self.hide_thinking)
 
 
-def is_interactive(prompt: str) -> bool:
-    """Whether a person wants to talk: no prompt, and a terminal on both sides."""
-    return not prompt and sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
+def is_conversation(words: Sequence[str]) -> bool:
+    """Whether a person wants to talk: no prompt among the arguments, and a terminal on both sides."""
+    return not words and sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
 
 
-def read_prompt(words: list[str]) -> str:
+def read_prompt(words: Sequence[str]) -> str:
     """What was piped to stdin, then the words, joined by a blank."""
     piped = ""
     if sys.stdin is not None and not sys.stdin.isatty():
@@ -68,16 +93,22 @@ def read_prompt(words: list[str]) -> str:
 
 def load(client: Client, run: Run) -> None:
     """Load the model; returns when it is ready."""
-    for _ in client.stream("/api/generate", run.request(prompt=""), Chunk):
+    for _ in client.stream("/api/generate", run.request(prompt="", think=run.think), Chunk):
         pass
 
 
 def answer_once(client: Client, run: Run, prompt: str) -> None:
-    """Show the answer to `prompt`; without one, just load the model."""
+    """Show the answer to `prompt`; without one, just load the model.
+
+    An interrupt ends the answer where it is and is no failure, as with Ollama.
+    """
     if not prompt:
         load(client, run)
         return
     answer = run.answer()
-    answer.show(client.stream("/api/generate", run.request(prompt=prompt), Chunk))
+    try:
+        answer.show(client.stream("/api/generate", run.question(prompt=prompt), Chunk))
+    except KeyboardInterrupt:
+        return
     if run.verbose:
         sys.stderr.write(timings(answer.last))

@@ -1,9 +1,11 @@
 """`show`: what is known of a model."""
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 from swell.cli.client import Client
+from swell.cli.errors import RefusedError
 from swell.cli.human import human_count
 from swell.cli.replies import Shown
 from swell.cli.tables import WIDE_WRAP_COLUMNS, section
@@ -18,6 +20,19 @@ def show_model(client: Client, name: str, *, verbose: bool) -> Shown:
     """Ask the server about a model; `verbose` includes the arrays in its metadata."""
     client.heartbeat()
     return client.post("/api/show", {"model": name, "verbose": verbose}, Shown)
+
+
+def is_embedder(client: Client, name: str) -> bool:
+    """Whether a model makes vectors instead of answers.
+
+    One that isn't there does neither, and says so when it is asked to: in the words for that.
+    """
+    try:
+        return "embedding" in client.post("/api/show", {"model": name}, Shown).capabilities
+    except RefusedError as error:
+        if error.status != HTTPStatus.NOT_FOUND:
+            raise
+        return False
 
 
 def sections(shown: Shown, *, verbose: bool) -> str:

@@ -176,6 +176,12 @@ class Settings:
     log_level: int = _setting(
         "OLLAMA_DEBUG", parse_log_level, "0", "`1` logs more, `2` logs llama.cpp's own messages too."
     )
+    no_history: bool = _setting(
+        "OLLAMA_NOHISTORY",
+        parse_bool,
+        "0",
+        "`1`: `swell run` doesn't keep what is typed in `~/.local/state/swell/history` for the next conversation.",
+    )
     keep_alive_s: float = _setting(
         "OLLAMA_KEEP_ALIVE",
         parse_keep_alive,

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -66,9 +67,10 @@ def address(answers: Answers, asked: Asked) -> Iterator[str]:
 
 
 @pytest.fixture
-def environment(address: str) -> dict[str, str]:
-    """The environment of a command that is to find the server."""
-    return {**os.environ, "OLLAMA_HOST": address, "NO_COLOR": "1", "COLUMNS": "80"}
+def environment(address: str, tmp_path: Path) -> dict[str, str]:
+    """The environment of a command that is to find the server, and no lines that were typed before."""
+    state = str(tmp_path / "state")
+    return {**os.environ, "OLLAMA_HOST": address, "NO_COLOR": "1", "COLUMNS": "80", "XDG_STATE_HOME": state}
 
 
 @pytest.fixture

@@ -75,3 +75,5 @@ def test_help_needs_no_arguments(swell: Swell) -> None:
     result = swell("run", "-h")
     assert (result.returncode, result.stderr) == (0, "")
     assert "--keepalive" in result.stdout
+    assert swell("help", "run").stdout == result.stdout
+    assert swell("help").stdout == swell("--help").stdout

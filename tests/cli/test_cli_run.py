@@ -1,8 +1,5 @@
 import io
 import json
-import os
-import pty
-import select
 import signal
 import subprocess
 import sys
@@ -12,49 +9,14 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.cli.wire import FAILED, LOADED, TIMES, VERBOSE, generated
 
 from swell.cli.answer import Answer, timings
-from swell.cli.chat import converse
-from swell.cli.client import Client
 from swell.cli.replies import Chunk
-from swell.cli.run import Run
-from swell.settings import parse_host
 
 Answers = dict[str, tuple[int, str]]
 Asked = list[tuple[str, Any]]
 Swell = Callable[..., subprocess.CompletedProcess[str]]
-
-LOADED = '{"model":"m","response":"","done":true,"done_reason":"load"}'
-TIMES = {
-    "total_duration": 1234567891,
-    "load_duration": 12300000,
-    "prompt_eval_count": 26,
-    "prompt_eval_duration": 130000000,
-    "eval_count": 259,
-    "eval_duration": 4232700000,
-}
-FAILED = '{"response":"","done":true,"done_reason":"error","eval_count":1,"error":"out of memory"}\n'
-VERBOSE = """\
-total duration:       1.234567891s
-load duration:        12.3ms
-prompt eval count:    26 token(s)
-prompt eval duration: 130ms
-prompt eval rate:     200.00 tokens/s
-eval count:           259 token(s)
-eval duration:        4.2327s
-eval rate:            61.19 tokens/s
-"""
-
-
-def generated(*pieces: str, **final: object) -> str:
-    chunks = [{"model": "m", "response": piece, "done": False} for piece in pieces]
-    return "".join(json.dumps(line) + "\n" for line in [*chunks, {"response": "", "done": True, **final}])
-
-
-def said(*pieces: str) -> str:
-    chunks = [{"message": {"role": "assistant", "content": piece}, "done": False} for piece in pieces]
-    done = {"message": {"role": "assistant", "content": ""}, "done": True, **TIMES}
-    return "".join(json.dumps(line) + "\n" for line in [*chunks, done])
 
 
 def bodies(asked: Asked) -> list[Any]:
@@ -117,6 +79,18 @@ def test_an_interrupt_ends_an_answer_as_if_it_were_complete(environment: dict[st
         process.send_signal(signal.SIGINT)
         assert process.communicate(timeout=20) == (b"\n", b"")
     assert process.returncode == 0
+
+
+def test_an_interrupt_ends_a_load_as_if_it_were_complete(
+    environment: dict[str, str], answers: Answers, asked: Asked
+) -> None:
+    answers["POST /api/generate"] = (200, "<hang>")
+    command = [sys.executable, "-m", "swell", "run", "m"]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment) as process:
+        while len(asked) < 2 and process.poll() is None:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
 
 
 SCHEMA = {"type": "object", "properties": {"name": {"type": "string"}}}
@@ -225,75 +199,6 @@ def test_thoughts_that_break_off(swell: Swell, answers: Answers) -> None:
     assert (result.returncode, result.stdout, result.stderr) == (1, "Thinking...\nHm\n", "Error: out of memory\n")
 
 
-def converse_with(address: str, *typed: str | type[BaseException]) -> None:
-    """Hold a conversation in which `typed` is typed; an exception stands for its key."""
-    keys = iter((*typed, EOFError))
-
-    def read_line(prompt: str) -> str:
-        key = next(keys)
-        if isinstance(key, str):
-            return key
-        raise key
-
-    with Client(parse_host(address)) as client:
-        converse(client, Run("m"), read_line)
-
-
-def test_a_conversation_keeps_its_history(
-    address: str, answers: Answers, asked: Asked, capsys: pytest.CaptureFixture[str]
-) -> None:
-    answers["POST /api/generate"] = (200, LOADED)
-    answers["POST /api/chat"] = (200, said("I'm", " fine"))
-    converse_with(
-        address, "How are you?", "", KeyboardInterrupt, "And now?", "/clear", "/nope x", "Hi", "/bye", "never"
-    )
-    first = {"role": "user", "content": "How are you?"}
-    answer = {"role": "assistant", "content": "I'm fine"}
-    assert [body.get("messages") for _, body in asked] == [
-        None,
-        [first],
-        [first, answer, {"role": "user", "content": "And now?"}],
-        [{"role": "user", "content": "Hi"}],
-    ]
-    assert capsys.readouterr().out == (
-        "I'm fine\n\n"
-        "\nUse Ctrl + d or /bye to exit.\n"
-        "I'm fine\n\n"
-        "Cleared session context\n"
-        "Unknown command '/nope'. Type /? for help\n"
-        "I'm fine\n\n"
-    )
-
-
-def test_a_conversation_is_told_to_think(
-    address: str, answers: Answers, asked: Asked, capsys: pytest.CaptureFixture[str]
-) -> None:
-    thought = '{"message":{"role":"assistant","content":"","thinking":"Hm\\n"},"done":false}\n'
-    answers["POST /api/generate"] = (200, LOADED)
-    answers["POST /api/chat"] = (200, thought + said("Hi"))
-    converse_with(
-        address, "a", "/set think", "b", "/set think low", "c", "/set think hard", "/set nothink", "d", "/set x"
-    )
-    assert [body.get("think") for _, body in asked] == [None, None, True, "low", False]
-    assert asked[2][1]["messages"][1] == {"role": "assistant", "content": "Hi", "thinking": "Hm\n"}
-    out, err = capsys.readouterr()
-    turn = "Thinking...\nHm\n...done thinking.\n\nHi\n\n"
-    think, nothink = "Set 'think' mode.\n", "Set 'nothink' mode.\n"
-    unknown = "Unknown command '/set x'. Type /? for help\n\n"
-    assert out == turn + think + turn + think + turn + nothink + turn + unknown
-    assert err.startswith('Error: invalid think value: "hard"')
-
-
-def test_what_came_of_a_broken_answer_is_kept(
-    address: str, answers: Answers, asked: Asked, capsys: pytest.CaptureFixture[str]
-) -> None:
-    answers["POST /api/generate"] = (200, LOADED)
-    answers["POST /api/chat"] = (200, said("Hel").splitlines()[0] + "\n" + FAILED)
-    converse_with(address, "one", "two")
-    assert [message["content"] for message in asked[2][1]["messages"]] == ["one", "Hel", "two"]
-    assert capsys.readouterr().err == "Error: out of memory\n\n" * 2
-
-
 def test_thoughts_are_grey_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = io.StringIO()
     monkeypatch.setattr(screen, "isatty", lambda: True)
@@ -304,46 +209,3 @@ def test_thoughts_are_grey_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> Non
     grey, plain = "\x1b[90m", "\x1b[0m"
     block = f"{grey}Thinking...\nHm\n...done thinking.{plain}\n\n"
     assert screen.getvalue() == f"{block}Hi\n{grey}Thinking...\nOr\n\n{plain}"
-
-
-def test_a_refused_turn_is_forgotten(
-    address: str, answers: Answers, asked: Asked, capsys: pytest.CaptureFixture[str]
-) -> None:
-    answers["POST /api/generate"] = (200, LOADED)
-    answers["POST /api/chat"] = (400, '{"error":"the prompt is longer than the context"}')
-    converse_with(address, "one", "two")
-    assert [body["messages"] for _, body in asked[1:]] == [
-        [{"role": "user", "content": "one"}],
-        [{"role": "user", "content": "two"}],
-    ]
-    assert capsys.readouterr().err == "Error: 400 Bad Request: the prompt is longer than the context\n\n" * 2
-
-
-def test_on_a_terminal_an_interrupt_stops_only_the_answer(environment: dict[str, str], answers: Answers) -> None:
-    answers["POST /api/generate"] = (200, LOADED)
-    answers["POST /api/chat"] = (200, said("Hel").splitlines()[0] + "\n<hang>")
-    leader, follower = pty.openpty()
-    command = [sys.executable, "-m", "swell", "run", "m"]
-    with subprocess.Popen(
-        command, stdin=follower, stdout=follower, stderr=follower, env={**environment, "TERM": "dumb"}
-    ) as process:
-        os.close(follower)
-        seen = read_until(leader, b">>> ")
-        os.write(leader, b"hi\n")
-        seen += read_until(leader, b"Hel")
-        process.send_signal(signal.SIGINT)
-        seen += read_until(leader, b">>> ")
-        os.write(leader, b"/bye\n")
-        assert process.wait(20) == 0, seen
-    os.close(leader)
-    assert b"Traceback" not in seen
-
-
-def read_until(descriptor: int, end: bytes) -> bytes:
-    """What comes from a terminal up to `end`."""
-    seen, deadline_s = b"", time.monotonic() + 20
-    while not seen.endswith(end):
-        ready, _, _ = select.select([descriptor], [], [], deadline_s - time.monotonic())
-        assert ready, seen
-        seen += os.read(descriptor, 1)
-    return seen

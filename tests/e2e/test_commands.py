@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.cli.terminal import CTRL_D, Terminal
 from tests.e2e.server import MODEL, Server, running, wait_until
 from tests.e2e.templates import THINKS, write_with_template
 from tests.models.encoder import write_bert
@@ -104,6 +105,26 @@ def test_an_interrupt_ends_an_answer_and_its_request(tmp_path: Path) -> None:
             process.communicate(timeout=60)
         assert process.returncode == 0
         wait_until(lambda: server.loaded()["context_active"] == 0, "nobody computes what nobody reads")
+
+
+def test_a_conversation(server: Server, model_path: Path) -> None:
+    environment = {**os.environ, "OLLAMA_HOST": server.url, "OLLAMA_NOHISTORY": "1"}
+    with Terminal("run", MODEL, environment=environment, columns=200) as terminal:
+        terminal.until(">>> ")
+        for line, shown in {
+            "/set parameter num_predict 1": "Set parameter 'num_predict' to '1'",
+            "/set verbose": "Set 'verbose' mode.",
+            "Say hello.": "eval count:           1 token(s)",
+            "/show info": "  Model\n    architecture        llama",
+            "/show parameters": "num_predict                    1",
+            "/load nonesuch": "Couldn't find model 'nonesuch'",
+            f"/load {model_path}": "Loading model",
+            "And now?": "eval count:           1 token(s)",
+        }.items():
+            terminal.type(f"{line}\r")
+            assert shown in terminal.until(">>> ")
+        terminal.type(CTRL_D)
+        assert terminal.end() == 0
 
 
 def test_run_starts_a_server_of_its_own_and_leaves_nothing(nowhere: str, model_path: Path) -> None:

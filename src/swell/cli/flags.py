@@ -12,10 +12,11 @@ from typer.core import TyperCommand, TyperGroup
 
 from swell.cli.errors import UsageError
 
-_BOOLEANS = {
+BOOLEANS = {
     **dict.fromkeys(("1", "t", "T", "true", "True", "TRUE"), True),
     **dict.fromkeys(("0", "f", "F", "false", "False", "FALSE"), False),
 }
+"""Go's words."""
 _BARE = {"--think": "true", "--truncate": "true"}
 """Flags whose value may be left out, and what it is then: a word after them is an argument."""
 _HELP = ("-h", "--help")
@@ -32,9 +33,11 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """Commands by their names, before which flags of its own may stand."""
+    """Commands by their names, before which flags of its own may stand. `help` before a name is `--help` after it."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args[:1] == ["help"]:
+            args = [*args[1:], "--help"]
         name_at = next((index for index, word in enumerate(args) if not word.startswith("-")), len(args))
         flags, _ = split(self.get_params(ctx), args[:name_at])
         return super().parse_args(ctx, [*flags, *args[name_at:]])
@@ -83,10 +86,10 @@ def split(params: Iterable[Any], args: Sequence[str]) -> tuple[list[str], list[s
 
 def parse_boolean(flag: str, value: str) -> bool:
     """The value of `flag`. Raises UsageError, in Go's words."""
-    if value not in _BOOLEANS:
+    if value not in BOOLEANS:
         reason = f'strconv.ParseBool: parsing "{value}": invalid syntax'
         raise UsageError(f'invalid argument "{value}" for "{flag}" flag: {reason}')
-    return _BOOLEANS[value]
+    return BOOLEANS[value]
 
 
 def _check_count(arguments: Sequence[Any], received: int) -> None:

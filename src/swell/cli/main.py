@@ -148,14 +148,15 @@ def run(
     cuts = None if truncate is None else parse_boolean("--truncate", truncate)
     words = prompt or []
     text = read_prompt(words)
-    with connected(Settings.from_environment().host) as client:
+    settings = Settings.from_environment()
+    with connected(settings.host) as client:
         if is_embedder(client, request.model):
             print_embedding(client, request, text, truncate=cuts, dimensions=dimensions)
         elif is_conversation(words):
-            from swell.cli.chat import converse, enable_line_editing
+            from swell.cli.chat import converse
+            from swell.cli.keyboard import Keyboard, history_file
 
-            enable_line_editing()
-            converse(client, request)
+            converse(client, request, Keyboard(None if settings.no_history else history_file()))
         else:
             answer_once(client, request, text)
 

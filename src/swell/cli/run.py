@@ -102,12 +102,12 @@ def answer_once(client: Client, run: Run, prompt: str) -> None:
 
     An interrupt ends the answer where it is and is no failure, as with Ollama.
     """
-    if not prompt:
-        load(client, run)
-        return
     answer = run.answer()
     try:
-        answer.show(client.stream("/api/generate", run.question(prompt=prompt), Chunk))
+        if prompt:
+            answer.show(client.stream("/api/generate", run.question(prompt=prompt), Chunk))
+        else:
+            load(client, run)
     except KeyboardInterrupt:
         return
     if run.verbose:

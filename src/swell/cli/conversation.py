@@ -1,0 +1,60 @@
+"""A conversation: how it asks, and what was said."""
+
+import dataclasses
+import sys
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from swell.cli.answer import timings
+from swell.cli.client import Client
+from swell.cli.errors import AnswerFailedError, RefusedError
+from swell.cli.keyboard import Keyboard
+from swell.cli.replies import Chunk, Message
+from swell.cli.run import Run
+
+
+@dataclass
+class Conversation:
+    """`system` is the message that stays when all others are forgotten."""
+
+    client: Client
+    keyboard: Keyboard
+    run: Run
+    messages: list[Message] = field(default_factory=list)
+    system: str = ""
+
+    def change(self, **wishes: Any) -> None:
+        """Ask and show otherwise from now on; `wishes` are fields of `Run`."""
+        self.run = dataclasses.replace(self.run, **wishes)
+
+    def instruct(self, system: str) -> None:
+        """Tell the model, from here on, what it is to be."""
+        self.system = system
+        if self.messages and self.messages[-1].role == "system":
+            self.messages.pop()
+        self.messages.append(Message("system", system))
+
+    def clear(self) -> None:
+        """Forget what was said."""
+        self.messages = [Message("system", self.system)] if self.system else []
+
+    def turn(self, text: str) -> None:
+        """Answer `text`. What came stays, so an answer that was interrupted or broke off does too."""
+        answer = self.run.answer()
+        messages = [*self.messages, Message("user", text)]
+        body = self.run.question(messages=msgspec.to_builtins(messages))
+        try:
+            answer.show(self.client.stream("/api/chat", body, Chunk))
+        except KeyboardInterrupt:
+            print()
+        except (RefusedError, AnswerFailedError) as error:
+            print(f"Error: {error}\n", file=sys.stderr)
+            if not answer.text:
+                return
+        if answer.text or answer.thoughts:
+            messages.append(Message("assistant", answer.text, answer.thoughts))
+        self.messages = messages
+        if self.run.verbose:
+            sys.stderr.write(timings(answer.last))

@@ -1,0 +1,48 @@
+"""Lines that somebody types, edited with readline's keys and kept for the next conversation."""
+
+import os
+import readline
+from contextlib import suppress
+from pathlib import Path
+
+from swell.cli.names import clean
+
+HISTORY_LINES = 100  # as many as Ollama keeps
+
+
+class LineDropped(Exception):
+    """Ctrl-C threw away what was typed of a line."""
+
+
+class Keyboard:
+    """A terminal's keyboard. Lines are written to `history`, if there is such a file, while `keeps_history`."""
+
+    def __init__(self, history: Path | None = None) -> None:
+        self.keeps_history = True
+        self._history = history
+        readline.set_history_length(HISTORY_LINES)
+        if history:
+            with suppress(OSError):  # a conversation is possible without one
+                history.parent.mkdir(parents=True, exist_ok=True)
+                history.touch(0o600)
+                readline.read_history_file(history)
+
+    def read_line(self, prompt: str) -> str:
+        """The next line. Raises EOFError, LineDropped, and KeyboardInterrupt for Ctrl-C where nothing was typed."""
+        before = readline.get_current_history_length()
+        try:
+            line = input(prompt)
+        except KeyboardInterrupt as error:
+            if readline.get_line_buffer():
+                raise LineDropped from error
+            raise
+        if self._history and self.keeps_history and readline.get_current_history_length() > before:
+            with suppress(OSError):
+                readline.append_history_file(1, self._history)
+        return clean(line)
+
+
+def history_file() -> Path:
+    """Where the lines of earlier conversations are."""
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(state) / "swell" / "history"

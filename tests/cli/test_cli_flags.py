@@ -61,6 +61,7 @@ def test_a_word_after_a_switch_is_an_argument(swell: Swell, answers: Answers) ->
         (["list", "a", "b"], "accepts at most 1 arg(s), received 2"),
         (["nope"], 'unknown command "nope" for "swell"'),
         (["shwo"], 'unknown command "shwo" for "swell"\n\nDid you mean this?\n\tshow\n'),
+        (["bench", "nope"], 'unknown command "nope" for "swell bench"'),
         (["bench", "kv", "m", "--slots", "x"], "Invalid value for '--slots': "),
     ],
 )
@@ -77,3 +78,4 @@ def test_help_needs_no_arguments(swell: Swell) -> None:
     assert "--keepalive" in result.stdout
     assert swell("help", "run").stdout == result.stdout
     assert swell("help").stdout == swell("--help").stdout
+    assert swell("bench").stdout == swell("help", "bench").stdout

@@ -26,7 +26,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-bench = typer.Typer(no_args_is_help=True)
+bench = typer.Typer(cls=Group)
 app.add_typer(bench, name="bench")
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="A model's name, or the path of a GGUF file.")]
@@ -254,9 +254,11 @@ def worker(
     work(host, port, limit_bytes=limit_bytes, threads=threads or None, log_level=log_level)
 
 
-@bench.callback()  # without one, the only command would have no name
-def bench_top() -> None:
+@bench.callback(invoke_without_command=True)  # without a callback, the only command would have no name
+def bench_top(context: typer.Context) -> None:
     """Measure what Swell costs."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 @bench.command("kv")

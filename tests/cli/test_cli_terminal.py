@@ -98,6 +98,15 @@ def test_lines_are_edited_and_remembered(environment: Environment, asked: Asked)
     assert history.read_text() == before
 
 
+def test_a_conversation_needs_no_place_for_its_history(environment: Environment, asked: Asked, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with Terminal("run", "m", environment={**environment, "XDG_STATE_HOME": str(tmp_path / "file")}) as terminal:
+        terminal.until(">>> ")
+        terminal.type("hi\r")
+        terminal.until("Hi\r\n\r\n>>> ")
+        assert users(asked) == ["hi"]
+
+
 def test_an_answer_is_interrupted_without_a_trace(environment: Environment, answers: Answers) -> None:
     answers["POST /api/generate"] = (200, '{"thinking":"Hm"}\n<hang>')
     colourful = {name: value for name, value in environment.items() if name != "NO_COLOR"}

@@ -42,7 +42,9 @@ class Keyboard:
         return clean(line)
 
 
-def history_file() -> Path:
-    """Where the lines of earlier conversations are."""
-    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(state) / "swell" / "history"
+def history_file() -> Path | None:
+    """Where the lines of earlier conversations are; None for a user without a home."""
+    state = os.environ.get("XDG_STATE_HOME")
+    with suppress(RuntimeError):
+        return Path(state or Path.home() / ".local" / "state") / "swell" / "history"
+    return None

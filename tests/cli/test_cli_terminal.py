@@ -7,6 +7,8 @@ import pytest
 from tests.cli.terminal import CTRL_C, CTRL_D, UP, Terminal
 from tests.cli.wire import LOADED, generated, said
 
+from swell.cli.keyboard import history_file
+
 Answers = dict[str, tuple[int, str]]
 Asked = list[tuple[str, Any]]
 Environment = dict[str, str]
@@ -105,6 +107,15 @@ def test_a_conversation_needs_no_place_for_its_history(environment: Environment,
         terminal.type("hi\r")
         terminal.until("Hi\r\n\r\n>>> ")
         assert users(asked) == ["hi"]
+
+
+def test_a_user_without_a_home_has_no_history(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setenv("HOME", "/home/of")
+    assert history_file() == Path("/home/of/.local/state/swell/history")
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("os.getuid", lambda: 2**31 - 7)  # a user that the system doesn't know
+    assert history_file() is None
 
 
 def test_an_answer_is_interrupted_without_a_trace(environment: Environment, answers: Answers) -> None:

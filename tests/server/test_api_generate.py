@@ -265,6 +265,7 @@ def test_a_long_prompt_that_may_not_be_cut(server: Any) -> None:
     status, text = server.refused(PATH, model=MODEL, prompt="x" * 50, shift=False)
     assert status == 400
     assert text.startswith("the prompt is longer than the context length currently available to the model; shorten")
+    assert text.endswith("(68 tokens exceed 20)")
     assert server.scheduler.leases == 0
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from swell.errors import PromptTooLongError
 from swell.server.api.anthropic.writing import MessageWriter
 from swell.server.api.completion import Finish, Prompted
 from swell.server.api.events import Event
@@ -190,6 +191,8 @@ def test_a_response_that_fails() -> None:
     assert failed["sequence_number"] == len(said)
     assert failed["response"]["error"] == {"code": "server_error", "message": "no"}
     assert failed["response"]["status"] == "failed"
+    (failed,) = _named([writer.failed(PromptTooLongError(7, 4))])
+    assert failed["response"]["error"]["code"] == "context_length_exceeded"
 
 
 def test_a_response_shows_what_was_asked() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from swell.errors import RunnerLostError, ServerBusyError
+from swell.settings import Settings
 
 CHAT, COMPLETIONS, RESPONSES, MESSAGES = (
     "/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages"
@@ -127,6 +128,51 @@ def test_errors(server: Any, path: str, body: dict[str, Any], status: int, type:
     else:
         assert list(error) == ["error"]
         assert list(error["error"]) == ["message", "type", "param", "code"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (CHAT, {"messages": [{"role": "user", "content": "x" * 50}]}),
+        (COMPLETIONS, {"suffix": "x"}),
+        (RESPONSES, {"input": "x" * 50}),
+    ],
+)
+def test_openais_clients_know_a_prompt_that_is_too_long(
+    server: Any, make_gguf: Any, path: str, body: dict[str, Any], stream: bool
+) -> None:
+    server.with_facts(middle_tokens=(11, 12, 13), context_max=4 if path == COMPLETIONS else 20)
+    model = str(make_gguf(tokens=["<|fim_middle|>"]))
+    response = server.post(path, **{**BODIES[path], **body, "model": model, "stream": stream})
+    assert response.status_code == 400
+    error = response.json()["error"]
+    assert (error["type"], error["code"]) == ("invalid_request_error", "context_length_exceeded")
+    numbers = ("7 tokens", "holds 4;") if path == COMPLETIONS else ("68 tokens", "holds 20;")
+    assert all(number in error["message"] for number in numbers), error["message"]
+    assert "exceeds the available context size" in error["message"]
+
+
+def test_a_text_to_embed_of_which_nothing_is_left(server: Any) -> None:
+    server.settings = Settings(context_length=1)
+    error = server.post("/v1/embeddings", model="embed", input="x" * 50).json()["error"]
+    assert (error["type"], error["code"]) == ("invalid_request_error", "context_length_exceeded")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_anthropics_clients_know_a_prompt_that_is_too_long(server: Any, stream: bool) -> None:
+    """One that fills the window is: no room is left for an answer."""
+    prompt = "<user><assistant>"
+    for length, error_type in ((2, None), (3, "invalid_request_error")):
+        server.with_window(len(prompt) + 4)
+        messages = [{"role": "user", "content": "x" * length}]
+        response = server.post(MESSAGES, **{**BODIES[MESSAGES], "messages": messages, "stream": stream})
+        assert response.status_code == (400 if error_type else 200)
+        if error_type:
+            error = response.json()["error"]
+            assert error["type"] == error_type
+            assert error["message"].startswith("prompt is too long: 21 tokens > 20 maximum; the request exceeds the av")
+            assert "the context window holds 21;" in error["message"]
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"5", b"[]", b"\xff"])

@@ -109,6 +109,14 @@ def test_calls_and_their_results() -> None:
     ]
 
 
+def test_half_a_surrogate_pair_in_the_arguments_of_a_call_is_replaced() -> None:
+    function = {"name": "f", "arguments": r"""{"\udc00": "cut \ud83d, \ud83d\ude00"}"""}
+    body = _chat(USER, {"role": "assistant", "tool_calls": [{"function": function}]})
+    item = {"type": "function_call", **function}
+    for message in (body.messages[-1], _respond([item]).messages[-1]):
+        assert message.tool_calls[0].function.arguments == {"\ufffd": "cut \ufffd, \U0001f600"}
+
+
 def test_the_developers_messages_are_the_systems() -> None:
     assert _chat({"role": "developer", "content": "a"}).messages == [Message(role="system", content="a")]
 

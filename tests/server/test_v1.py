@@ -183,6 +183,14 @@ def test_bodies_that_are_none(server: Any, path: str, content: bytes) -> None:
     assert response.json()["error"]["type"] == "invalid_request_error"
 
 
+@pytest.mark.parametrize("bad", [rb"\ud83d", b"\xe9"])
+@pytest.mark.parametrize("path", ["/api/chat", *BODIES])
+def test_bodies_that_are_no_unicode_are_read_as_by_go(server: Any, path: str, bad: bytes) -> None:
+    body = json.dumps({**BODIES.get(path, BODIES[CHAT]), "stream": False}).encode().replace(b"Hi", b"H" + bad + b"i")
+    assert server.request("POST", path, content=body).status_code == 200
+    assert "H\ufffdi" in "".join(map(chr, server.runner.prompts[0]))
+
+
 def test_models(server: Any) -> None:
     listed = server.request("GET", "/v1/models").json()
     assert listed["object"] == "list"

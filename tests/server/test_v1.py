@@ -11,6 +11,7 @@ from swell.settings import Settings
 CHAT, COMPLETIONS, RESPONSES, MESSAGES = (
     "/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages"
 )  # fmt: skip
+INPUT_TOKENS = "/v1/responses/input_tokens"
 HI = [{"role": "user", "content": "Hi"}]
 BODIES: dict[str, dict[str, Any]] = {
     CHAT: {"model": "tiny", "messages": HI},
@@ -106,12 +107,15 @@ def test_a_busy_server_asks_to_come_back(server: Any, path: str) -> None:
         (CHAT, {"top_logprobs": 21}, 400, "invalid_request_error"),
         (CHAT, {"messages": "Hi"}, 400, "invalid_request_error"),
         (COMPLETIONS, {"model": ""}, 404, "not_found_error"),
-        (COMPLETIONS, {"prompt": ["a"]}, 400, "invalid_request_error"),
+        (COMPLETIONS, {"prompt": ["a", "b"]}, 400, "invalid_request_error"),
+        (COMPLETIONS, {"prompt": [1, 2]}, 400, "invalid_request_error"),
         (COMPLETIONS, {"suffix": "a"}, 400, "invalid_request_error"),
         ("/v1/embeddings", {"model": "tiny", "input": "a"}, 400, "invalid_request_error"),
         ("/v1/embeddings", {"model": "nope", "input": "a"}, 404, "not_found_error"),
         ("/v1/embeddings", {"model": "embed", "input": "a", "encoding_format": "hex"}, 400, "invalid_request_error"),
         (RESPONSES, {"input": ""}, 400, "invalid_request_error"),
+        (INPUT_TOKENS, {"model": "tiny"}, 400, "invalid_request_error"),
+        (INPUT_TOKENS, {"model": "nope", "input": "Hi"}, 404, "not_found_error"),
         (MESSAGES, {"model": "nope"}, 404, "not_found_error"),
         (MESSAGES, {"max_tokens": 0}, 400, "invalid_request_error"),
         ("/v1/messages/count_tokens", {"model": "", "messages": HI}, 400, "invalid_request_error"),
@@ -212,8 +216,11 @@ def test_embeddings(server: Any) -> None:
 
 
 def test_counting_computes_nothing(server: Any) -> None:
+    tokens = 1 + len("<system>s<user>Hi<assistant>")
     reply = server.post("/v1/messages/count_tokens", model="tiny", messages=HI, system="s").json()
-    assert reply == {"input_tokens": 1 + len("<system>s<user>Hi<assistant>")}
+    assert reply == {"input_tokens": tokens}
+    reply = server.post(INPUT_TOKENS, model="tiny", input="Hi", instructions="s").json()
+    assert reply == {"object": "response.input_tokens", "input_tokens": tokens}
     assert server.runner.prompts == []
 
 

@@ -51,6 +51,7 @@ OPENAI: Routes = {
     "/v1/completions": (_POST, openai_completions.completions),
     "/v1/embeddings": (_POST, openai_embeddings.embeddings),
     "/v1/responses": (_POST, openai_responses.responses),
+    "/v1/responses/input_tokens": (_POST, openai_responses.input_tokens),
 }
 ANTHROPIC: Routes = {
     "/v1/messages": (_POST, anthropic_messages.messages),

@@ -101,6 +101,7 @@ class ScriptedRunner:
         self.facts = FACTS
         self.script: list[object] = ["Hel", "lo"]
         self.reason = FinishReason.STOP
+        self.cached_tokens = 0
         self.prompts: list[list[int]] = []
         self.windows: list[int] = []
         self.samplings: list[Sampling] = []
@@ -157,7 +158,7 @@ class ScriptedRunner:
             if step is HANG:
                 self.waiting.set()
                 await asyncio.Event().wait()
-            first: list[Event] = [] if prefilled else [Prefilled(1, len(order.prompt), 0, 5)]
+            first: list[Event] = [] if prefilled else [Prefilled(1, len(order.prompt), self.cached_tokens, 5)]
             prefilled = True
             yield [*first, Emitted(1, 7, str(step).encode())]
         self._is_over = True

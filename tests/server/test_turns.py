@@ -19,10 +19,10 @@ from swell.server.api.v1 import TurnEvent
 from swell.server.parsing.parts import Alternative, Likelihood, Text, Thought, ToolCall
 
 CALL = ToolCall("add", {"a": 1}, "call_1")
-FINISH = Finish("stop", 9, 1, 7, 2, 5, 3)
+FINISH = Finish("stop", 9, 1, 7, 2, 5, 3, cached_tokens=4)
 CUT = FINISH._replace(done_reason="length")
 TURN: tuple[TurnEvent, ...] = (
-    Prompted(7, 0, 0), Thought("H"), Thought("m."), Text(""), Text("It "), Text("is"), CALL, CALL, FINISH
+    Prompted(7, 0, 0, 4), Thought("H"), Thought("m."), Text(""), Text("It "), Text("is"), CALL, CALL, FINISH
 )  # fmt: skip
 LIKELIHOOD = Likelihood(b"It", -0.5, (Alternative(b"It", -0.5), Alternative("é".encode()[:1], -1.0)))
 
@@ -69,7 +69,12 @@ def test_a_chat_in_one_piece() -> None:
                 "finish_reason": "tool_calls",
             }
         ],
-        "usage": {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12},
+        "usage": {
+            "prompt_tokens": 7,
+            "completion_tokens": 5,
+            "total_tokens": 12,
+            "prompt_tokens_details": {"cached_tokens": 4},
+        },
     }
 
 
@@ -115,12 +120,14 @@ def test_likelihoods_always_have_alternatives() -> None:
 
 def test_several_answers_share_a_prompt() -> None:
     turns = _turns(2)
-    for index in (0, 1):
+    for index, finish in enumerate((FINISH, FINISH._replace(cached_tokens=6))):
         turns.add(index, Text(str(index)))
-        turns.add(index, FINISH)
+        turns.add(index, finish)
     completion = turns.completion()
     assert [(choice.index, choice.message.content) for choice in completion.choices] == [(0, "0"), (1, "1")]
-    assert _plain(turns.usage_chunk())["usage"] == {"prompt_tokens": 7, "completion_tokens": 10, "total_tokens": 17}
+    usage = _plain(turns.usage_chunk())["usage"]
+    assert (usage["prompt_tokens"], usage["completion_tokens"], usage["total_tokens"]) == (7, 10, 17)
+    assert usage["prompt_tokens_details"] == {"cached_tokens": 4}
     assert _plain(turns.usage_chunk())["choices"] == []
 
 
@@ -168,6 +175,7 @@ def test_a_response_in_events() -> None:
     added = [data["item"] for data in said if data["type"] == "response.output_item.added"]
     assert (added[2]["status"], added[2]["arguments"]) == ("in_progress", "")
     assert completed["usage"]["total_tokens"] == 12
+    assert (completed["usage"]["input_tokens"], completed["usage"]["input_tokens_details"]["cached_tokens"]) == (7, 4)
 
 
 def test_a_response_in_one_piece_has_calls_or_text() -> None:
@@ -230,7 +238,8 @@ def test_a_message_in_events() -> None:
     ]
     assert said[0]["message"]["content"] == []
     assert said[0]["message"]["stop_reason"] is None
-    assert said[0]["message"]["usage"] == {"input_tokens": 7, "output_tokens": 0}
+    read = {"input_tokens": 3, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 4}
+    assert said[0]["message"]["usage"] == {**read, "output_tokens": 0}
     starts = [data["content_block"] for data in said if data["type"] == "content_block_start"]
     assert starts == [
         {"type": "thinking", "thinking": "", "signature": ""},
@@ -247,7 +256,7 @@ def test_a_message_in_events() -> None:
         *[{"type": "input_json_delta", "partial_json": '{"a":1}'}] * 2,
     ]
     assert said[-2]["delta"]["stop_reason"] == "tool_use"
-    assert said[-2]["usage"] == message["usage"] == {"input_tokens": 7, "output_tokens": 5}
+    assert said[-2]["usage"] == message["usage"] == {**read, "output_tokens": 5}
 
 
 def test_a_message_in_one_piece() -> None:

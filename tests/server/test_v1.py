@@ -224,6 +224,24 @@ def test_counting_computes_nothing(server: Any) -> None:
     assert server.runner.prompts == []
 
 
+def test_what_was_cached_of_a_prompt_is_counted(server: Any) -> None:
+    server.runner.cached_tokens = 5
+    tokens = 1 + len("<user>Hi<assistant>")
+    for path in (CHAT, COMPLETIONS):
+        usage = server.post(path, **BODIES[path]).json()["usage"]
+        assert (usage["prompt_tokens"], usage["prompt_tokens_details"]) == (tokens, {"cached_tokens": 5})
+    usage = server.post(RESPONSES, **BODIES[RESPONSES]).json()["usage"]
+    assert (usage["input_tokens"], usage["input_tokens_details"]["cached_tokens"]) == (tokens, 5)
+    for answer in (server.post(MESSAGES, **BODIES[MESSAGES]).json(), _started(server)):
+        assert (answer["usage"]["input_tokens"], answer["usage"]["cache_read_input_tokens"]) == (tokens - 5, 5)
+    assert "cached_tokens" not in server.post("/api/chat", **BODIES[CHAT]).text
+
+
+def _started(server: Any) -> Any:
+    """The message as its stream begins."""
+    return json.loads(_events(server.post(MESSAGES, **BODIES[MESSAGES], stream=True).text)[0][1])["message"]
+
+
 def test_seeds_of_several_answers(server: Any) -> None:
     choices = server.post(CHAT, n=3, seed=5, **BODIES[CHAT]).json()["choices"]
     assert [choice["message"]["content"] for choice in choices] == ["Hello"] * 3

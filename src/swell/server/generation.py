@@ -56,6 +56,7 @@ class Done:
 
     reason: FinishReason
     prompt_tokens: int
+    cached_tokens: int
     prompt_ns: int
     generated_tokens: int
     generate_ns: int
@@ -148,6 +149,11 @@ class Generation:
         self._order = msgspec.structs.replace(self._order, window_tokens=window)
         return True
 
+    @property
+    def cached_tokens(self) -> int:
+        """How much of the prompt the first runner to read it needn't compute."""
+        return self._prefilled.cached_tokens if self._prefilled else 0
+
     def rest(self) -> str:
         """Text that was held back, when nothing will follow it."""
         return self._text.finish()
@@ -158,6 +164,7 @@ class Generation:
         return Done(
             reason=reason,
             prompt_tokens=len(self._order.prompt),
+            cached_tokens=self.cached_tokens,
             prompt_ns=self._prefilled.prompt_ns if self._prefilled else 0,
             generated_tokens=len(self.tokens),
             generate_ns=generate_ns,

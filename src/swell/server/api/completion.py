@@ -86,7 +86,7 @@ class Finish(NamedTuple):
     """The end of a generation: why, and the API's numbers in the order of its fields. Durations are nanoseconds.
 
     With the reason "error", `error` says which one. `resumed` is what was tried, successfully in the end, to go on.
-    `tokens` are those of the output.
+    `tokens` are those of the output. `cached_tokens` of the prompt needn't be computed.
     """
 
     done_reason: str
@@ -99,11 +99,12 @@ class Finish(NamedTuple):
     error: str = ""
     resumed: tuple[str, ...] = ()
     tokens: Sequence[int] = ()
+    cached_tokens: int = 0
 
     def fields(self) -> dict[str, Any]:
         """Those of the last line of an answer, by their names in Ollama's API."""
         fields = self._asdict()
-        del fields["tokens"]
+        del fields["tokens"], fields["cached_tokens"]
         return fields
 
 
@@ -129,6 +130,7 @@ class Prompted(NamedTuple):
     prompt_tokens: int
     dropped_messages: int
     dropped_tokens: int
+    cached_tokens: int = 0
 
     def headers(self) -> dict[str, str]:
         """Says in an answer what was dropped; Ollama's own fields have no place for it."""
@@ -230,8 +232,8 @@ class _Turn:
 
     def _beginning(self, parts: Sequence[Part]) -> Sequence[Prompted | Part]:
         self.has_begun = True
-        prompt = self._prompt
-        return [Prompted(len(prompt.tokens), prompt.dropped_messages, prompt.dropped_tokens), *parts]
+        prompt, cached = self._prompt, self.generation.cached_tokens
+        return [Prompted(len(prompt.tokens), prompt.dropped_messages, prompt.dropped_tokens, cached), *parts]
 
     def end_window(self, error: SwellError) -> bool:
         """Make do with the window that there is memory for; False if nothing more fits it."""
@@ -251,6 +253,7 @@ class _Turn:
             error=f"{error} (after {done.generated_tokens} tokens)" if error else "",
             resumed=tuple(rung.value for rung in taken),
             tokens=self.generation.shown_tokens,
+            cached_tokens=done.cached_tokens,
         )
 
 

@@ -19,7 +19,7 @@ class MessageWriter:
     """One answer: its blocks, of which at most one is open, and what a stream says of them."""
 
     def __init__(self, model: str) -> None:
-        self._message = Message(id=random_id("msg_"), model=model, usage=Usage(input_tokens=0, output_tokens=0))
+        self._message = Message(id=random_id("msg_"), model=model, usage=Usage())
         self._blocks: list[Block] = []
         self._open: ThinkingBlock | TextBlock | None = None
         self._text: list[str] = []
@@ -32,7 +32,7 @@ class MessageWriter:
         """Takes `event` in; gives what a stream says of it. Must be exhausted."""
         match event:
             case Prompted():
-                usage = Usage(input_tokens=event.prompt_tokens, output_tokens=0)
+                usage = Usage.of(event.prompt_tokens, event.cached_tokens, 0)
                 self._message = msgspec.structs.replace(self._message, usage=usage)
                 yield _event("message_start", message=self._message)
             case Thought(text=text) if text:
@@ -81,7 +81,7 @@ class MessageWriter:
     def _finish(self, finish: Finish) -> Iterator[Event]:
         has_calls = any(isinstance(block, ToolUseBlock) for block in self._blocks)
         reason = "tool_use" if has_calls else _STOP_REASONS.get(finish.done_reason, "stop_sequence")
-        usage = Usage(input_tokens=finish.prompt_eval_count, output_tokens=finish.eval_count)
+        usage = Usage.of(finish.prompt_eval_count, finish.cached_tokens, finish.eval_count)
         self._message = msgspec.structs.replace(self._message, content=self._blocks, stop_reason=reason, usage=usage)
         yield _event("message_delta", delta={"stop_reason": reason, "stop_sequence": None}, usage=usage)
         yield _event("message_stop")

@@ -91,7 +91,10 @@ def test_stop_sequences_and_limits(client: anthropic.Anthropic) -> None:
     assert limited.stop_reason == "max_tokens"
     assert limited.usage.output_tokens == 1
     stopped = client.messages.create(messages=QUESTION, stop_sequences=["2", "4", " "], **GREEDY)
-    assert stopped.stop_reason == "end_turn"
+    assert (stopped.stop_reason, stopped.stop_sequence) in [("stop_sequence", one) for one in ("2", "4", " ")]
+    with client.messages.stream(messages=QUESTION, stop_sequences=["2", "4", " "], **GREEDY) as stream:
+        streamed = stream.get_final_message()
+    assert (streamed.stop_reason, streamed.stop_sequence) == (stopped.stop_reason, stopped.stop_sequence)
 
 
 def test_follows_a_schema(client: anthropic.Anthropic) -> None:

@@ -274,3 +274,13 @@ def test_a_message_that_says_nothing_or_was_cut() -> None:
     assert (nothing["content"], nothing["stop_reason"]) == ([], "end_turn")
     assert _types(said) == ["message_start", "message_delta", "message_stop"]
     assert _message(Prompted(7, 0, 0), Text("a"), CUT)[0]["stop_reason"] == "max_tokens"
+
+
+def test_a_message_that_a_stop_sequence_ended_names_it() -> None:
+    stopped = FINISH._replace(stop="\n\n")
+    message, said = _message(Prompted(7, 0, 0), Text("a"), stopped)
+    end = {"stop_reason": "stop_sequence", "stop_sequence": "\n\n"}
+    assert said[-2]["delta"] == end
+    assert {name: message[name] for name in end} == end
+    message, said = _message(Prompted(7, 0, 0), CALL, stopped)  # the client has to do something first
+    assert said[-2]["delta"] == {"stop_reason": "tool_use", "stop_sequence": None}

@@ -242,6 +242,17 @@ def _started(server: Any) -> Any:
     return json.loads(_events(server.post(MESSAGES, **BODIES[MESSAGES], stream=True).text)[0][1])["message"]
 
 
+def test_a_stop_sequence_is_named(server: Any) -> None:
+    server.runner.script = ["One.", " T", "wo.", " Three."]
+    body = {**BODIES[MESSAGES], "stop_sequences": ["Three", "wo"]}
+    message = server.post(MESSAGES, **body).json()
+    assert message["content"] == [{"type": "text", "text": "One. T"}]
+    assert (message["stop_reason"], message["stop_sequence"]) == ("stop_sequence", "wo")
+    events = dict(_events(server.post(MESSAGES, **body, stream=True).text))
+    delta = json.loads(events["message_delta"])["delta"]
+    assert delta == {"stop_reason": "stop_sequence", "stop_sequence": "wo"}
+
+
 def test_seeds_of_several_answers(server: Any) -> None:
     choices = server.post(CHAT, n=3, seed=5, **BODIES[CHAT]).json()["choices"]
     assert [choice["message"]["content"] for choice in choices] == ["Hello"] * 3

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from starlette.requests import Request
 
 from swell.errors import InvalidRequestError, KvGrowError, SwellError, UnreadError
-from swell.protocol.messages import Loaded
+from swell.protocol.messages import Emitted, Loaded
 from swell.sampling import Preamble
 from swell.server.api import checks
 from swell.server.api.bodies import Common
@@ -17,7 +17,7 @@ from swell.server.api.services import Services, services
 from swell.server.generation import Generation, Wish, window_tokens
 from swell.server.models.model import Model
 from swell.server.options import Options, merge
-from swell.server.parsing.parser import Parser, Plain, with_likelihoods
+from swell.server.parsing.parser import Parser, Plain
 from swell.server.parsing.parts import Part
 from swell.server.runner import Runner
 from swell.server.stream import Event
@@ -86,7 +86,8 @@ class Finish(NamedTuple):
     """The end of a generation: why, and the API's numbers in the order of its fields. Durations are nanoseconds.
 
     With the reason "error", `error` says which one. `resumed` is what was tried, successfully in the end, to go on.
-    `tokens` are those of the output. `cached_tokens` of the prompt needn't be computed.
+    `tokens` are those of the output. `cached_tokens` of the prompt needn't be computed. `stop` is the stop string that
+    ended it, if one did.
     """
 
     done_reason: str
@@ -100,11 +101,12 @@ class Finish(NamedTuple):
     resumed: tuple[str, ...] = ()
     tokens: Sequence[int] = ()
     cached_tokens: int = 0
+    stop: str = ""
 
     def fields(self) -> dict[str, Any]:
         """Those of the last line of an answer, by their names in Ollama's API."""
         fields = self._asdict()
-        del fields["tokens"], fields["cached_tokens"]
+        del fields["tokens"], fields["cached_tokens"], fields["stop"]
         return fields
 
 
@@ -202,7 +204,8 @@ async def _begin(job: Job, build_prompt: BuildPrompt, runner: Runner) -> "_Turn"
     if not prompt.tokens:
         raise InvalidRequestError("the prompt is empty")
     wish = job.wish(runner.facts, window, prompt)
-    return _Turn(job, prompt, Generation(prompt.tokens, job.options, wish, window_tokens=window), load_ns)
+    generation = Generation(prompt.tokens, job.options, wish, window_tokens=window, parser=prompt.parser)
+    return _Turn(job, prompt, generation, load_ns)
 
 
 class _Turn:
@@ -218,16 +221,14 @@ class _Turn:
 
     def read(self, events: Sequence[Event]) -> Sequence[Prompted | Part]:
         """What can be given to the client of what a runner says."""
-        piece = self.generation.feed(events)
-        if piece is None:
-            return ()
-        parts = with_likelihoods(self._prompt.parser.feed(piece.text), piece.likelihoods)
-        return parts if self.has_begun else self._beginning(parts)
+        parts = self.generation.feed(events)
+        if self.has_begun or not (parts or any(isinstance(event, Emitted) and event.piece for event in events)):
+            return parts
+        return self._beginning(parts)
 
     def end(self) -> Sequence[Prompted | Part]:
         """What was held back until it was certain that nothing follows."""
-        text, parser = self.generation.rest(), self._prompt.parser
-        parts = [*(parser.feed(text) if text else ()), *parser.finish()]
+        parts = self.generation.rest()
         return parts if self.has_begun else self._beginning(parts)
 
     def _beginning(self, parts: Sequence[Part]) -> Sequence[Prompted | Part]:
@@ -254,6 +255,7 @@ class _Turn:
             resumed=tuple(rung.value for rung in taken),
             tokens=self.generation.shown_tokens,
             cached_tokens=done.cached_tokens,
+            stop=self.generation.stop,
         )
 
 

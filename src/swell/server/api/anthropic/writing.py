@@ -80,10 +80,18 @@ class MessageWriter:
 
     def _finish(self, finish: Finish) -> Iterator[Event]:
         has_calls = any(isinstance(block, ToolUseBlock) for block in self._blocks)
-        reason = "tool_use" if has_calls else _STOP_REASONS.get(finish.done_reason, "stop_sequence")
+        stop = None if has_calls else finish.stop or None
+        reason = (
+            "tool_use"
+            if has_calls
+            else "stop_sequence"
+            if stop
+            else _STOP_REASONS.get(finish.done_reason, "stop_sequence")
+        )
         usage = Usage.of(finish.prompt_eval_count, finish.cached_tokens, finish.eval_count)
-        self._message = msgspec.structs.replace(self._message, content=self._blocks, stop_reason=reason, usage=usage)
-        yield _event("message_delta", delta={"stop_reason": reason, "stop_sequence": None}, usage=usage)
+        end = {"stop_reason": reason, "stop_sequence": stop}
+        self._message = msgspec.structs.replace(self._message, content=self._blocks, usage=usage, **end)
+        yield _event("message_delta", delta=end, usage=usage)
         yield _event("message_stop")
 
     def _about(self, type: str, **fields: Any) -> Event:

@@ -43,6 +43,13 @@ VOCABULARY_TOKENS = 300
 HANG = object()
 """In a script: wait until the generation is cancelled."""
 
+
+class Pause(NamedTuple):
+    """In a script: so long nothing comes."""
+
+    seconds: float
+
+
 FACTS = Loaded(
     context_max=1000,
     slots=1,
@@ -155,6 +162,9 @@ class ScriptedRunner:
                 if isinstance(step, UnreadError):  # next time it goes on
                     self.script.remove(step)
                 raise step
+            if isinstance(step, Pause):
+                await asyncio.sleep(step.seconds)
+                continue
             if step is HANG:
                 self.waiting.set()
                 await asyncio.Event().wait()

@@ -12,6 +12,9 @@ from swell.server.api.responses import encode
 from swell.server.api.v1 import TurnEvent, random_id
 from swell.server.parsing.parts import Text, Thought, ToolCall
 
+PING = Event({"type": "ping"}, "ping").encode()
+"""What Anthropic sends while nothing comes; its clients skip it, also before a message begins."""
+
 _STOP_REASONS = {"stop": "end_turn", "length": "max_tokens"}
 
 

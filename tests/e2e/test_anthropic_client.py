@@ -156,6 +156,8 @@ def test_errors_are_the_clients_own(client: anthropic.Anthropic) -> None:
             client.messages.create(model=MODEL, max_tokens=4, messages=messages, stream=True)
     with pytest.raises(anthropic.BadRequestError, match="max_tokens is required and must be positive"):
         client.messages.create(model=MODEL, max_tokens=0, messages=QUESTION)
+    with pytest.raises(anthropic.BadRequestError, match=r"prompt is too long: 9\d{3} tokens > 8191 maximum"):
+        client.messages.create(model=MODEL, max_tokens=4, messages=[{"role": "user", "content": "word " * 9000}])
     with pytest.raises(anthropic.NotFoundError):
         client.messages.count_tokens(model="nonesuch", messages=QUESTION)
 

@@ -310,6 +310,13 @@ def test_errors_are_the_clients_own(client: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError, match="does not support vision") as refused:
         client.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": [image]}])
     assert refused.value.type == "invalid_request_error"
+    for overflow in (
+        lambda: client.chat.completions.create(messages=[{"role": "user", "content": "word " * 9000}], **GREEDY),
+        lambda: client.responses.create(model=MODEL, input="word " * 9000, stream=True),
+    ):
+        with pytest.raises(openai.BadRequestError, match="context window holds 8192") as long:
+            overflow()
+        assert long.value.code == "context_length_exceeded"
     for call in (
         lambda: client.models.retrieve("nonesuch"),
         lambda: client.completions.create(model="nonesuch", prompt="a", stream=True),

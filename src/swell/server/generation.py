@@ -134,7 +134,7 @@ class Generation:
     def shown_tokens(self) -> Sequence[int]:
         """The tokens of the text so far, without a stop string's and what came after it."""
         count = len(self.tokens)
-        cut_bytes = len(self._parser.cut.encode()) + len(self._decoder.getstate()[0]) if self.is_stopped else 0
+        cut_bytes = len(self._parser.cut.encode()) + len(self._decoder.getstate()[0]) if self.stop else 0
         while cut_bytes > 0 and count:
             count -= 1
             cut_bytes -= self._piece_bytes[count]
@@ -159,7 +159,7 @@ class Generation:
     def rest(self) -> Sequence[Part]:
         """What was held back, when nothing will follow it. An incomplete character is dropped."""
         parts = self._parser.finish()
-        if self.is_stopped:
+        if self.stop:
             self._end(FinishReason.STOP)
         return parts
 

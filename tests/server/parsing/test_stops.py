@@ -90,3 +90,20 @@ def test_a_stop_in_what_is_no_call_after_all() -> None:
     parts, stream = _fed(parser, ["STOP"], ["<tool_call>{", "a STOP b"])
     assert parts == [Text("<tool_call>{a ")]
     assert (stream.met, stream.cut) == ("STOP", "STOP b")
+
+
+def test_a_parser_is_finished_once_and_what_it_held_is_cut() -> None:
+    class Holding(Plain):
+        finished = 0
+
+        def finish(self) -> list[Part]:
+            self.finished += 1
+            return [Text(" STOP"), Text(" rest")]
+
+    for pieces, shown, cut in (
+        (["a STOP b"], "a ", "STOP b STOP rest"),
+        (["a"], "a ", "STOP rest"),
+    ):
+        parser = Holding()
+        parts, stream = _fed(parser, ["STOP"], pieces)
+        assert (parts, stream.cut, parser.finished) == ([Text(shown)], cut, 1)

@@ -25,7 +25,12 @@ class StopStrings:
     def feed(self, text: str) -> list[Part]:
         if not self._stops:
             return self._parser.feed(text)
-        return [] if self.met else self._before_stop(self._parser.feed(text))
+        if self.met:
+            return []
+        parts = self._before_stop(self._parser.feed(text))
+        if self.met:
+            self.cut += _text(self._parser.finish())
+        return parts
 
     def finish(self) -> list[Part]:
         if self.met:
@@ -44,7 +49,7 @@ class StopStrings:
             if end:
                 shown.append(Text(text[:end]))
             if self.met:
-                self.cut = text[end:] + _text([*parts[index + 1 :], *self._parser.finish()])
+                self.cut = text[end:] + _text(parts[index + 1 :])
                 break
             self._held = text[end:]
         return shown

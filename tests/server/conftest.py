@@ -23,7 +23,7 @@ from swell.protocol.messages import Emitted, Finished, FinishReason, Generate, L
 from swell.sampling import Preamble, Sampling
 from swell.server.app import create_app
 from swell.server.models.catalog import Catalog, Model
-from swell.server.models.model import open_model
+from swell.server.models.model import Summary, open_model
 from swell.server.models.names import ModelName, parse_name
 from swell.server.options import Options
 from swell.server.sandbox.job import CheckSchema, Render
@@ -234,6 +234,10 @@ class FileModels:
 
     def names(self) -> list[ModelName]:
         return [parse_name(name) for name in self.files]
+
+    def summary(self, name: ModelName) -> Summary | None:
+        model = self.find(name)
+        return None if model is None else model.summary()
 
     def find(self, name: ModelName) -> Model | None:
         path = self.files.get(name.short.lower())

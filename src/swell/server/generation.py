@@ -16,6 +16,7 @@ from swell.server.options import Options
 from swell.server.parsing.parser import Parser, with_likelihoods
 from swell.server.parsing.parts import Alternative, Likelihood, Part
 from swell.server.parsing.stops import StopStrings
+from swell.server.repetition import Repetition
 from swell.server.stream import Event
 from swell.settings import Settings
 
@@ -46,7 +47,7 @@ class Wish:
 
 @dataclasses.dataclass(frozen=True)
 class Done:
-    """How a generation ended. `prompt_tokens` counts cached ones too."""
+    """How a generation ended. `prompt_tokens` counts cached ones, `generated_tokens` the one that ends the text."""
 
     reason: FinishReason
     prompt_tokens: int
@@ -56,11 +57,9 @@ class Done:
     generate_ns: int
 
 
-def window_tokens(options: Options, facts: Loaded, settings: Settings) -> int:
+def window_tokens(num_ctx: int | None, facts: Loaded, settings: Settings) -> int:
     """The ceiling of a request: its `num_ctx`, else the setting, else all the model was trained for; never more."""
-    wanted = options.num_ctx if options.num_ctx is not None else settings.context_length or facts.context_max
-    if wanted > facts.context_max:
-        log.warning("a window of %d tokens was asked for; the model has %d", wanted, facts.context_max)
+    wanted = num_ctx if num_ctx is not None else settings.context_length or facts.context_max
     return min(max(wanted, MIN_WINDOW_TOKENS), facts.context_max)
 
 
@@ -71,8 +70,19 @@ class Generation:
     held back and the parts that were given out, stays here: a runner that takes over gives only what is new.
     """
 
-    def __init__(self, prompt: list[int], options: Options, wish: Wish, *, window_tokens: int, parser: Parser) -> None:
-        """The prompt must be shorter than the window. `parser` reads the output."""
+    def __init__(
+        self,
+        prompt: list[int],
+        options: Options,
+        wish: Wish,
+        *,
+        window_tokens: int,
+        parser: Parser,
+        repetition: Repetition | None = None,
+    ) -> None:
+        """The prompt must be shorter than the window. `parser` reads the output. Without `repetition` the model may
+        repeat itself endlessly.
+        """
         self._order = Generate(
             id=0,
             prompt=prompt,
@@ -94,10 +104,12 @@ class Generation:
         self._piece_bytes: list[int] = []
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._parser = StopStrings(parser, options.stop)
+        self._repetition = repetition
         self._likelihoods: list[Likelihood] = []
         self._prefilled: Prefilled | None = None
         self._first_ns = 0
         self._runs = 0
+        self._end_tokens = 0
         self._finished: tuple[FinishReason, int] | None = None
 
     def order(self) -> Generate:
@@ -111,14 +123,14 @@ class Generation:
         """
         parts = self._read(events)
         if self.is_stopped:
-            self._end(FinishReason.STOP)
+            self._end(FinishReason.STOP if self.stop else FinishReason.LENGTH)
         taken, self._likelihoods = tuple(self._likelihoods), []
         return with_likelihoods(parts, taken)
 
     @property
     def is_stopped(self) -> bool:
-        """Whether a stop string was met: nothing that follows counts."""
-        return bool(self._parser.met)
+        """Whether a stop string was met, or the model only repeats itself: nothing that follows counts."""
+        return bool(self._parser.met) or (self._repetition is not None and self._repetition.is_endless)
 
     @property
     def stop(self) -> str:
@@ -171,13 +183,13 @@ class Generation:
             prompt_tokens=len(self._order.prompt),
             cached_tokens=self.cached_tokens,
             prompt_ns=self._prefilled.prompt_ns if self._prefilled else 0,
-            generated_tokens=len(self.tokens),
+            generated_tokens=len(self.tokens) + self._end_tokens,
             generate_ns=generate_ns,
         )
 
     def _read(self, events: Sequence[Event]) -> list[Part]:
-        """Write `events` down; returns the parts that are certain. What comes after a stop string is left out: how much
-        that is depends on who was faster.
+        """Write `events` down; returns the parts that are certain. What comes after the text was stopped is left
+        out: how much that is depends on who was faster.
         """
         parts: list[Part] = []
         for event in events:
@@ -193,13 +205,17 @@ class Generation:
                     self._piece_bytes.append(len(event.piece))
                     if text := self._decoder.decode(event.piece):
                         parts += self._parser.feed(text)
+                    if self._repetition is not None:
+                        self._repetition.feed(event.piece)
                 case Prefilled() if self._prefilled is None:
                     self._prefilled = event
                     self._first_ns = time.perf_counter_ns()
-                case Finished() if self._runs > 1:
-                    self._end(event.reason)
                 case Finished():
-                    self._finished = event.reason, event.generate_ns
+                    self._end_tokens = int(event.reason is FinishReason.STOP)  # it was sampled, and has no text
+                    if self._runs > 1:
+                        self._end(event.reason)
+                    else:
+                        self._finished = event.reason, event.generate_ns
         return parts
 
     def _end(self, reason: FinishReason) -> None:

@@ -1,5 +1,6 @@
 """What generate and chat do alike: load, tokenise, generate, parse, measure."""
 
+import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,10 +20,13 @@ from swell.server.models.model import Model
 from swell.server.options import Options, merge
 from swell.server.parsing.parser import Parser, Plain
 from swell.server.parsing.parts import Part
+from swell.server.repetition import Repetition
 from swell.server.runner import Runner
 from swell.server.stream import Event
 from swell.server.survival.ladder import Rung, possible_cells
 from swell.server.survival.recovery import Recovery, retried
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -199,12 +203,21 @@ async def complete(job: Job, build_prompt: BuildPrompt) -> AsyncGenerator[Prompt
 
 async def _begin(job: Job, build_prompt: BuildPrompt, runner: Runner) -> "_Turn":
     load_ns = time.perf_counter_ns() - job.started_ns
-    window = window_tokens(job.options, runner.facts, job.services.settings)
+    num_ctx, window_max = job.options.num_ctx, runner.facts.context_max
+    if num_ctx is not None and num_ctx > window_max:
+        log.warning("a window of %d tokens was asked for; the model has %d", num_ctx, window_max)
+    window = window_tokens(num_ctx, runner.facts, job.services.settings)
     prompt = await build_prompt(runner, window)
     if not prompt.tokens:
         raise InvalidRequestError("the prompt is empty")
-    wish = job.wish(runner.facts, window, prompt)
-    generation = Generation(prompt.tokens, job.options, wish, window_tokens=window, parser=prompt.parser)
+    generation = Generation(
+        prompt.tokens,
+        job.options,
+        job.wish(runner.facts, window, prompt),
+        window_tokens=window,
+        parser=prompt.parser,
+        repetition=Repetition() if job.services.settings.repeat_guard else None,
+    )
     return _Turn(job, prompt, generation, load_ns)
 
 

@@ -124,6 +124,7 @@ def _environment(kind: Kind, setup: Setup, port: int) -> dict[str, str]:
         "OLLAMA_NUM_PARALLEL": str(setup.slots),
         "OLLAMA_CONTEXT_LENGTH": str(setup.window_tokens),
         "OLLAMA_KEEP_ALIVE": "-1",
+        "SWELL_REPEAT_GUARD": "0",  # the others have none, and all are to write as much
     }
 
 

@@ -28,6 +28,8 @@ SwellError
 │   └── ProtocolError          it said something that can't be understood
 └── RequestError               the client must change something
     ├── InvalidRequestError    the request makes no sense
+    ├── NoSuchPathError        nothing is at its path
+    ├── WrongMethodError       something is, but not for its method
     ├── BodyTooLargeError      its body is longer than is allowed
     ├── InvalidOptionError     an option has the wrong type
     ├── InvalidFormatError     `format` is neither "json" nor a schema
@@ -38,9 +40,12 @@ SwellError
     │   └── ModelNotPulledError  the same, as the endpoints for embeddings word it
     ├── UnsupportedError       the model, or Swell, can't do what is asked
     ├── NoEmbeddingsError      the model doesn't make embeddings
-    ├── PromptTooLongError     the prompt doesn't fit the window
-    └── InputTooLongError      a text to embed doesn't fit and may not be cut
-        └── LegacyInputTooLongError  the same, where Ollama calls it a failure of its own
+    └── ContextOverflowError   there is more to read than the window holds
+        ├── PromptTooLongError     the prompt doesn't fit
+        │   └── UnshiftablePromptError  and nothing of it may be given up
+        └── InputTooLongError      a text to embed doesn't fit and may not be cut
+            ├── LegacyInputTooLongError  the same, where Ollama calls it a failure of its own
+            └── UncuttableInputError     it may be cut, but nothing would be left
 
 Errors are dataclasses: what they carry is data, and `__str__` is only its wording for people. `to_data` and
 `from_data` take them across a process boundary. Nothing recognises an error by its text.
@@ -327,6 +332,18 @@ class InvalidRequestError(RequestError):
 
 
 @_error
+class NoSuchPathError(RequestError):
+    def __str__(self) -> str:
+        return "404 page not found"
+
+
+@_error
+class WrongMethodError(RequestError):
+    def __str__(self) -> str:
+        return "405 method not allowed"
+
+
+@_error
 class BodyTooLargeError(RequestError):
     limit_bytes: int
 
@@ -404,8 +421,14 @@ class NoEmbeddingsError(RequestError):
         return f"{self.subject} does not support embeddings"
 
 
+class ContextOverflowError(RequestError):
+    """There is more to read than the window holds. Clients shorten their conversation and try again."""
+
+
 @_error
-class PromptTooLongError(RequestError):
+class PromptTooLongError(ContextOverflowError):
+    """The window also has to hold one generated token."""
+
     prompt_tokens: int
     window_tokens: int
 
@@ -417,7 +440,17 @@ class PromptTooLongError(RequestError):
 
 
 @_error
-class InputTooLongError(RequestError):
+class UnshiftablePromptError(PromptTooLongError):
+    def __str__(self) -> str:
+        return (
+            "the prompt is longer than the context length currently available to the model; shorten the prompt, adjust "
+            "the context length in settings, or use a model with a longer context length "
+            f"({self.prompt_tokens} tokens exceed {self.window_tokens})"
+        )
+
+
+@_error
+class InputTooLongError(ContextOverflowError):
     def __str__(self) -> str:
         return "the input length exceeds the context length"
 
@@ -425,6 +458,12 @@ class InputTooLongError(RequestError):
 @_error
 class LegacyInputTooLongError(InputTooLongError):
     pass
+
+
+@_error
+class UncuttableInputError(InputTooLongError):
+    def __str__(self) -> str:
+        return "input after truncation exceeds maximum context length"
 
 
 def to_data(error: BaseException) -> ErrorData:

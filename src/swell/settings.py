@@ -9,6 +9,7 @@ import logging
 import os
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -127,6 +128,11 @@ def parse_workers(text: str) -> tuple[str, ...]:
     return addresses
 
 
+def parse_folder(text: str) -> Path | None:
+    """A folder, with `~` for that of the user; None for none."""
+    return Path(os.path.expanduser(text)) if text else None
+
+
 def parse_store(text: str) -> StoreKind | None:
     """A way to hold the cache; None for `auto`. Raises ValueError for anything else."""
     return None if text == "auto" else StoreKind(text)
@@ -195,6 +201,12 @@ class Settings:
         "5m",
         "How long the load of a model may make no progress; `0` is no limit.",
     )
+    models_dir: Path | None = _setting(
+        "SWELL_MODELS_DIR",
+        parse_folder,
+        "",
+        "A folder whose GGUF files, and those in the folders below it, are models; see [models.md](models.md).",
+    )
     max_loaded_models: int = _setting(
         "OLLAMA_MAX_LOADED_MODELS",
         parse_whole(0, _INT32_MAX),
@@ -227,6 +239,13 @@ class Settings:
         "0",
         "Ceiling, in tokens, for requests that bring no `num_ctx` of their own; `0` is what the model was trained "
         "for. With the eager cache it is also what is allocated per slot.",
+    )
+    repeat_guard: bool = _setting(
+        "SWELL_REPEAT_GUARD",
+        parse_bool,
+        "1",
+        "`1`: an answer ends, as one that is too long, when the model has written more than 30 equal tokens in a row "
+        "(white space doesn't tell them apart). `0`: it goes on.",
     )
     num_parallel: int = _setting(
         "OLLAMA_NUM_PARALLEL",

@@ -61,8 +61,14 @@ def test_streams(client: anthropic.Anthropic) -> None:
         final = stream.get_final_message()
     assert [block.to_dict() for block in final.content] == [block.to_dict() for block in whole.content]
     assert final.stop_reason == whole.stop_reason
-    assert final.usage.input_tokens == whole.usage.input_tokens
+    assert read_tokens(final.usage) == read_tokens(whole.usage)
+    assert final.usage.cache_read_input_tokens == read_tokens(final.usage) - 1  # the last one is always computed
     assert final.usage.output_tokens == whole.usage.output_tokens
+
+
+def read_tokens(usage: Any) -> int:
+    """Of the whole prompt, as clients add them up."""
+    return int(usage.input_tokens + usage.cache_creation_input_tokens + usage.cache_read_input_tokens)
 
 
 def test_counts_the_tokens_of_the_very_prompt(client: anthropic.Anthropic) -> None:
@@ -74,7 +80,7 @@ def test_counts_the_tokens_of_the_very_prompt(client: anthropic.Anthropic) -> No
     counted = client.messages.count_tokens(model=MODEL, messages=messages, system=[{"type": "text", "text": "Short!"}])
     valid(counted)
     answer = client.messages.create(messages=messages, system="Short!", **GREEDY)
-    assert counted.input_tokens == answer.usage.input_tokens
+    assert counted.input_tokens == read_tokens(answer.usage)
     longer = client.messages.count_tokens(model=MODEL, messages=[{"role": "user", "content": "word " * 9000}])
     assert longer.input_tokens > 9000
 
@@ -85,7 +91,10 @@ def test_stop_sequences_and_limits(client: anthropic.Anthropic) -> None:
     assert limited.stop_reason == "max_tokens"
     assert limited.usage.output_tokens == 1
     stopped = client.messages.create(messages=QUESTION, stop_sequences=["2", "4", " "], **GREEDY)
-    assert stopped.stop_reason == "end_turn"
+    assert (stopped.stop_reason, stopped.stop_sequence) in [("stop_sequence", one) for one in ("2", "4", " ")]
+    with client.messages.stream(messages=QUESTION, stop_sequences=["2", "4", " "], **GREEDY) as stream:
+        streamed = stream.get_final_message()
+    assert (streamed.stop_reason, streamed.stop_sequence) == (stopped.stop_reason, stopped.stop_sequence)
 
 
 def test_follows_a_schema(client: anthropic.Anthropic) -> None:
@@ -147,6 +156,8 @@ def test_errors_are_the_clients_own(client: anthropic.Anthropic) -> None:
             client.messages.create(model=MODEL, max_tokens=4, messages=messages, stream=True)
     with pytest.raises(anthropic.BadRequestError, match="max_tokens is required and must be positive"):
         client.messages.create(model=MODEL, max_tokens=0, messages=QUESTION)
+    with pytest.raises(anthropic.BadRequestError, match=r"prompt is too long: 9\d{3} tokens > 8191 maximum"):
+        client.messages.create(model=MODEL, max_tokens=4, messages=[{"role": "user", "content": "word " * 9000}])
     with pytest.raises(anthropic.NotFoundError):
         client.messages.count_tokens(model="nonesuch", messages=QUESTION)
 

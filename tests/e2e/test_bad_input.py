@@ -59,14 +59,14 @@ def test_a_longer_prompt_is_truncated_when_that_is_allowed(server: Server) -> No
 @pytest.mark.parametrize("num_ctx", [-5, 0, 1, 3])
 def test_an_absurd_window_is_raised_to_the_smallest_one(server: Server, num_ctx: int) -> None:
     answer = server.generate("Hello there, how are you today?", predict=8, options={"num_ctx": num_ctx})
-    assert answer["prompt_eval_count"] + answer.get("eval_count", 0) <= 4
+    assert answer["prompt_eval_count"] + answer["eval_count"] <= 4
 
 
 def test_predicting_nothing_reads_the_prompt(server: Server) -> None:
     answer = server.generate("Hello there", predict=0)
     assert answer["response"] == ""
     assert answer["prompt_eval_count"] > 0
-    assert answer.get("eval_count", 0) == 0
+    assert answer["eval_count"] == 0
 
 
 def test_the_kernel_would_end_a_runner_before_the_server(server: Server) -> None:

@@ -150,7 +150,7 @@ def test_ps_shows_what_is_allocated(server: Server) -> None:
     assert plain.split("\n")[0].split() == ["NAME", "ID", "SIZE", "PROCESSOR", "CONTEXT", "UNTIL"]
     header = ["NAME", "ID", "SIZE", "PROCESSOR", "CONTEXT", "ACTIVE", "CUT", "THREADS", "UNTIL"]
     assert verbose.split("\n")[0].split()[:9] == header
-    assert "/8192" in plain
+    assert " 2048/96 " in plain
     assert "100% CPU" in plain
 
 

@@ -11,7 +11,7 @@ import httpx
 import jsonschema
 import pytest
 from tests.e2e import streams
-from tests.e2e.server import MODEL, Server, running
+from tests.e2e.server import MODEL, Server, running, wait_until
 
 PERSON = {
     "type": "object",
@@ -41,6 +41,11 @@ def story(server: Server, **options: Any) -> str:
     server.generate("x", predict=1)
     settings = {"temperature": 1.0, "seed": 7, "num_predict": 24, **options}
     return str(server.ask("/api/generate", prompt=STORY, raw=True, options=settings)["response"])
+
+
+def _stats(server: Server) -> dict[str, Any]:
+    (row,) = server.http.get("/stats").json()["models"]
+    return dict(row["stats"])
 
 
 @pytest.mark.slow
@@ -136,6 +141,12 @@ def test_there_are_no_likelihoods_unless_asked(server: Server) -> None:
     assert "logprobs" not in server.generate(COUNT, predict=3)
 
 
+def test_the_token_that_ends_an_answer_counts(server: Server) -> None:
+    answer = server.generate("x", predict=20, format={"const": "ab"}, logprobs=True)
+    assert (answer["response"], answer["done_reason"]) == ('"ab"', "stop")
+    assert answer["eval_count"] == len(answer["logprobs"]) + 1
+
+
 def test_a_full_window_is_shifted_and_the_answer_goes_on(server: Server) -> None:
     answer = server.generate(COUNT, predict=250, options={"num_ctx": 192, "num_keep": 4})
     assert answer["eval_count"] == 250
@@ -207,6 +218,24 @@ def test_text_ends_before_a_stop_string(server: Server) -> None:
     answer = server.generate(COUNT, predict=100, options={"stop": [" 47", "never"]})
     assert answer["response"] == "40 41 42 43 44 45 46"
     assert answer["done_reason"] == "stop"
+
+
+def test_endless_repetition_ends_an_answer(server: Server, log: Path) -> None:
+    laughter = "ha " * 40 + "ha"
+    server.generate("x", predict=1)
+    before = _stats(server)["totals"]["generated"]
+    answer = server.generate(laughter, predict=-1)
+    assert answer["response"].endswith(" ha" * 31)
+    assert (answer["response"].count(" ha"), answer["done_reason"]) == (31, "length")
+    wait_until(lambda: _stats(server)["slots_in_use"] == 0, "the slot is idle")
+    assert _stats(server)["totals"]["generated"] - before < 500  # of the 80,000 there might be
+
+    cached = _stats(server)["totals"]["cached"]
+    again = server.generate(laughter + answer["response"], predict=1)
+    assert _stats(server)["totals"]["cached"] - cached == again["prompt_eval_count"] - 1
+
+    with running(log, {"SWELL_REPEAT_GUARD": "0"}) as free:
+        assert free.generate(laughter, predict=60)["response"].endswith(" ha" * 40)
 
 
 def test_keeping_more_than_the_window_is_no_reason_to_fail(server: Server) -> None:

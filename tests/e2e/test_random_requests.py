@@ -45,6 +45,7 @@ BODIES: dict[str, type[msgspec.Struct]] = {
     "/v1/completions": CompletionRequest,
     "/v1/embeddings": EmbeddingRequest,
     "/v1/responses": ResponseRequest,
+    "/v1/responses/input_tokens": ResponseRequest,
     "/v1/messages": MessagesRequest,
     "/v1/messages/count_tokens": CountRequest,
 }
@@ -135,7 +136,7 @@ def _special(path: str, models: tuple[str, str]) -> Special:
         if path.startswith("/api/")
         else st.one_of(TEXTS, st.lists(PARTS, max_size=3), st.lists(ANYTHING, max_size=2)),
         "input": st.one_of(TEXTS, st.lists(TEXTS, max_size=3), st.lists(ITEMS, max_size=3), ANYTHING),
-        "prompt": TEXTS,
+        "prompt": st.one_of(TEXTS, st.lists(TEXTS, max_size=2)) if path == "/v1/completions" else TEXTS,
         "messages": None,
         "format": st.sampled_from((*[None] * 7, "json", {"type": "object"}, {"type": 5}, "x", 5)),
         "think": st.sampled_from((None, None, True, False, "low", "x")),

@@ -56,9 +56,25 @@ def test_num_ctx_is_a_ceiling_that_neither_reloads_nor_allocates(server: Server)
     for num_ctx in (512, 8192, 100_000, 64):
         answer = server.generate("1 2 3 4 5 6", predict=200, shift=False, options={"num_ctx": num_ctx})
         assert answer["prompt_eval_count"] + answer["eval_count"] <= num_ctx
+        assert server.loaded()["context_length"] == min(num_ctx, 8192)
     assert answer["done_reason"] == "length"
     assert server.runner().pid == process
     assert server.loaded()["context_allocated"] == allocated
+
+
+def test_the_setting_is_the_ceiling_of_who_asks_for_none(log: Path) -> None:
+    with running(log, {"OLLAMA_CONTEXT_LENGTH": "512"}) as server:
+        server.generate("Hello", predict=1, options={"num_ctx": 600})
+        assert server.loaded()["context_length"] == 600
+        server.generate("Hello", predict=1)
+        row = server.loaded()
+        assert (row["context_length"], row["context_trained"]) == (512, 8192)
+        answer = server.generate(FOX * 48, predict=100, shift=False)
+        assert answer["prompt_eval_count"] + answer["eval_count"] == 512
+        body = {"model": row["name"], "prompt": FOX * 55, "truncate": False}
+        refused = server.http.post("/api/generate", json=body)
+        assert refused.status_code == 400
+        assert "512" in refused.json()["error"]
 
 
 def _weights_bytes(server: Server) -> int:

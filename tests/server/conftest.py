@@ -23,7 +23,7 @@ from swell.protocol.messages import Emitted, Finished, FinishReason, Generate, L
 from swell.sampling import Preamble, Sampling
 from swell.server.app import create_app
 from swell.server.models.catalog import Catalog, Model
-from swell.server.models.model import open_model
+from swell.server.models.model import Summary, open_model
 from swell.server.models.names import ModelName, parse_name
 from swell.server.options import Options
 from swell.server.sandbox.job import CheckSchema, Render
@@ -42,6 +42,13 @@ BOS, BOS_TOKEN = "<s>", 1
 VOCABULARY_TOKENS = 300
 HANG = object()
 """In a script: wait until the generation is cancelled."""
+
+
+class Pause(NamedTuple):
+    """In a script: so long nothing comes."""
+
+    seconds: float
+
 
 FACTS = Loaded(
     context_max=1000,
@@ -101,6 +108,7 @@ class ScriptedRunner:
         self.facts = FACTS
         self.script: list[object] = ["Hel", "lo"]
         self.reason = FinishReason.STOP
+        self.cached_tokens = 0
         self.prompts: list[list[int]] = []
         self.windows: list[int] = []
         self.samplings: list[Sampling] = []
@@ -154,10 +162,13 @@ class ScriptedRunner:
                 if isinstance(step, UnreadError):  # next time it goes on
                     self.script.remove(step)
                 raise step
+            if isinstance(step, Pause):
+                await asyncio.sleep(step.seconds)
+                continue
             if step is HANG:
                 self.waiting.set()
                 await asyncio.Event().wait()
-            first: list[Event] = [] if prefilled else [Prefilled(1, len(order.prompt), 0, 5)]
+            first: list[Event] = [] if prefilled else [Prefilled(1, len(order.prompt), self.cached_tokens, 5)]
             prefilled = True
             yield [*first, Emitted(1, 7, str(step).encode())]
         self._is_over = True
@@ -223,6 +234,10 @@ class FileModels:
 
     def names(self) -> list[ModelName]:
         return [parse_name(name) for name in self.files]
+
+    def summary(self, name: ModelName) -> Summary | None:
+        model = self.find(name)
+        return None if model is None else model.summary()
 
     def find(self, name: ModelName) -> Model | None:
         path = self.files.get(name.short.lower())

@@ -39,6 +39,36 @@ def test_system() -> None:
     assert _body({"role": "system", "content": "c"}).messages == [Message(role="system", content="c")]
 
 
+BILLING = "x-anthropic-billing-header: cc_version=2.1.15.a0b; cc_entrypoint=cli; cch=a1b2c;"
+
+
+@pytest.mark.parametrize(
+    ("system", "text"),
+    [
+        ([BILLING, "You help."], "You help."),
+        ([BILLING + "\n", "You help.", " Be kind."], "You help. Be kind."),
+        (["You help.", BILLING], "You help."),
+        (BILLING + "\nYou help.\n", "You help.\n"),
+        (BILLING + "You help.", "You help."),
+        (BILLING.removesuffix(";") + "\nYou help.", "You help."),
+        ("You help.\n" + BILLING + "\nBe kind.", "You help.\nBe kind."),
+        ("What is the x-anthropic-billing-header: cch=1;?", "What is the x-anthropic-billing-header: cch=1;?"),
+        ([BILLING], None),
+        (BILLING, None),
+    ],
+)
+def test_the_header_for_accounting_is_no_part_of_the_prompt(system: str | list[str], text: str | None) -> None:
+    sent = system if isinstance(system, str) else [{"type": "text", "text": one} for one in system]
+    expected = [] if text is None else [Message(role="system", content=text)]
+    assert _body(system=sent).messages == [*expected, Message(role="user", content="Hi")]
+
+
+@pytest.mark.parametrize("system", [{"type": "text", "text": "a"}, ["a"], 7, [[]]])
+def test_a_system_prompt_of_another_kind_is_refused(system: object) -> None:
+    with pytest.raises(InvalidRequestError, match="content must be a text or a list of blocks"):
+        _body(system=system)
+
+
 def test_blocks() -> None:
     body = _body(
         {"role": "user", "content": [{"type": "text", "text": "a"}, IMAGE_BLOCK, {"type": "text", "text": "b"}]},

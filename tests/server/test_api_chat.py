@@ -193,6 +193,18 @@ def test_thoughts(server: Any, make_gguf: Any) -> None:
     assert [_text(prompt)[1:8] for prompt in server.runner.prompts] == ["True<th", "Truelow"]
 
 
+@pytest.mark.parametrize("thinking", [True, False])
+def test_a_stop_string_ends_the_answer_not_the_thoughts_before_it(server: Any, make_gguf: Any, thinking: bool) -> None:
+    path = str(make_gguf(template=THINKING))
+    server.runner.script = ["<think>\nH", "m.\n", "Hm.</think>", "\n\nIt is", " 4.\n", "Really."]
+    reply = server.post(PATH, model=path, messages=[HI], stream=False, think=thinking, options={"stop": ["\n"]}).json()
+
+    assert reply["message"]["content"] == "It is 4."
+    assert reply["message"].get("thinking") == ("Hm.\nHm." if thinking else None)
+    assert reply["done_reason"] == "stop"
+    assert server.runner.cancelled.is_set()
+
+
 def test_what_is_thought_anyway_is_not_shown(server: Any, make_gguf: Any) -> None:
     path = str(make_gguf(template="<think>\n{# </think> #}"))
     server.runner.script = ["<think>Hm</think>", "Yes"]

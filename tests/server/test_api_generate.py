@@ -39,7 +39,7 @@ def test_a_stream(server: Any) -> None:
     ]
     assert (last["response"], last["done"], last["done_reason"]) == ("", True, "stop")
     assert (last["prompt_eval_count"], last["prompt_eval_duration"]) == (20, 5)
-    assert (last["eval_count"], last["eval_duration"]) == (2, 6)
+    assert (last["eval_count"], last["eval_duration"]) == (3, 6)  # the token that ends the text counts
     assert last["total_duration"] > last["load_duration"] > 0
 
 
@@ -221,7 +221,7 @@ def test_what_was_broken_off_goes_on(server: Any) -> None:
 
     lines = server.lines(PATH, model=MODEL, prompt="Hi")
     assert [line["response"] for line in lines] == ["a", "b", "c", "d", ""]
-    assert (lines[-1]["done_reason"], lines[-1]["eval_count"], "resumed" in lines[-1]) == ("stop", 4, False)
+    assert (lines[-1]["done_reason"], lines[-1]["eval_count"], "resumed" in lines[-1]) == ("stop", 5, False)
     assert server.scheduler.leases == 0
 
 
@@ -265,6 +265,7 @@ def test_a_long_prompt_that_may_not_be_cut(server: Any) -> None:
     status, text = server.refused(PATH, model=MODEL, prompt="x" * 50, shift=False)
     assert status == 400
     assert text.startswith("the prompt is longer than the context length currently available to the model; shorten")
+    assert text.endswith("(68 tokens exceed 20)")
     assert server.scheduler.leases == 0
 
 

@@ -11,6 +11,7 @@ import pytest
 from swell.placement import DeviceKind, DeviceUse
 from swell.protocol.messages import Stats, ThreadStats, Totals
 from swell.server.scheduler import LoadedModel
+from swell.settings import Settings
 
 DETAILS = {
     "parent_model": "",
@@ -57,7 +58,7 @@ def _stats(**changes: Any) -> Stats:
 def test_ps(server: Any, moment: datetime) -> None:
     model = server.catalog.find("tiny", allow_path=False)
     stats = _stats()
-    row = LoadedModel(model=model, facts=server.runner.facts, stats=stats, expires_at=moment)
+    row = LoadedModel(model=model, facts=server.runner.facts, stats=stats, expires_at=moment, num_ctx=None)
     server.scheduler.rows = [row, dataclasses.replace(row, stats=None)]
 
     full, bare = server.request("GET", "/api/ps").json()["models"]
@@ -72,8 +73,34 @@ def test_ps(server: Any, moment: datetime) -> None:
     assert (full["threads"], full["threads_allowed"]) == (1, 2)
     assert (full["cached_tokens"], full["cut_tokens"]) == (7, 8)
     assert (full["vram_used"], full["vram_free"], full["vram_total"]) == (0, 0, 0)
-    assert list(bare) == ["name", "model", "size", "digest", "details", "expires_at", "size_vram", "context_length"]
+    assert list(bare) == [
+        *("name", "model", "size", "digest", "details", "expires_at", "size_vram", "context_length", "context_trained")
+    ]
     assert bare["size"] == model.size_bytes
+
+
+@pytest.mark.parametrize(
+    ("num_ctx", "setting", "ceiling"),
+    [
+        (None, 0, 1000),
+        (None, 512, 512),
+        (None, 5000, 1000),
+        (128, 512, 128),
+        (700, 512, 700),
+        (9000, 0, 1000),
+        (1, 0, 4),
+    ],
+)
+def test_ps_says_which_ceiling_is_in_force(
+    server: Any, moment: datetime, num_ctx: int | None, setting: int, ceiling: int
+) -> None:
+    model = server.catalog.find("tiny", allow_path=False)
+    server.settings = Settings(context_length=setting)
+    facts = server.runner.facts
+    server.scheduler.rows = [LoadedModel(model=model, facts=facts, stats=None, expires_at=moment, num_ctx=num_ctx)]
+
+    (row,) = server.request("GET", "/api/ps").json()["models"]
+    assert (row["context_length"], row["context_trained"]) == (ceiling, 2048)
 
 
 def test_ps_of_a_model_on_devices(server: Any, moment: datetime) -> None:
@@ -90,7 +117,11 @@ def test_ps_of_a_model_on_devices(server: Any, moment: datetime) -> None:
     )
     stats, facts = _stats(devices=[use]), server.runner.facts
     whole = LoadedModel(
-        model=model, facts=msgspec.structs.replace(facts, is_on_devices=True), stats=stats, expires_at=moment
+        model=model,
+        facts=msgspec.structs.replace(facts, is_on_devices=True),
+        stats=stats,
+        expires_at=moment,
+        num_ctx=None,
     )
     server.scheduler.rows = [dataclasses.replace(whole, facts=facts), whole]
 

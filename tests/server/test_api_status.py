@@ -34,14 +34,38 @@ def test_wrong_methods(server: Any, method: str, path: str) -> None:
     response = server.request(method, path)
 
     assert response.status_code == 405
-    assert response.headers["content-type"].startswith("text/plain")
+    assert response.headers["content-type"] == "application/json; charset=utf-8"
     if method != "HEAD":
-        assert response.text == "405 method not allowed"
+        assert response.json() == {"error": "405 method not allowed"}
 
 
-@pytest.mark.parametrize("path", ["/nope", "/api/nope", "/v1/systemone"])
+def test_wrong_methods_are_told_the_right_ones(server: Any) -> None:
+    allowed = {path: server.request("PUT", path).headers["allow"] for path in ("/", "/api/ps", "/v1/messages")}
+    assert allowed == {"/": "GET, HEAD", "/api/ps": "GET", "/v1/messages": "POST"}
+
+
+def test_a_wrong_method_in_the_words_of_each_api(server: Any) -> None:
+    openai = server.request("GET", "/v1/chat/completions").json()["error"]
+    assert (openai["message"], openai["type"]) == ("405 method not allowed", "invalid_request_error")
+    anthropic = server.request("GET", "/v1/messages").json()
+    assert anthropic["error"] == {"type": "invalid_request_error", "message": "405 method not allowed"}
+
+
+@pytest.mark.parametrize("path", ["/nope", "/apinope", "/v1nope"])
 def test_unknown_paths(server: Any, path: str) -> None:
     response = server.request("POST", path)
 
     assert (response.status_code, response.text) == (404, "404 page not found")
     assert response.headers["content-type"].startswith("text/plain")
+
+
+def test_unknown_paths_in_the_words_of_each_api(server: Any) -> None:
+    for path in ("/api", "/api/nope", "/v1", "/v1/systemone", "/v1/messages/nope"):
+        response = server.request("POST", path)
+        assert response.status_code == 404
+        assert response.headers["content-type"].startswith("application/json")
+    assert server.request("GET", "/api/nope").json() == {"error": "404 page not found"}
+    error = server.request("GET", "/v1/nope").json()["error"]
+    assert (error["message"], error["type"]) == ("404 page not found", "not_found_error")
+    anthropic = server.request("GET", "/v1/messages/nope").json()
+    assert (anthropic["type"], anthropic["error"]["type"]) == ("error", "not_found_error")

@@ -1,7 +1,9 @@
 """Request bodies."""
 
 import contextlib
+import json
 import math
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -74,8 +76,10 @@ def test_only_the_first_value_is_read(tail: bytes) -> None:
         b'{"stream":"yes"}',
         b'{"options":[]}',
         b'{"context":["a"]}',
-        b'{"prompt":"\xff"}',
-        b'{"prompt":"\\ud800"}',
+        b'{"prompt":"a"\xff}',
+        b'{"prompt":"a"\\ud800}',
+        b'{"prompt":"\\ud8"}',
+        b'{"prompt":"\\ud800',
         b'{"top_logprobs":1.5}',
         b'{"top_logprobs":NaN}',
         b'{"options":{"seed":NaN}}x',
@@ -98,6 +102,49 @@ def test_malformed_messages(message: dict[str, object]) -> None:
 
 def test_null_content() -> None:
     assert parse_body(b'{"messages":[{"role":"assistant","content":null}]}', ChatBody).messages[0].content == ""
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (rb"cut \ud83d here", "cut \ufffd here"),
+        (rb"\udc00", "\ufffd"),
+        (rb"\uD800\uDBFF\uDFFF", "\ufffd\U0010ffff"),
+        (rb"\ud83d\u0041\ud83d", "\ufffdA\ufffd"),
+        (rb"\ud83d\n\ud83d\\ud83d", "\ufffd\n\ufffd\\ud83d"),
+        (rb"\\\ud83d", "\\\ufffd"),
+        (b"caf\xe9", "caf\ufffd"),
+        (b"\xf0\x9f\x98", "\ufffd\ufffd\ufffd"),
+        (b"\xed\xa0\x80\xed\xb0\x80", "\ufffd" * 6),
+        ("\U0001f600 é \\ud83d\\ude00".encode() + b"\xff", "\U0001f600 é \U0001f600\ufffd"),
+    ],
+)
+def test_what_is_no_unicode_becomes_a_replacement_as_in_go(data: bytes, text: str) -> None:
+    for tail in (b"", b" more"):
+        assert parse_body(b'{"prompt":"%s"}%s' % (data, tail), GenerateBody).prompt == text
+    message = b'{"content":"%s","tool_calls":[{"function":{"arguments":{"%s":["%s"]}}}]}' % (data, data, data)
+    (read,) = parse_body(b'{"messages":[%s],"options":{"%s":1}}' % (message, data), ChatBody).messages
+    assert (read.content, read.tool_calls[0].function.arguments) == (text, {text: [text]})
+
+
+_escapes = st.sampled_from([r"\ud83d", r"\uDE00", r"\\", r"\"", r"\n", "ud83d", "a", r"\u00e9", r"\uDBff", r"\udfFF"])
+
+
+@given(st.lists(_escapes, max_size=12))
+def test_escapes_are_read_as_by_a_reader_that_puts_halves_together(escapes: list[str]) -> None:
+    """Python's own reader keeps halves that have no other half."""
+    data = '{"prompt":"' + "".join(escapes) + '"}'
+    expected = re.sub("[\ud800-\udfff]", "\ufffd", json.loads(data)["prompt"])
+    assert parse_body(data.encode(), GenerateBody).prompt == expected
+
+
+def test_a_long_body_that_is_no_unicode_is_read_in_linear_time() -> None:
+    """Each of these would take hours if any part of it were looked at again and again."""
+    for part in (rb"\ud83d", rb"\ud83d\\", rb"\n", b"a", b"\xff", rb"\ud83d\ude00"):
+        text = parse_body(b'{"prompt":"' + part * 200_000 + b'\xff"}', GenerateBody).prompt
+        assert text.endswith("\ufffd")
+        with pytest.raises(InvalidRequestError):
+            parse_body(part * 200_000 + b"\\", GenerateBody)
 
 
 @given(st.binary())

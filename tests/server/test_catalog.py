@@ -20,11 +20,14 @@ def test_the_bundled_model_is_listed_once() -> None:
     assert model.quantization_level == "Q4_1"
     assert model.context_length == 8192
     assert model.embedding_length == 576
-    assert model.vocabulary_tokens == 49152
     assert model.capabilities == ("completion",)
-    assert model.chat_template is not None
     assert len(model.digest) == 64
     assert model.modified_at.tzinfo is not None
+
+    found = Catalog().find(model.name, allow_path=False)
+    assert found.summary() == model
+    assert found.vocabulary_tokens == 49152
+    assert found.chat_template is not None
 
 
 @pytest.mark.parametrize("name", ["smollm2:135m", "smollm2", "smollm2:latest", "SmolLM2:135M", "library/smollm2"])

@@ -121,6 +121,7 @@ def test_as_many_clients_as_files_allow(caplog: pytest.LogCaptureFixture, monkey
 SEND_LIMIT_S = 1.0
 PIECE_BYTES, PIECES = 10_000, 200
 """Together far more than the kernel keeps for a connection with such buffers."""
+TEXTS = [f"{number:03}".ljust(PIECE_BYTES, "~") for number in range(PIECES)]
 SENT_BYTES, RECEIVED_BYTES = 200_000, 32_768
 
 
@@ -161,7 +162,7 @@ async def _received(client: socket.socket) -> bytearray:
 
 @pytest.mark.parametrize("requests", [1, 2])
 def test_who_never_reads_gives_its_lease_back(server: Any, hang: object, requests: int) -> None:
-    server.runner.script = [*["~" * PIECE_BYTES] * PIECES, hang]
+    server.runner.script = [*TEXTS, hang]
 
     async def test(client: socket.socket, _web: uvicorn.Server) -> None:
         client.send(_request() * requests)
@@ -175,7 +176,7 @@ def test_who_never_reads_gives_its_lease_back(server: Any, hang: object, request
 
 
 def test_an_answer_in_one_piece_that_nobody_reads_holds_only_its_connection(server: Any) -> None:
-    server.runner.script = ["~" * PIECE_BYTES] * PIECES
+    server.runner.script = [*TEXTS]
 
     async def test(client: socket.socket, web: uvicorn.Server) -> None:
         client.send(_request(stream=False))
@@ -192,7 +193,7 @@ def test_an_answer_in_one_piece_that_nobody_reads_holds_only_its_connection(serv
 
 def test_who_reads_slowly_gets_all_of_it(server: Any) -> None:
     """So slowly that the kernel takes nothing more for longer than the limit: it waits until a third was read."""
-    server.runner.script = ["~" * PIECE_BYTES] * PIECES
+    server.runner.script = [*TEXTS]
 
     async def test(client: socket.socket, _web: uvicorn.Server) -> None:
         loop, received = asyncio.get_running_loop(), bytearray()
@@ -204,7 +205,7 @@ def test_who_reads_slowly_gets_all_of_it(server: Any) -> None:
             data = await loop.sock_recv(client, 1 << 20)
             assert data, "it was cut off"
             received += data
-        assert received.count(b"~") == PIECE_BYTES * PIECES
+        assert received.count(b"~") == "".join(TEXTS).count("~")
 
     _with_reader(server.app(), test)
 

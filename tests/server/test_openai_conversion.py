@@ -109,6 +109,14 @@ def test_calls_and_their_results() -> None:
     ]
 
 
+def test_half_a_surrogate_pair_in_the_arguments_of_a_call_is_replaced() -> None:
+    function = {"name": "f", "arguments": r"""{"\udc00": "cut \ud83d, \ud83d\ude00"}"""}
+    body = _chat(USER, {"role": "assistant", "tool_calls": [{"function": function}]})
+    item = {"type": "function_call", **function}
+    for message in (body.messages[-1], _respond([item]).messages[-1]):
+        assert message.tool_calls[0].function.arguments == {"\ufffd": "cut \ufffd, \U0001f600"}
+
+
 def test_the_developers_messages_are_the_systems() -> None:
     assert _chat({"role": "developer", "content": "a"}).messages == [Message(role="system", content="a")]
 
@@ -154,6 +162,7 @@ def test_sound_is_refused() -> None:
 
 
 ADD, SUB = _tool("add"), _tool("sub")
+CHOSEN_SUB = {"type": "function", "function": {"name": "sub"}}
 
 
 @pytest.mark.parametrize(
@@ -166,15 +175,27 @@ ADD, SUB = _tool("add"), _tool("sub")
         ({"type": "function", "function": {"name": "sub"}}, [ADD, SUB], ["sub"]),
         ({"type": "function", "name": "add"}, [ADD, SUB], ["add"]),
         ({"type": "allowed_tools"}, [ADD, SUB], []),
+        ({"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [CHOSEN_SUB]}}, [SUB], []),
+        ({"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "sub"}]}, [SUB], []),
+        ({"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [CHOSEN_SUB]}}, [ADD, SUB], ["sub"]),
+        ({"type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "add"}]},
+         [ADD, SUB], ["add"]),
+        ({"type": "allowed_tools", "mode": "auto", "tools": [{"type": "web_search"}]}, [], []),
     ],
-)
+)  # fmt: skip
 def test_tool_choice(choice: object, tools: list[Tool], must_call: list[str]) -> None:
     assert tools_and_duty([ADD, SUB], choice) == (tools, must_call)
 
 
 @pytest.mark.parametrize(
-    "choice", [{"type": "function", "function": {"name": "mul"}}, {"type": "function"}, {"type": "function", "name": 5}]
-)
+    "choice",
+    [
+        {"type": "function", "function": {"name": "mul"}}, {"type": "function"}, {"type": "function", "name": 5},
+        {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "mul"}]},
+        {"type": "allowed_tools", "mode": "required", "tools": []},
+        {"type": "allowed_tools", "mode": "always", "tools": [{"type": "function", "name": "add"}]},
+    ],
+)  # fmt: skip
 def test_tool_choices_that_are_refused(choice: object) -> None:
     with pytest.raises(InvalidRequestError, match="tool_choice"):
         tools_and_duty([ADD, SUB], choice)
@@ -188,6 +209,13 @@ def test_a_completion() -> None:
     assert body.options == {"num_predict": 3, "temperature": 1.0, "top_p": 1.0}
     assert (body.logprobs, body.top_logprobs) == (True, 2)
     assert not generate_body(CompletionRequest(prompt="a")).logprobs
+
+
+def test_a_completion_has_one_prompt_that_may_be_in_a_list() -> None:
+    assert generate_body(CompletionRequest(prompt=["a"])).prompt == "a"
+    for prompts in ([], ["a", "b"]):
+        with pytest.raises(InvalidRequestError, match=f"exactly one prompt, not {len(prompts)}"):
+            generate_body(CompletionRequest(prompt=prompts))
 
 
 def test_a_response_of_a_text() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from swell.errors import PromptTooLongError
 from swell.server.api.anthropic.writing import MessageWriter
 from swell.server.api.completion import Finish, Prompted
 from swell.server.api.events import Event
@@ -18,10 +19,10 @@ from swell.server.api.v1 import TurnEvent
 from swell.server.parsing.parts import Alternative, Likelihood, Text, Thought, ToolCall
 
 CALL = ToolCall("add", {"a": 1}, "call_1")
-FINISH = Finish("stop", 9, 1, 7, 2, 5, 3)
+FINISH = Finish("stop", 9, 1, 7, 2, 5, 3, cached_tokens=4)
 CUT = FINISH._replace(done_reason="length")
 TURN: tuple[TurnEvent, ...] = (
-    Prompted(7, 0, 0), Thought("H"), Thought("m."), Text(""), Text("It "), Text("is"), CALL, CALL, FINISH
+    Prompted(7, 0, 0, 4), Thought("H"), Thought("m."), Text(""), Text("It "), Text("is"), CALL, CALL, FINISH
 )  # fmt: skip
 LIKELIHOOD = Likelihood(b"It", -0.5, (Alternative(b"It", -0.5), Alternative("é".encode()[:1], -1.0)))
 
@@ -68,7 +69,12 @@ def test_a_chat_in_one_piece() -> None:
                 "finish_reason": "tool_calls",
             }
         ],
-        "usage": {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12},
+        "usage": {
+            "prompt_tokens": 7,
+            "completion_tokens": 5,
+            "total_tokens": 12,
+            "prompt_tokens_details": {"cached_tokens": 4},
+        },
     }
 
 
@@ -114,12 +120,14 @@ def test_likelihoods_always_have_alternatives() -> None:
 
 def test_several_answers_share_a_prompt() -> None:
     turns = _turns(2)
-    for index in (0, 1):
+    for index, finish in enumerate((FINISH, FINISH._replace(cached_tokens=6))):
         turns.add(index, Text(str(index)))
-        turns.add(index, FINISH)
+        turns.add(index, finish)
     completion = turns.completion()
     assert [(choice.index, choice.message.content) for choice in completion.choices] == [(0, "0"), (1, "1")]
-    assert _plain(turns.usage_chunk())["usage"] == {"prompt_tokens": 7, "completion_tokens": 10, "total_tokens": 17}
+    usage = _plain(turns.usage_chunk())["usage"]
+    assert (usage["prompt_tokens"], usage["completion_tokens"], usage["total_tokens"]) == (7, 10, 17)
+    assert usage["prompt_tokens_details"] == {"cached_tokens": 4}
     assert _plain(turns.usage_chunk())["choices"] == []
 
 
@@ -167,6 +175,7 @@ def test_a_response_in_events() -> None:
     added = [data["item"] for data in said if data["type"] == "response.output_item.added"]
     assert (added[2]["status"], added[2]["arguments"]) == ("in_progress", "")
     assert completed["usage"]["total_tokens"] == 12
+    assert (completed["usage"]["input_tokens"], completed["usage"]["input_tokens_details"]["cached_tokens"]) == (7, 4)
 
 
 def test_a_response_in_one_piece_has_calls_or_text() -> None:
@@ -190,6 +199,8 @@ def test_a_response_that_fails() -> None:
     assert failed["sequence_number"] == len(said)
     assert failed["response"]["error"] == {"code": "server_error", "message": "no"}
     assert failed["response"]["status"] == "failed"
+    (failed,) = _named([writer.failed(PromptTooLongError(7, 4))])
+    assert failed["response"]["error"]["code"] == "context_length_exceeded"
 
 
 def test_a_response_shows_what_was_asked() -> None:
@@ -227,7 +238,8 @@ def test_a_message_in_events() -> None:
     ]
     assert said[0]["message"]["content"] == []
     assert said[0]["message"]["stop_reason"] is None
-    assert said[0]["message"]["usage"] == {"input_tokens": 7, "output_tokens": 0}
+    read = {"input_tokens": 3, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 4}
+    assert said[0]["message"]["usage"] == {**read, "output_tokens": 0}
     starts = [data["content_block"] for data in said if data["type"] == "content_block_start"]
     assert starts == [
         {"type": "thinking", "thinking": "", "signature": ""},
@@ -244,7 +256,7 @@ def test_a_message_in_events() -> None:
         *[{"type": "input_json_delta", "partial_json": '{"a":1}'}] * 2,
     ]
     assert said[-2]["delta"]["stop_reason"] == "tool_use"
-    assert said[-2]["usage"] == message["usage"] == {"input_tokens": 7, "output_tokens": 5}
+    assert said[-2]["usage"] == message["usage"] == {**read, "output_tokens": 5}
 
 
 def test_a_message_in_one_piece() -> None:
@@ -262,3 +274,13 @@ def test_a_message_that_says_nothing_or_was_cut() -> None:
     assert (nothing["content"], nothing["stop_reason"]) == ([], "end_turn")
     assert _types(said) == ["message_start", "message_delta", "message_stop"]
     assert _message(Prompted(7, 0, 0), Text("a"), CUT)[0]["stop_reason"] == "max_tokens"
+
+
+def test_a_message_that_a_stop_sequence_ended_names_it() -> None:
+    stopped = FINISH._replace(stop="\n\n")
+    message, said = _message(Prompted(7, 0, 0), Text("a"), stopped)
+    end = {"stop_reason": "stop_sequence", "stop_sequence": "\n\n"}
+    assert said[-2]["delta"] == end
+    assert {name: message[name] for name in end} == end
+    message, said = _message(Prompted(7, 0, 0), CALL, stopped)  # the client has to do something first
+    assert said[-2]["delta"] == {"stop_reason": "tool_use", "stop_sequence": None}

@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 
 from swell.errors import RunnerLostError, ServerBusyError
+from swell.settings import Settings
 
 CHAT, COMPLETIONS, RESPONSES, MESSAGES = (
     "/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages"
 )  # fmt: skip
+INPUT_TOKENS = "/v1/responses/input_tokens"
 HI = [{"role": "user", "content": "Hi"}]
 BODIES: dict[str, dict[str, Any]] = {
     CHAT: {"model": "tiny", "messages": HI},
@@ -105,12 +107,15 @@ def test_a_busy_server_asks_to_come_back(server: Any, path: str) -> None:
         (CHAT, {"top_logprobs": 21}, 400, "invalid_request_error"),
         (CHAT, {"messages": "Hi"}, 400, "invalid_request_error"),
         (COMPLETIONS, {"model": ""}, 404, "not_found_error"),
-        (COMPLETIONS, {"prompt": ["a"]}, 400, "invalid_request_error"),
+        (COMPLETIONS, {"prompt": ["a", "b"]}, 400, "invalid_request_error"),
+        (COMPLETIONS, {"prompt": [1, 2]}, 400, "invalid_request_error"),
         (COMPLETIONS, {"suffix": "a"}, 400, "invalid_request_error"),
         ("/v1/embeddings", {"model": "tiny", "input": "a"}, 400, "invalid_request_error"),
         ("/v1/embeddings", {"model": "nope", "input": "a"}, 404, "not_found_error"),
         ("/v1/embeddings", {"model": "embed", "input": "a", "encoding_format": "hex"}, 400, "invalid_request_error"),
         (RESPONSES, {"input": ""}, 400, "invalid_request_error"),
+        (INPUT_TOKENS, {"model": "tiny"}, 400, "invalid_request_error"),
+        (INPUT_TOKENS, {"model": "nope", "input": "Hi"}, 404, "not_found_error"),
         (MESSAGES, {"model": "nope"}, 404, "not_found_error"),
         (MESSAGES, {"max_tokens": 0}, 400, "invalid_request_error"),
         ("/v1/messages/count_tokens", {"model": "", "messages": HI}, 400, "invalid_request_error"),
@@ -129,12 +134,65 @@ def test_errors(server: Any, path: str, body: dict[str, Any], status: int, type:
         assert list(error["error"]) == ["message", "type", "param", "code"]
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (CHAT, {"messages": [{"role": "user", "content": "x" * 50}]}),
+        (COMPLETIONS, {"suffix": "x"}),
+        (RESPONSES, {"input": "x" * 50}),
+    ],
+)
+def test_openais_clients_know_a_prompt_that_is_too_long(
+    server: Any, make_gguf: Any, path: str, body: dict[str, Any], stream: bool
+) -> None:
+    server.with_facts(middle_tokens=(11, 12, 13), context_max=4 if path == COMPLETIONS else 20)
+    model = str(make_gguf(tokens=["<|fim_middle|>"]))
+    response = server.post(path, **{**BODIES[path], **body, "model": model, "stream": stream})
+    assert response.status_code == 400
+    error = response.json()["error"]
+    assert (error["type"], error["code"]) == ("invalid_request_error", "context_length_exceeded")
+    numbers = ("7 tokens", "holds 4;") if path == COMPLETIONS else ("68 tokens", "holds 20;")
+    assert all(number in error["message"] for number in numbers), error["message"]
+    assert "exceeds the available context size" in error["message"]
+
+
+def test_a_text_to_embed_of_which_nothing_is_left(server: Any) -> None:
+    server.settings = Settings(context_length=1)
+    error = server.post("/v1/embeddings", model="embed", input="x" * 50).json()["error"]
+    assert (error["type"], error["code"]) == ("invalid_request_error", "context_length_exceeded")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_anthropics_clients_know_a_prompt_that_is_too_long(server: Any, stream: bool) -> None:
+    """One that fills the window is: no room is left for an answer."""
+    prompt = "<user><assistant>"
+    for length, error_type in ((2, None), (3, "invalid_request_error")):
+        server.with_window(len(prompt) + 4)
+        messages = [{"role": "user", "content": "x" * length}]
+        response = server.post(MESSAGES, **{**BODIES[MESSAGES], "messages": messages, "stream": stream})
+        assert response.status_code == (400 if error_type else 200)
+        if error_type:
+            error = response.json()["error"]
+            assert error["type"] == error_type
+            assert error["message"].startswith("prompt is too long: 21 tokens > 20 maximum; the request exceeds the av")
+            assert "the context window holds 21;" in error["message"]
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"5", b"[]", b"\xff"])
 @pytest.mark.parametrize("path", [*BODIES, "/v1/embeddings", "/v1/messages/count_tokens"])
 def test_bodies_that_are_none(server: Any, path: str, content: bytes) -> None:
     response = server.request("POST", path, content=content)
     assert response.status_code == 400
     assert response.json()["error"]["type"] == "invalid_request_error"
+
+
+@pytest.mark.parametrize("bad", [rb"\ud83d", b"\xe9"])
+@pytest.mark.parametrize("path", ["/api/chat", *BODIES])
+def test_bodies_that_are_no_unicode_are_read_as_by_go(server: Any, path: str, bad: bytes) -> None:
+    body = json.dumps({**BODIES.get(path, BODIES[CHAT]), "stream": False}).encode().replace(b"Hi", b"H" + bad + b"i")
+    assert server.request("POST", path, content=body).status_code == 200
+    assert "H\ufffdi" in "".join(map(chr, server.runner.prompts[0]))
 
 
 def test_models(server: Any) -> None:
@@ -158,9 +216,41 @@ def test_embeddings(server: Any) -> None:
 
 
 def test_counting_computes_nothing(server: Any) -> None:
+    tokens = 1 + len("<system>s<user>Hi<assistant>")
     reply = server.post("/v1/messages/count_tokens", model="tiny", messages=HI, system="s").json()
-    assert reply == {"input_tokens": 1 + len("<system>s<user>Hi<assistant>")}
+    assert reply == {"input_tokens": tokens}
+    reply = server.post(INPUT_TOKENS, model="tiny", input="Hi", instructions="s").json()
+    assert reply == {"object": "response.input_tokens", "input_tokens": tokens}
     assert server.runner.prompts == []
+
+
+def test_what_was_cached_of_a_prompt_is_counted(server: Any) -> None:
+    server.runner.cached_tokens = 5
+    tokens = 1 + len("<user>Hi<assistant>")
+    for path in (CHAT, COMPLETIONS):
+        usage = server.post(path, **BODIES[path]).json()["usage"]
+        assert (usage["prompt_tokens"], usage["prompt_tokens_details"]) == (tokens, {"cached_tokens": 5})
+    usage = server.post(RESPONSES, **BODIES[RESPONSES]).json()["usage"]
+    assert (usage["input_tokens"], usage["input_tokens_details"]["cached_tokens"]) == (tokens, 5)
+    for answer in (server.post(MESSAGES, **BODIES[MESSAGES]).json(), _started(server)):
+        assert (answer["usage"]["input_tokens"], answer["usage"]["cache_read_input_tokens"]) == (tokens - 5, 5)
+    assert "cached_tokens" not in server.post("/api/chat", **BODIES[CHAT]).text
+
+
+def _started(server: Any) -> Any:
+    """The message as its stream begins."""
+    return json.loads(_events(server.post(MESSAGES, **BODIES[MESSAGES], stream=True).text)[0][1])["message"]
+
+
+def test_a_stop_sequence_is_named(server: Any) -> None:
+    server.runner.script = ["One.", " T", "wo.", " Three."]
+    body = {**BODIES[MESSAGES], "stop_sequences": ["Three", "wo"]}
+    message = server.post(MESSAGES, **body).json()
+    assert message["content"] == [{"type": "text", "text": "One. T"}]
+    assert (message["stop_reason"], message["stop_sequence"]) == ("stop_sequence", "wo")
+    events = dict(_events(server.post(MESSAGES, **body, stream=True).text))
+    delta = json.loads(events["message_delta"])["delta"]
+    assert delta == {"stop_reason": "stop_sequence", "stop_sequence": "wo"}
 
 
 def test_seeds_of_several_answers(server: Any) -> None:

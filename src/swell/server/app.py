@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 from swell.server.api import chat, embed, generate, models, status
 from swell.server.api.anthropic import messages as anthropic_messages
 from swell.server.api.anthropic.errors import error_answer as anthropic_error
-from swell.server.api.endpoint import Endpoint, ExactRoute, unknown_path
+from swell.server.api.endpoint import Endpoint, ExactRoute, UnknownPath
 from swell.server.api.errors import ErrorAnswer, native_answer
 from swell.server.api.openai import chat as openai_chat
 from swell.server.api.openai import completions as openai_completions
@@ -51,6 +51,7 @@ OPENAI: Routes = {
     "/v1/completions": (_POST, openai_completions.completions),
     "/v1/embeddings": (_POST, openai_embeddings.embeddings),
     "/v1/responses": (_POST, openai_responses.responses),
+    "/v1/responses/input_tokens": (_POST, openai_responses.input_tokens),
 }
 ANTHROPIC: Routes = {
     "/v1/messages": (_POST, anthropic_messages.messages),
@@ -62,6 +63,12 @@ ROUTES: Mapping[ErrorAnswer, Routes] = {
     anthropic_error: ANTHROPIC,
 }
 """All endpoints, by whose words their errors are answered in."""
+PREFIXES: Mapping[str, ErrorAnswer] = {
+    "/v1/messages/": anthropic_error,
+    "/v1/": openai_error,
+    "/api/": native_answer,
+}
+"""In whose words it is said that a path isn't there."""
 
 
 def create_app(
@@ -86,7 +93,7 @@ def create_app(
             for answer_error, routes in ROUTES.items()
             for path, (methods, function) in routes.items()
         ],
-        default=unknown_path,
+        default=UnknownPath(PREFIXES),
         middleware=[
             Middleware(CorsMiddleware, origins=settings.origins),
             Middleware(HostMiddleware, bound_host=settings.host.host),

@@ -1,11 +1,11 @@
-"""One generation as the API sees it, text pieces and then how it ended, and its journal: runners may be lost."""
+"""One generation as the API sees it, parts and then how it ended, and its journal: runners may be lost."""
 
+import codecs
 import dataclasses
 import logging
 import random
 import time
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import msgspec
 
@@ -13,9 +13,11 @@ from swell.protocol import messages
 from swell.protocol.messages import Emitted, Finished, FinishReason, Generate, Loaded, Prefilled
 from swell.sampling import Mirostat, Preamble, Sampling
 from swell.server.options import Options
-from swell.server.parsing.parts import Alternative, Likelihood
+from swell.server.parsing.parser import Parser, with_likelihoods
+from swell.server.parsing.parts import Alternative, Likelihood, Part
+from swell.server.parsing.stops import StopStrings
+from swell.server.repetition import Repetition
 from swell.server.stream import Event
-from swell.server.text import TextStream
 from swell.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -24,13 +26,6 @@ MIN_WINDOW_TOKENS = 4
 """A smaller `num_ctx` is raised to this, as Ollama does."""
 LIMIT_WINDOWS = 10
 """Without a smaller `num_predict`, a generation ends after this many windows, as in Ollama."""
-
-
-class Piece(NamedTuple):
-    """Text to show: whole characters, without stop strings. With how likely its tokens were, if that was asked for."""
-
-    text: str
-    likelihoods: tuple[Likelihood, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,20 +47,19 @@ class Wish:
 
 @dataclasses.dataclass(frozen=True)
 class Done:
-    """How a generation ended. `prompt_tokens` counts cached ones too."""
+    """How a generation ended. `prompt_tokens` counts cached ones, `generated_tokens` the one that ends the text."""
 
     reason: FinishReason
     prompt_tokens: int
+    cached_tokens: int
     prompt_ns: int
     generated_tokens: int
     generate_ns: int
 
 
-def window_tokens(options: Options, facts: Loaded, settings: Settings) -> int:
+def window_tokens(num_ctx: int | None, facts: Loaded, settings: Settings) -> int:
     """The ceiling of a request: its `num_ctx`, else the setting, else all the model was trained for; never more."""
-    wanted = options.num_ctx if options.num_ctx is not None else settings.context_length or facts.context_max
-    if wanted > facts.context_max:
-        log.warning("a window of %d tokens was asked for; the model has %d", wanted, facts.context_max)
+    wanted = num_ctx if num_ctx is not None else settings.context_length or facts.context_max
     return min(max(wanted, MIN_WINDOW_TOKENS), facts.context_max)
 
 
@@ -73,11 +67,22 @@ class Generation:
     """A prompt carried on, by one runner or, when that is lost, by one after the other.
 
     Its journal is the order, whose seed was drawn once, and the tokens that came. What became of them, the text that is
-    held back and the text that was given out, stays here: a runner that takes over gives only what is new.
+    held back and the parts that were given out, stays here: a runner that takes over gives only what is new.
     """
 
-    def __init__(self, prompt: list[int], options: Options, wish: Wish, *, window_tokens: int) -> None:
-        """The prompt must be shorter than the window."""
+    def __init__(
+        self,
+        prompt: list[int],
+        options: Options,
+        wish: Wish,
+        *,
+        window_tokens: int,
+        parser: Parser,
+        repetition: Repetition | None = None,
+    ) -> None:
+        """The prompt must be shorter than the window. `parser` reads the output. Without `repetition` the model may
+        repeat itself endlessly.
+        """
         self._order = Generate(
             id=0,
             prompt=prompt,
@@ -95,12 +100,16 @@ class Generation:
         )
         self.tokens: list[int] = []
         """What was generated so far."""
+        self._piece = b""
         self._piece_bytes: list[int] = []
-        self._text = TextStream(options.stop)
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._parser = StopStrings(parser, options.stop)
+        self._repetition = repetition
         self._likelihoods: list[Likelihood] = []
         self._prefilled: Prefilled | None = None
         self._first_ns = 0
         self._runs = 0
+        self._end_tokens = 0
         self._finished: tuple[FinishReason, int] | None = None
 
     def order(self) -> Generate:
@@ -108,20 +117,25 @@ class Generation:
         self._runs += 1
         return msgspec.structs.replace(self._order, emitted=self.tokens) if self.tokens else self._order
 
-    def feed(self, events: Sequence[Event]) -> Piece | None:
-        """Take down what a runner says; returns what can be shown of it, if there is anything."""
-        text = self._text.feed(self._note(events))
-        if self._text.stopped:
-            self._end(FinishReason.STOP)
-        if not text and not self._likelihoods:
-            return None
+    def feed(self, events: Sequence[Event]) -> Sequence[Part]:
+        """Take down what a runner says; returns the parts that are certain by that: of whole characters, without stop
+        strings, and with how likely their tokens were, if that was asked for.
+        """
+        parts = self._read(events)
+        if self.is_stopped:
+            self._end(FinishReason.STOP if self.stop else FinishReason.LENGTH)
         taken, self._likelihoods = tuple(self._likelihoods), []
-        return Piece(text, taken)
+        return with_likelihoods(parts, taken)
 
     @property
     def is_stopped(self) -> bool:
-        """Whether a stop string was met: nothing that follows counts."""
-        return self._text.stopped
+        """Whether a stop string was met, or the model only repeats itself: nothing that follows counts."""
+        return bool(self._parser.met) or (self._repetition is not None and self._repetition.is_endless)
+
+    @property
+    def stop(self) -> str:
+        """The stop string that was met, if one was."""
+        return self._parser.met
 
     @property
     def is_over(self) -> bool:
@@ -131,7 +145,8 @@ class Generation:
     @property
     def shown_tokens(self) -> Sequence[int]:
         """The tokens of the text so far, without a stop string's and what came after it."""
-        count, cut_bytes = len(self.tokens), self._text.cut_bytes
+        count = len(self.tokens)
+        cut_bytes = len(self._parser.cut.encode()) + len(self._decoder.getstate()[0]) if self.stop else 0
         while cut_bytes > 0 and count:
             count -= 1
             cut_bytes -= self._piece_bytes[count]
@@ -148,9 +163,17 @@ class Generation:
         self._order = msgspec.structs.replace(self._order, window_tokens=window)
         return True
 
-    def rest(self) -> str:
-        """Text that was held back, when nothing will follow it."""
-        return self._text.finish()
+    @property
+    def cached_tokens(self) -> int:
+        """How much of the prompt the first runner to read it needn't compute."""
+        return self._prefilled.cached_tokens if self._prefilled else 0
+
+    def rest(self) -> Sequence[Part]:
+        """What was held back, when nothing will follow it. An incomplete character is dropped."""
+        parts = self._parser.finish()
+        if self.stop:
+            self._end(FinishReason.STOP)
+        return parts
 
     def done(self) -> Done:
         """How it ended, or what there was of it before it failed."""
@@ -158,31 +181,42 @@ class Generation:
         return Done(
             reason=reason,
             prompt_tokens=len(self._order.prompt),
+            cached_tokens=self.cached_tokens,
             prompt_ns=self._prefilled.prompt_ns if self._prefilled else 0,
-            generated_tokens=len(self.tokens),
+            generated_tokens=len(self.tokens) + self._end_tokens,
             generate_ns=generate_ns,
         )
 
-    def _note(self, events: Sequence[Event]) -> bytes:
-        """Write `events` down; returns the bytes of their tokens."""
-        pieces = []
+    def _read(self, events: Sequence[Event]) -> list[Part]:
+        """Write `events` down; returns the parts that are certain. What comes after the text was stopped is left
+        out: how much that is depends on who was faster.
+        """
+        parts: list[Part] = []
         for event in events:
             match event:
-                case Emitted():
-                    self.tokens.append(event.token)
-                    self._piece_bytes.append(len(event.piece))
-                    pieces.append(event.piece)
                 case messages.Likelihood():
                     top = tuple(Alternative(one.piece, one.logprob) for one in event.top)
-                    self._likelihoods.append(Likelihood(pieces[-1], event.logprob, top))
+                    self._likelihoods.append(Likelihood(self._piece, event.logprob, top))
+                case _ if self.is_stopped:
+                    break
+                case Emitted():
+                    self.tokens.append(event.token)
+                    self._piece = event.piece
+                    self._piece_bytes.append(len(event.piece))
+                    if text := self._decoder.decode(event.piece):
+                        parts += self._parser.feed(text)
+                    if self._repetition is not None:
+                        self._repetition.feed(event.piece)
                 case Prefilled() if self._prefilled is None:
                     self._prefilled = event
                     self._first_ns = time.perf_counter_ns()
-                case Finished() if self._runs > 1:
-                    self._end(event.reason)
                 case Finished():
-                    self._finished = event.reason, event.generate_ns
-        return b"".join(pieces)
+                    self._end_tokens = int(event.reason is FinishReason.STOP)  # it was sampled, and has no text
+                    if self._runs > 1:
+                        self._end(event.reason)
+                    else:
+                        self._finished = event.reason, event.generate_ns
+        return parts
 
     def _end(self, reason: FinishReason) -> None:
         """The runner doesn't know how long all took."""

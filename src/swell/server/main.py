@@ -12,7 +12,9 @@ import uvicorn
 
 from swell.server.app import create_app
 from swell.server.connection import connections, most_connections
+from swell.server.models.bundled import BundledModels
 from swell.server.models.catalog import Catalog
+from swell.server.models.folder import FolderModels
 from swell.server.sandbox.renderer import Renderer
 from swell.server.sandbox.schemas import SchemaChecker
 from swell.server.scheduler import Scheduler
@@ -35,7 +37,7 @@ def serve(settings: Settings, *, listen_fd: int | None = None, until_stdin_close
     with listener:
         scheduler = Scheduler(settings)
         config = uvicorn.Config(
-            create_app(settings, scheduler, Catalog(), Renderer(), SchemaChecker()),
+            create_app(settings, scheduler, _catalog(settings), Renderer(), SchemaChecker()),
             http=connections(settings.send_timeout_s),
             ws="none",
             limit_concurrency=most_connections(),
@@ -47,6 +49,12 @@ def serve(settings: Settings, *, listen_fd: int | None = None, until_stdin_close
         log.info("listening on %s:%d", *listener.getsockname()[:2])
         with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
             runner.run(_run(_Server(config, scheduler, settings.drain_s), listener, until_stdin_closes))
+
+
+def _catalog(settings: Settings) -> Catalog:
+    """A user's own files go before what is bundled: its alias may be the name of one."""
+    folders = [FolderModels(settings.models_dir)] if settings.models_dir else []
+    return Catalog([*folders, BundledModels()])
 
 
 class _Server(uvicorn.Server):

@@ -46,12 +46,15 @@ _NEXT = {
 
 @dataclasses.dataclass(frozen=True)
 class LoadedModel:
-    """A loaded model at this moment; `stats` is None when its runner didn't answer in time."""
+    """A loaded model at this moment; `stats` is None when its runner didn't answer in time, `num_ctx` when the latest
+    request left its ceiling to the settings.
+    """
 
     model: Model
     facts: Loaded
     stats: Stats | None
     expires_at: datetime
+    num_ctx: int | None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -85,6 +88,8 @@ class Residency:
         self.stay = stay
         self.model = stay.model
         self.keep_alive_s = keep_alive_s
+        self.num_ctx: int | None = None
+        """What the latest request asked for."""
         self.state = State.LOADING
         self.users = 0
         self.last_use = next(_uses)
@@ -159,7 +164,7 @@ class Residency:
         with contextlib.suppress(TimeoutError, RunnerError):
             async with asyncio.timeout(STATS_LIMIT_S):
                 stats = await self._runner.stats()
-        return LoadedModel(self.model, self._runner.facts, stats, self._expires_at or self._expiry())
+        return LoadedModel(self.model, self._runner.facts, stats, self._expires_at or self._expiry(), self.num_ctx)
 
     async def save_slots(self, path: Path) -> None:
         """Have the runner leave its cells in the file at `path`, if it can do so in time."""

@@ -112,6 +112,7 @@ class Scheduler:
         try:
             wish = also.completed(wanted_fit(options, model, self._placer.devices))
             residency = await self._enter(model, RunnerKey(model.path, ward), wish)
+            residency.num_ctx = options.num_ctx
             if keep_alive_s is not None and ward is Ward.COMMON:
                 residency.keep_alive_s = keep_alive_s
             try:

@@ -185,6 +185,15 @@ async def test_keep_alive_of_a_request_stays_in_force(world: World) -> None:
 
 
 @scenario()
+async def test_the_latest_requests_ceiling_is_told(world: World) -> None:
+    for num_ctx in (None, 512, 128, None):
+        async with world.scheduler.lease(A, options=Options(num_ctx=num_ctx)):
+            await settle()
+        (row,) = await world.scheduler.loaded()
+        assert row.num_ctx == num_ctx
+
+
+@scenario()
 async def test_an_unload_lets_requests_finish(world: World) -> None:
     async with request(world, A):
         await world.scheduler.unload(A)

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from swell.durations import keep_alive_s
 from swell.errors import BodyTooLargeError, InvalidRequestError
 from swell.server.api.services import services
+from swell.server.api.unicode import decoded, with_whole_pairs
 from swell.server.prompts.messages import Message, Tool
 
 Body = TypeVar("Body", bound=msgspec.Struct)
@@ -156,17 +157,16 @@ def _check_values(data: bytes) -> None:
 
 
 def _first_value(data: bytes) -> Any:
-    """What comes after the first value is ignored, as Go's decoder does; msgspec alone would refuse it."""
+    """What comes after the first value is ignored, and what is no Unicode replaced, as Go's decoder does; msgspec
+    alone would refuse it.
+    """
     try:
         return msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         first_error = error
     try:
-        text = data.decode("utf-8").lstrip(" \t\r\n")
+        text = with_whole_pairs(decoded(data)).lstrip(" \t\r\n")
         _, end = json.JSONDecoder(parse_constant=_refuse_constant).raw_decode(text)
-        # Nothing left over means that msgspec refused the value itself, for example half a surrogate pair.
-        if not text[end:].strip():
-            raise InvalidRequestError(str(first_error))
         return msgspec.json.decode(text[:end])
     except (ValueError, RecursionError) as error:
         raise InvalidRequestError(str(first_error)) from error

@@ -1,5 +1,6 @@
 """What generate and chat do alike: load, tokenise, generate, parse, measure."""
 
+import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +9,7 @@ from typing import Any, NamedTuple
 from starlette.requests import Request
 
 from swell.errors import InvalidRequestError, KvGrowError, SwellError, UnreadError
-from swell.protocol.messages import Loaded
+from swell.protocol.messages import Emitted, Loaded
 from swell.sampling import Preamble
 from swell.server.api import checks
 from swell.server.api.bodies import Common
@@ -17,12 +18,15 @@ from swell.server.api.services import Services, services
 from swell.server.generation import Generation, Wish, window_tokens
 from swell.server.models.model import Model
 from swell.server.options import Options, merge
-from swell.server.parsing.parser import Parser, Plain, with_likelihoods
+from swell.server.parsing.parser import Parser, Plain
 from swell.server.parsing.parts import Part
+from swell.server.repetition import Repetition
 from swell.server.runner import Runner
 from swell.server.stream import Event
 from swell.server.survival.ladder import Rung, possible_cells
 from swell.server.survival.recovery import Recovery, retried
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,8 @@ class Finish(NamedTuple):
     """The end of a generation: why, and the API's numbers in the order of its fields. Durations are nanoseconds.
 
     With the reason "error", `error` says which one. `resumed` is what was tried, successfully in the end, to go on.
-    `tokens` are those of the output.
+    `tokens` are those of the output. `cached_tokens` of the prompt needn't be computed. `stop` is the stop string that
+    ended it, if one did.
     """
 
     done_reason: str
@@ -99,11 +104,13 @@ class Finish(NamedTuple):
     error: str = ""
     resumed: tuple[str, ...] = ()
     tokens: Sequence[int] = ()
+    cached_tokens: int = 0
+    stop: str = ""
 
     def fields(self) -> dict[str, Any]:
         """Those of the last line of an answer, by their names in Ollama's API."""
         fields = self._asdict()
-        del fields["tokens"]
+        del fields["tokens"], fields["cached_tokens"], fields["stop"]
         return fields
 
 
@@ -129,6 +136,7 @@ class Prompted(NamedTuple):
     prompt_tokens: int
     dropped_messages: int
     dropped_tokens: int
+    cached_tokens: int = 0
 
     def headers(self) -> dict[str, str]:
         """Says in an answer what was dropped; Ollama's own fields have no place for it."""
@@ -195,12 +203,22 @@ async def complete(job: Job, build_prompt: BuildPrompt) -> AsyncGenerator[Prompt
 
 async def _begin(job: Job, build_prompt: BuildPrompt, runner: Runner) -> "_Turn":
     load_ns = time.perf_counter_ns() - job.started_ns
-    window = window_tokens(job.options, runner.facts, job.services.settings)
+    num_ctx, window_max = job.options.num_ctx, runner.facts.context_max
+    if num_ctx is not None and num_ctx > window_max:
+        log.warning("a window of %d tokens was asked for; the model has %d", num_ctx, window_max)
+    window = window_tokens(num_ctx, runner.facts, job.services.settings)
     prompt = await build_prompt(runner, window)
     if not prompt.tokens:
         raise InvalidRequestError("the prompt is empty")
-    wish = job.wish(runner.facts, window, prompt)
-    return _Turn(job, prompt, Generation(prompt.tokens, job.options, wish, window_tokens=window), load_ns)
+    generation = Generation(
+        prompt.tokens,
+        job.options,
+        job.wish(runner.facts, window, prompt),
+        window_tokens=window,
+        parser=prompt.parser,
+        repetition=Repetition() if job.services.settings.repeat_guard else None,
+    )
+    return _Turn(job, prompt, generation, load_ns)
 
 
 class _Turn:
@@ -216,22 +234,20 @@ class _Turn:
 
     def read(self, events: Sequence[Event]) -> Sequence[Prompted | Part]:
         """What can be given to the client of what a runner says."""
-        piece = self.generation.feed(events)
-        if piece is None:
-            return ()
-        parts = with_likelihoods(self._prompt.parser.feed(piece.text), piece.likelihoods)
-        return parts if self.has_begun else self._beginning(parts)
+        parts = self.generation.feed(events)
+        if self.has_begun or not (parts or any(isinstance(event, Emitted) and event.piece for event in events)):
+            return parts
+        return self._beginning(parts)
 
     def end(self) -> Sequence[Prompted | Part]:
         """What was held back until it was certain that nothing follows."""
-        text, parser = self.generation.rest(), self._prompt.parser
-        parts = [*(parser.feed(text) if text else ()), *parser.finish()]
+        parts = self.generation.rest()
         return parts if self.has_begun else self._beginning(parts)
 
     def _beginning(self, parts: Sequence[Part]) -> Sequence[Prompted | Part]:
         self.has_begun = True
-        prompt = self._prompt
-        return [Prompted(len(prompt.tokens), prompt.dropped_messages, prompt.dropped_tokens), *parts]
+        prompt, cached = self._prompt, self.generation.cached_tokens
+        return [Prompted(len(prompt.tokens), prompt.dropped_messages, prompt.dropped_tokens, cached), *parts]
 
     def end_window(self, error: SwellError) -> bool:
         """Make do with the window that there is memory for; False if nothing more fits it."""
@@ -251,6 +267,8 @@ class _Turn:
             error=f"{error} (after {done.generated_tokens} tokens)" if error else "",
             resumed=tuple(rung.value for rung in taken),
             tokens=self.generation.shown_tokens,
+            cached_tokens=done.cached_tokens,
+            stop=self.generation.stop,
         )
 
 

@@ -105,23 +105,29 @@ class Stream(Response, Generic[Item]):
                 raise
 
     async def _send_all(self, send: Send) -> None:
+        await self._send_items(send)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _send_items(self, send: Send) -> None:
         async with aclosing(self._items):
             try:
                 async for item in self._items:
                     if isinstance(item, Heading):
                         self.headers.update(item.headers)
                         continue
-                    if not self._started:
-                        self._started = True
-                        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-                    await send({"type": "http.response.body", "body": self.encode(item), "more_body": True})
+                    await self._send(send, self.encode(item))
             except Exception as error:
                 if not self._started:
                     raise
                 if status_of(error) >= 500:
                     log.error("a stream ended with an error: %s", error, exc_info=error)
-                await send({"type": "http.response.body", "body": self.encode_error(error), "more_body": True})
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+                await self._send(send, self.encode_error(error))
+
+    async def _send(self, send: Send, piece: bytes) -> None:
+        if not self._started:
+            self._started = True
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
 
 
 class LineStream(Stream[Reply]):

@@ -14,14 +14,18 @@ from swell.errors import (
     LegacyInputTooLongError,
     ModelNotFoundError,
     NoEmbeddingsError,
+    NoSuchPathError,
     RequestError,
     ServerBusyError,
     ServerStoppingError,
+    WrongMethodError,
 )
 from swell.server.api.responses import ErrorReply, json_response
 
 _STATUS: dict[type[Exception], int] = {
     ModelNotFoundError: 404,
+    NoSuchPathError: 404,
+    WrongMethodError: 405,
     InvalidOptionError: 500,  # Ollama's choice, kept for its clients
     InvalidFormatError: 500,  # likewise
     InvalidTemplateError: 500,  # likewise

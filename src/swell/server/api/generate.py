@@ -8,7 +8,13 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from swell.errors import InvalidRequestError, ModelNotFoundError, PromptTooLongError, UnsupportedError
+from swell.errors import (
+    InvalidRequestError,
+    ModelNotFoundError,
+    PromptTooLongError,
+    UnshiftablePromptError,
+    UnsupportedError,
+)
 from swell.protocol.messages import Loaded
 from swell.server.api import checks
 from swell.server.api.bodies import GenerateBody, keep_alive, read_body, think
@@ -23,11 +29,6 @@ from swell.server.prompts.fitting import fits, truncate_around, truncate_tokens
 from swell.server.prompts.messages import prompt_messages, refuse_images
 from swell.server.prompts.override import render_override
 from swell.server.runner import Runner
-
-_TOO_LONG_TO_SHIFT = (
-    "the prompt is longer than the context length currently available to the model; shorten the prompt, adjust the "
-    "context length in settings, or use a model with a longer context length"
-)
 
 
 async def generate(request: Request) -> Response:
@@ -150,7 +151,7 @@ class _Builder:
         if not self._body.truncate:
             raise PromptTooLongError(len(tokens), window_tokens)
         if not self._job.shifts:
-            raise InvalidRequestError(_TOO_LONG_TO_SHIFT)
+            raise UnshiftablePromptError(len(tokens), window_tokens)
         return truncate_tokens(tokens, window_tokens, self._job.keep_tokens(facts))
 
     async def _rendered(self, runner: Runner, window_tokens: int) -> list[int]:
@@ -180,5 +181,5 @@ class _Builder:
             prefix, suffix = truncate_around(prefix, suffix, max(window_tokens // 2 - len(bos) - len(marks), 0))
         tokens = [*bos, before, *prefix, after, *suffix, middle]
         if not fits(len(tokens), window_tokens):
-            raise PromptTooLongError(len(tokens), window_tokens)
+            raise PromptTooLongError(all_tokens, window_tokens)
         return Prompt(tokens=tokens, dropped_tokens=all_tokens - len(tokens))

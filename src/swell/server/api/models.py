@@ -15,12 +15,15 @@ from swell.server.api.bodies import ShowBody, read_body
 from swell.server.api.checks import find_model
 from swell.server.api.responses import encode, json_response, local_time
 from swell.server.api.services import services
+from swell.server.generation import window_tokens
 from swell.server.models.catalog import Model, is_path
 from swell.server.models.gguf import GgufArray, Scalar, read_array
+from swell.server.models.model import Summary
 from swell.server.models.modelfile import modelfile, parameter_lines
 from swell.server.models.names import parse_name
 from swell.server.options import merge
 from swell.server.scheduler import LoadedModel
+from swell.settings import Settings
 
 _NO_TEMPLATE = "{{ .Prompt }}"
 """What Ollama shows for a model without a template: the prompt as it is."""
@@ -49,7 +52,8 @@ async def tags(request: Request) -> Response:
 
 async def ps(request: Request) -> Response:
     """The loaded models."""
-    return json_response({"models": [_row(loaded) for loaded in await services(request).scheduler.loaded()]})
+    parts = services(request)
+    return json_response({"models": [_row(loaded, parts.settings) for loaded in await parts.scheduler.loaded()]})
 
 
 async def stats(request: Request) -> Response:
@@ -104,7 +108,7 @@ def _shown(model: Model, body: ShowBody, info: dict[str, Any]) -> dict[str, Any]
     }
 
 
-def _tag(model: Model) -> dict[str, Any]:
+def _tag(model: Summary) -> dict[str, Any]:
     return {
         "name": model.name,
         "model": model.name,
@@ -116,10 +120,11 @@ def _tag(model: Model) -> dict[str, Any]:
     }
 
 
-def _row(loaded: LoadedModel) -> dict[str, Any]:
+def _row(loaded: LoadedModel, settings: Settings) -> dict[str, Any]:
     """A loaded model, by what the kernel and the devices' drivers count for its runner.
 
-    While that doesn't answer, the file's size stands for host memory.
+    While that doesn't answer, the file's size stands for host memory. `context_length` is what launchers of agents take
+    for the window they may fill: the ceiling of the latest request. Ollama loads a model anew for every other one.
     """
     model, stats = loaded.model, loaded.stats
     devices = loaded.facts.devices if stats is None else stats.devices
@@ -134,7 +139,8 @@ def _row(loaded: LoadedModel) -> dict[str, Any]:
         "details": _details(model),
         "expires_at": local_time(loaded.expires_at),
         "size_vram": device_bytes,
-        "context_length": loaded.facts.context_max,
+        "context_length": window_tokens(loaded.num_ctx, loaded.facts, settings),
+        "context_trained": model.context_length,
     }
     if stats is not None:
         row |= {
@@ -178,7 +184,7 @@ def _stats(loaded: LoadedModel) -> dict[str, Any] | None:
     return {name: value for name, value in fields.items() if name not in ("id", "type")}
 
 
-def _details(model: Model, *, with_lengths: bool = False) -> Details:
+def _details(model: Model | Summary, *, with_lengths: bool = False) -> Details:
     return Details(
         parent_model="",
         format="gguf",

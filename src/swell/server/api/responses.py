@@ -64,7 +64,7 @@ class GenerateReply(Reply, kw_only=True, omit_defaults=True):
     load_duration: int = 0
     prompt_eval_count: int = 0
     prompt_eval_duration: int = 0
-    eval_count: int = 0
+    eval_count: int | msgspec.UnsetType = msgspec.UNSET
     eval_duration: int = 0
     error: str = ""
     resumed: tuple[str, ...] = ()
@@ -106,7 +106,7 @@ class ChatReply(Reply, kw_only=True, omit_defaults=True):
     load_duration: int = 0
     prompt_eval_count: int = 0
     prompt_eval_duration: int = 0
-    eval_count: int = 0
+    eval_count: int | msgspec.UnsetType = msgspec.UNSET
     eval_duration: int = 0
     error: str = ""
     resumed: tuple[str, ...] = ()

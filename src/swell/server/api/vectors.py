@@ -10,9 +10,9 @@ from starlette.requests import Request
 from swell.errors import (
     EmbeddingValueError,
     InputTooLongError,
-    InvalidRequestError,
     ModelNotFoundError,
     ModelNotPulledError,
+    UncuttableInputError,
 )
 from swell.server.api.checks import find_model
 from swell.server.api.services import Services
@@ -73,7 +73,7 @@ async def _fitted(runner: Runner, text: str, limit_tokens: int, *, truncates: bo
     """The tokens of `text`, its end cut off if it must be and may, and how many were cut off. The tokenizer's own first
     and last tokens stay.
 
-    Raises InputTooLongError, and InvalidRequestError when nothing would be left.
+    Raises InputTooLongError, also when nothing would be left.
     """
     tokens = await runner.tokenize(text, add_special=True, parse_special=True, limit_tokens=limit_tokens)
     if len(tokens) <= limit_tokens:
@@ -83,7 +83,7 @@ async def _fitted(runner: Runner, text: str, limit_tokens: int, *, truncates: bo
     bare = await runner.tokenize(text, add_special=False, parse_special=True, limit_tokens=limit_tokens)
     keep = limit_tokens - (len(tokens) - len(bare))
     if keep <= 0:
-        raise InvalidRequestError("input after truncation exceeds maximum context length")
+        raise UncuttableInputError
     places = range(len(tokens) - len(bare) + 1)
     start = next((place for place in places if tokens[place : place + len(bare)] == bare), 0)
     return tokens[: start + keep] + tokens[start + len(bare) :], len(bare) - keep

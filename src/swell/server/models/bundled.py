@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from swell.server.models.model import Model, open_model
+from swell.server.models.model import Model, Summary, open_model
 from swell.server.models.names import ModelName, parse_name
 
 
@@ -37,6 +37,11 @@ class BundledModels:
             if name.key in (known.key for known in (bundle.name, *bundle.aliases)):
                 return open_model(path, bundle.name.short, bundle.name.full)
         return None
+
+    def summary(self, name: ModelName) -> Summary | None:
+        """What lists say of the model of that name. Raises as `find` does."""
+        model = self.find(name)
+        return None if model is None else model.summary()
 
     def names(self) -> list[ModelName]:
         """The names under which models are listed."""

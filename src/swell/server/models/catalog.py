@@ -7,7 +7,7 @@ from typing import Protocol
 
 from swell.errors import ModelLoadError, ModelNotFoundError
 from swell.server.models.bundled import BundledModels
-from swell.server.models.model import Model, open_model
+from swell.server.models.model import Model, Summary, open_model
 from swell.server.models.names import ModelName, parse_name
 
 __all__ = ["Catalog", "Model", "ModelSource"]
@@ -21,6 +21,9 @@ class ModelSource(Protocol):
     def names(self) -> list[ModelName]:
         """The names to list."""
 
+    def summary(self, name: ModelName) -> Summary | None:
+        """What lists say of one of `names`; None, and errors, as of `find`. Clients ask for it every few seconds."""
+
     def find(self, name: ModelName) -> Model | None:
         """The model of that name, None if it isn't here. Raises ModelLoadError if it is damaged."""
 
@@ -30,16 +33,19 @@ class Catalog:
 
     def __init__(self, sources: Sequence[ModelSource] | None = None) -> None:
         self._sources: Sequence[ModelSource] = (BundledModels(),) if sources is None else sources
+        self._told = set[tuple[str, str]]()
 
-    def list(self) -> list[Model]:
-        """All named models, newest first. One whose file is damaged is logged and left out."""
-        models: dict[str, Model] = {}
+    def list(self) -> list[Summary]:
+        """All named models, newest first. One whose file is damaged is left out, and logged once."""
+        models: dict[str, Summary] = {}
         for source in self._sources:
             for name in source.names():
                 try:
-                    model = source.find(name)
+                    model = source.summary(name)
                 except (ModelLoadError, FileNotFoundError) as error:
-                    log.warning("leaving %s out of the list: %s", name.short, error)
+                    if (told := (name.short, str(error))) not in self._told:
+                        self._told.add(told)
+                        log.warning("leaving %s out of the list: %s", *told)
                     continue
                 if model is not None:
                     models.setdefault(name.key, model)

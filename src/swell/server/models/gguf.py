@@ -30,12 +30,12 @@ _KEY_MAX_BYTES = 65535  # by the specification
 _STRING_MAX_BYTES = 16 << 20  # some files hold a whole tokenizer.json
 _TEMPLATE_MAX = 1 << 18  # characters; long ones have some 20,000
 _ARRAY_MAX_ITEMS = 1 << 24  # the largest vocabularies have 262,144 tokens and twice as many merges
-_ENTRIES_MAX = 1 << 14  # the largest models have a few thousand tensors, and llama.cpp compares each with all others
+ENTRIES_MAX = 1 << 14  # the largest models have a few thousand tensors, and llama.cpp compares each with all others
 _DIMENSIONS_MAX = 4
 _LAYERS_MAX = 512  # llama.cpp's
 _BLOCK_MAX_CELLS = 1 << 16
 """Of sparse attention; models have 128. llama.cpp rounds every slot up to whole blocks (2**24: 7 GB, measured)."""
-_INT64_MAX = 2**63 - 1
+INT64_MAX = 2**63 - 1
 _ITEMS_AT_A_TIME = 1 << 14
 
 _MIDDLE_KEYS = ("tokenizer.ggml.fim_mid_token_id", "tokenizer.ggml.middle_token_id")
@@ -170,7 +170,7 @@ class _Cursor:
         self.skip(size_bytes)
         return self.data[start : self.position]
 
-    def number(self, form: struct.Struct, most: int = _INT64_MAX) -> int:
+    def number(self, form: struct.Struct, most: int = INT64_MAX) -> int:
         number: int = form.unpack(self.take(form.size))[0]
         if number > most:
             raise _MalformedError(f"the GGUF header holds an impossible length: {number}")
@@ -227,7 +227,7 @@ def _parse(data: bytes, size_bytes: int) -> GgufHeader:
     """The header at the start of `data`, the first bytes of a file of `size_bytes`."""
     cursor = _Cursor(data)
     version = _version(cursor)
-    tensor_count, entry_count = cursor.number(_U64, _ENTRIES_MAX), cursor.number(_U64, _ENTRIES_MAX)
+    tensor_count, entry_count = cursor.number(_U64, ENTRIES_MAX), cursor.number(_U64, ENTRIES_MAX)
     metadata: dict[str, Scalar | GgufArray] = {}
     for _ in range(entry_count):
         key = cursor.string(_KEY_MAX_BYTES)
@@ -241,7 +241,7 @@ def _parse(data: bytes, size_bytes: int) -> GgufHeader:
         starts.append(start)
     weights_bytes = size_bytes - _aligned(cursor.position, metadata)
     parameter_count = sum(math.prod(tensor.shape) for tensor in tensors)
-    if parameter_count > _INT64_MAX:
+    if parameter_count > INT64_MAX:
         raise _MalformedError("the GGUF header holds tensors of impossible size")
     if any(start + _data_bytes(tensor) > weights_bytes for tensor, start in zip(tensors, starts, strict=True)):
         raise _MalformedError("the file ends before its weights do; it is truncated")

@@ -1,6 +1,8 @@
-"""A model: a GGUF file, the name it goes by, and what its header says about it."""
+"""A model: a GGUF file or several, the name it goes by, and what its header says about it."""
 
+import dataclasses
 import hashlib
+import os
 import stat
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,16 +12,38 @@ from swell.errors import ModelLoadError
 from swell.kv.policy import most_cells
 from swell.server.models.gguf import GgufArray, GgufHeader
 from swell.server.models.headers import Headers
+from swell.server.models.split import read_weights
 from swell.server.models.types import FILE_TYPES
 from swell.server.parsing.dialect import dialect_of
 
 _headers = Headers()
 _SENSIBLE_MAX = 1 << 32
+_LATEST_S = 253_370_764_800  # the year 9999; some file systems keep times that no calendar has
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """What lists say of a model. The header of one takes a hundred times as much memory."""
+
+    name: str
+    digest: str
+    size_bytes: int
+    modified_at: datetime
+    family: str
+    families: tuple[str, ...]
+    parameter_size: str
+    quantization_level: str
+    context_length: int
+    embedding_length: int
+    capabilities: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model that can be run. `name` is the short name with its tag, `full_name` the one in some error texts."""
+    """A model that can be run. `name` is the short name with its tag, `full_name` the one in some error texts.
+
+    Of a split one, `path` is the first file; the size, and what `header` counts, are those of all.
+    """
 
     name: str
     full_name: str
@@ -99,6 +123,10 @@ class Model:
         abilities = {"tools": calls_tools, "insert": self.header.fills_middle, "thinking": dialect.thinks}
         return ("completion", *(ability for ability, has in abilities.items() if has))
 
+    def summary(self) -> Summary:
+        """What lists say of it."""
+        return Summary(**{field.name: getattr(self, field.name) for field in dataclasses.fields(Summary)})
+
     def number(self, name: str) -> int:
         """A number under the architecture's own prefix; 0 if the file doesn't say, or says one for each layer."""
         return sensible(self.header.metadata.get(f"{self.architecture}.{name}"), 0)
@@ -114,25 +142,29 @@ def sensible(value: object, otherwise: int) -> int:
 
 
 def open_model(path: Path, name: str, full_name: str) -> Model:
-    """The model in the file at `path`.
+    """The model in the file at `path`, and in the other files of a split one.
 
-    The digest covers the header and the file's size, not the weights: hashing 40 GB takes minutes, while the header
-    holds every name, shape and offset and the whole vocabulary.
+    The digest covers the headers and the size, not the weights: hashing 40 GB takes minutes, while the headers hold
+    every name, shape and offset and the whole vocabulary.
     Raises FileNotFoundError if there is no such file and ModelLoadError if it isn't a sound model.
     """
-    status = path.stat()
-    if not stat.S_ISREG(status.st_mode):
-        raise ModelLoadError(str(path), "not a regular file")  # opening a pipe would wait for ever
-    header = _headers.read(path, status)
+    weights = read_weights(path, _read)
     return Model(
         name=name,
         full_name=full_name,
         path=path,
-        digest=hashlib.sha256(f"{header.header_sha256} {status.st_size}".encode()).hexdigest(),
-        size_bytes=status.st_size,
-        modified_at=datetime.fromtimestamp(status.st_mtime).astimezone(),
-        header=header,
+        digest=hashlib.sha256(f"{weights.header.header_sha256} {weights.size_bytes}".encode()).hexdigest(),
+        size_bytes=weights.size_bytes,
+        modified_at=datetime.fromtimestamp(min(max(weights.modified_ns / 1e9, 0), _LATEST_S)).astimezone(),
+        header=weights.header,
     )
+
+
+def _read(path: Path) -> tuple[os.stat_result, GgufHeader]:
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise ModelLoadError(str(path), "not a regular file")  # opening a pipe would wait for ever
+    return status, _headers.read(path, status)
 
 
 def format_parameter_count(count: int) -> str:

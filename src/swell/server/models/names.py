@@ -12,6 +12,7 @@ _DEFAULT_TAG = "latest"
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,349}")
 _NAMESPACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,79}")
 _MODEL_OR_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}")
+_PART_MAX = 80  # characters
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,16 @@ def parse_name(text: str) -> ModelName:
     if parts or rest.startswith("/") or not _is_valid(name):
         raise InvalidRequestError("invalid model name")
     return name
+
+
+def nearest_name(namespace: str, model: str) -> ModelName | None:
+    """The name made of texts that may hold anything, such as those of files: what can't be in a name becomes a hyphen.
+
+    None if nothing is left of `model`.
+    """
+    space = re.sub("[^A-Za-z0-9_]+", "-", namespace).lstrip("-")[:_PART_MAX] or DEFAULT_NAMESPACE
+    name = re.sub("[^A-Za-z0-9_.]+", "-", model).lstrip("-.")[:_PART_MAX]
+    return ModelName(_DEFAULT_HOST, space, name, _DEFAULT_TAG) if name else None
 
 
 def _is_valid(name: ModelName) -> bool:

@@ -1,5 +1,6 @@
 """From Anthropic's bodies to Ollama's."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from swell.server.api.bodies import ChatBody
 from swell.server.api.images import checked_base64
 from swell.server.prompts.messages import Message, Tool, ToolCall, ToolFunction, ToolSpec
 
+_BILLING = re.compile(r"^x-anthropic-billing-header:(?:[ \t]*[\w-]+=[^;\s]*;?)*[ \t]*\n?", re.MULTILINE)
 _EFFORTS = {"low": "low", "medium": "medium", "high": "high", "max": "max", "xhigh": "high"}
 
 
@@ -35,7 +37,7 @@ def count_body(request: CountRequest) -> ChatBody:
     _check_model(request)
     if not request.messages:
         raise InvalidRequestError("messages is required")
-    system = _texts(request.system)
+    system = _system(request.system)
     first = [Message(role="system", content=system)] if system else []
     output_format = request.output_config.format
     return ChatBody(
@@ -151,6 +153,16 @@ def _texts(content: object) -> str:
         return content or ""
     texts = [block.get("text") for block in _blocks(content) if block.get("type") == "text"]
     return "".join(text for text in texts if isinstance(text, str))
+
+
+def _system(content: object) -> str:
+    """The system prompt, without the header for Anthropic's accounting that Claude Code puts into it.
+
+    Its `cch=` is another one in each request and stands before everything else, so that nothing of a conversation would
+    be found in the cache; a model has no use for it.
+    """
+    texts = [_texts([block]) for block in _blocks(content)] if isinstance(content, list) else [_texts(content)]
+    return "".join(_BILLING.sub("", text) for text in texts)
 
 
 def _image(block: dict[str, Any]) -> str:

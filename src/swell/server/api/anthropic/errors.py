@@ -3,6 +3,7 @@
 import msgspec
 from starlette.responses import Response
 
+from swell.errors import PromptTooLongError
 from swell.server.api.errors import text_of
 from swell.server.api.events import Event
 from swell.server.api.v1 import random_id, v1_response, v1_status_of
@@ -12,6 +13,7 @@ _TYPES = {
     401: "authentication_error",
     403: "permission_error",
     404: "not_found_error",
+    405: "invalid_request_error",
     413: "request_too_large",
     429: "rate_limit_error",
     503: "overloaded_error",
@@ -41,5 +43,13 @@ def error_event(error: Exception) -> Event:
 
 
 def _body(error: Exception) -> ErrorBody:
-    detail = ErrorDetail(type=_TYPES.get(v1_status_of(error), "api_error"), message=text_of(error))
+    detail = ErrorDetail(type=_TYPES.get(v1_status_of(error), "api_error"), message=_message(error))
     return ErrorBody(error=detail, request_id=random_id("req_"))
+
+
+def _message(error: Exception) -> str:
+    """Clients know a prompt that is too long, and by how much, from Anthropic's own words: then they shorten it."""
+    if isinstance(error, PromptTooLongError):
+        most_tokens = error.window_tokens - 1  # one is left to generate
+        return f"prompt is too long: {error.prompt_tokens} tokens > {most_tokens} maximum; {text_of(error)}"
+    return text_of(error)

@@ -9,7 +9,7 @@ from swell.server.api.anthropic.bodies import CountRequest, MessagesRequest
 from swell.server.api.anthropic.conversion import count_body, messages_body, tools_and_duty
 from swell.server.api.anthropic.errors import error_event
 from swell.server.api.anthropic.replies import TokenCount
-from swell.server.api.anthropic.writing import MessageWriter
+from swell.server.api.anthropic.writing import PING, MessageWriter
 from swell.server.api.bodies import ChatBody, read_body
 from swell.server.api.completion import Job
 from swell.server.api.conversation import Conversation, converse, count_tokens_of
@@ -24,7 +24,7 @@ async def messages(request: Request) -> Response:
     job, conversation = await _open(request, wanted, messages_body(wanted))
     turn, writer = unbroken(converse(job, conversation)), MessageWriter(wanted.model)
     if wanted.stream:
-        return EventStream(in_events(turn, writer), error_event)
+        return EventStream(in_events(turn, writer), error_event, ping=PING)
     return await while_connected(request.receive, in_one_piece(turn, writer))
 
 

@@ -1,13 +1,25 @@
 """What answers of /v1/messages are made of."""
 
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
 
 class Usage(msgspec.Struct, kw_only=True):
-    input_tokens: int
-    output_tokens: int
+    """Tokens read and written. Clients add up the three kinds of input."""
+
+    input_tokens: int = 0
+    cache_creation_input_tokens: int = 0
+    cache_read_input_tokens: int = 0
+    output_tokens: int = 0
+
+    @classmethod
+    def of(cls, prompt_tokens: int, cached_tokens: int, output_tokens: int) -> Self:
+        return cls(
+            input_tokens=prompt_tokens - cached_tokens,
+            cache_read_input_tokens=cached_tokens,
+            output_tokens=output_tokens,
+        )
 
 
 class ThinkingBlock(msgspec.Struct, kw_only=True):

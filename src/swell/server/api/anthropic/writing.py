@@ -12,6 +12,9 @@ from swell.server.api.responses import encode
 from swell.server.api.v1 import TurnEvent, random_id
 from swell.server.parsing.parts import Text, Thought, ToolCall
 
+PING = Event({"type": "ping"}, "ping").encode()
+"""What Anthropic sends while nothing comes; its clients skip it, also before a message begins."""
+
 _STOP_REASONS = {"stop": "end_turn", "length": "max_tokens"}
 
 
@@ -19,7 +22,7 @@ class MessageWriter:
     """One answer: its blocks, of which at most one is open, and what a stream says of them."""
 
     def __init__(self, model: str) -> None:
-        self._message = Message(id=random_id("msg_"), model=model, usage=Usage(input_tokens=0, output_tokens=0))
+        self._message = Message(id=random_id("msg_"), model=model, usage=Usage())
         self._blocks: list[Block] = []
         self._open: ThinkingBlock | TextBlock | None = None
         self._text: list[str] = []
@@ -32,7 +35,7 @@ class MessageWriter:
         """Takes `event` in; gives what a stream says of it. Must be exhausted."""
         match event:
             case Prompted():
-                usage = Usage(input_tokens=event.prompt_tokens, output_tokens=0)
+                usage = Usage.of(event.prompt_tokens, event.cached_tokens, 0)
                 self._message = msgspec.structs.replace(self._message, usage=usage)
                 yield _event("message_start", message=self._message)
             case Thought(text=text) if text:
@@ -80,10 +83,18 @@ class MessageWriter:
 
     def _finish(self, finish: Finish) -> Iterator[Event]:
         has_calls = any(isinstance(block, ToolUseBlock) for block in self._blocks)
-        reason = "tool_use" if has_calls else _STOP_REASONS.get(finish.done_reason, "stop_sequence")
-        usage = Usage(input_tokens=finish.prompt_eval_count, output_tokens=finish.eval_count)
-        self._message = msgspec.structs.replace(self._message, content=self._blocks, stop_reason=reason, usage=usage)
-        yield _event("message_delta", delta={"stop_reason": reason, "stop_sequence": None}, usage=usage)
+        stop = None if has_calls else finish.stop or None
+        reason = (
+            "tool_use"
+            if has_calls
+            else "stop_sequence"
+            if stop
+            else _STOP_REASONS.get(finish.done_reason, "stop_sequence")
+        )
+        usage = Usage.of(finish.prompt_eval_count, finish.cached_tokens, finish.eval_count)
+        end = {"stop_reason": reason, "stop_sequence": stop}
+        self._message = msgspec.structs.replace(self._message, content=self._blocks, usage=usage, **end)
+        yield _event("message_delta", delta=end, usage=usage)
         yield _event("message_stop")
 
     def _about(self, type: str, **fields: Any) -> Event:

@@ -89,7 +89,7 @@ class ChatRequest(Sampled, kw_only=True):
 class CompletionRequest(Sampled, kw_only=True):
     """POST /v1/completions. `logprobs` is how many alternatives come with each token; None for no likelihoods."""
 
-    prompt: str = ""
+    prompt: str | list[str] = ""
     suffix: str = ""
     logprobs: int | None = None
 
@@ -118,7 +118,7 @@ class TextOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ResponseRequest(msgspec.Struct, kw_only=True):
-    """POST /v1/responses. `input` is a text or a list of items."""
+    """POST /v1/responses, and /v1/responses/input_tokens, which needs less. `input` is a text or a list of items."""
 
     model: str = ""
     input: Any = None

@@ -48,7 +48,7 @@ def generate_body(request: CompletionRequest) -> GenerateBody:
     _check_answers(request)
     return GenerateBody(
         model=request.model,
-        prompt=request.prompt,
+        prompt=_only_prompt(request.prompt),
         suffix=request.suffix,
         stream=request.stream,
         options=_options(request, request.max_tokens),
@@ -66,35 +66,63 @@ def think_of(effort: str | None) -> bool | str | None:
     return _EFFORTS[effort]
 
 
-def tools_and_duty(tools: Sequence[Tool], choice: object) -> tuple[list[Tool], list[str]]:
+def tools_and_duty(tools: Sequence[Tool], choice: Any) -> tuple[list[Tool], list[str]]:
     """The tools the model is told of, and the names of those of which it must call one.
 
-    `choice` is OpenAI's `tool_choice`: "none", "auto", "required", or a function's name in one of two shapes. What
-    isn't known is like "auto". Raises InvalidRequestError for a choice that can't be met.
+    `choice` is OpenAI's `tool_choice`: "none", "auto", "required", a function's name, or those allowed,
+    the latter two in two shapes each. What isn't known is like "auto". Raises InvalidRequestError for a choice that
+    can't be met.
     """
-    if choice == "none":
-        return [], []
     names = [tool.function.name for tool in tools]
-    if choice == "required":
+    match choice:
+        case "none":
+            return [], []
+        case "required":
+            if not names:
+                raise InvalidRequestError('tool_choice is "required", but there are no tools')
+            return list(tools), names
+        case {"type": "function"}:
+            return list(tools), [_chosen_name(choice, names)]
+        case {"type": "allowed_tools", "allowed_tools": {"tools": list(allowed)} as wish}:
+            return _allowed(tools, allowed, wish.get("mode"))
+        case {"type": "allowed_tools", "tools": list(allowed)}:
+            return _allowed(tools, allowed, choice.get("mode"))
+    return list(tools), []
+
+
+def _allowed(tools: Sequence[Tool], allowed: Sequence[object], mode: object) -> tuple[list[Tool], list[str]]:
+    """A model that may call some of its tools isn't told of the others; one that must call is bound to the schemas of
+    those anyway. Tools that are no functions are not offered at all.
+    """
+    known = [tool.function.name for tool in tools]
+    names = [_chosen_name(one, known) for one in allowed if isinstance(one, dict) and one.get("type") == "function"]
+    if mode == "required":
         if not names:
-            raise InvalidRequestError('tool_choice is "required", but there are no tools')
+            raise InvalidRequestError("tool_choice requires a call, but allows no function")
         return list(tools), names
-    name = _chosen_name(choice)
-    if name is None:
-        return list(tools), []
-    if name not in names:
-        raise InvalidRequestError(f'tool_choice names the function "{name}", which is none of the tools')
-    return list(tools), [name]
+    if mode not in (None, "auto"):
+        raise InvalidRequestError('the mode of tool_choice must be "auto" or "required"')
+    return [tool for tool in tools if tool.function.name in names], []
 
 
-def _chosen_name(choice: object) -> str | None:
-    if not isinstance(choice, dict) or choice.get("type") != "function":
-        return None
+def _chosen_name(choice: dict[str, Any], known: Sequence[str]) -> str:
+    """Of a function that is one of the tools."""
     function = choice.get("function", choice)
     name = function.get("name") if isinstance(function, dict) else None
     if not isinstance(name, str):
         raise InvalidRequestError("tool_choice has no name of a function")
+    if name not in known:
+        raise InvalidRequestError(f'tool_choice names the function "{name}", which is none of the tools')
     return name
+
+
+def _only_prompt(prompt: str | list[str]) -> str:
+    """The prompt, which may be the only one of a list."""
+    if isinstance(prompt, str):
+        return prompt
+    if len(prompt) != 1:
+        raise InvalidRequestError(f"a request has exactly one prompt, not {len(prompt)}; send one request for each")
+    return prompt[0]
 
 
 def _check_answers(request: Sampled) -> None:

@@ -3,15 +3,21 @@
 import msgspec
 from starlette.responses import Response
 
+from swell.errors import ContextOverflowError
 from swell.server.api.errors import text_of
 from swell.server.api.events import Event
 from swell.server.api.v1 import v1_response, v1_status_of
 
-_TYPES = {400: "invalid_request_error", 404: "not_found_error", 413: "invalid_request_error"}
+_TYPES = {
+    400: "invalid_request_error",
+    404: "not_found_error",
+    405: "invalid_request_error",
+    413: "invalid_request_error",
+}
 
 
 class ErrorDetail(msgspec.Struct, kw_only=True):
-    """What went wrong. `param` and `code` are never known, but clients look for them."""
+    """What went wrong. `param` is never known, but clients look for it; `code` as `code_of` says."""
 
     message: str
     type: str
@@ -33,5 +39,11 @@ def error_event(error: Exception) -> Event:
     return Event(_body(error))
 
 
+def code_of(error: Exception) -> str | None:
+    """What clients tell errors by that they can do something about: by this one they shorten a conversation."""
+    return "context_length_exceeded" if isinstance(error, ContextOverflowError) else None
+
+
 def _body(error: Exception) -> ErrorBody:
-    return ErrorBody(ErrorDetail(message=text_of(error), type=_TYPES.get(v1_status_of(error), "api_error")))
+    kind = _TYPES.get(v1_status_of(error), "api_error")
+    return ErrorBody(ErrorDetail(message=text_of(error), type=kind, code=code_of(error)))

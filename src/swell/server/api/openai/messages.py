@@ -8,6 +8,7 @@ from typing import Any
 from swell.errors import InvalidRequestError, UnsupportedError
 from swell.server.api.images import checked_base64
 from swell.server.api.openai.bodies import Call, ChatMessage
+from swell.server.api.unicode import with_whole_pairs
 from swell.server.prompts.messages import Message, ToolCall, ToolFunction
 
 _IMAGE_URL = re.compile(r"data:(?:image/(?:jpeg|jpg|png|webp))?;base64,(.*)", re.DOTALL)
@@ -26,7 +27,7 @@ def chat_messages(messages: Sequence[ChatMessage]) -> list[Message]:
 def tool_call(index: int, id: str, name: str, arguments: str) -> ToolCall:
     """A call whose `arguments` are JSON in a string; none at all are an empty object. Raises InvalidRequestError."""
     try:
-        parsed = json.loads(arguments) if arguments.strip() else {}
+        parsed = json.loads(with_whole_pairs(arguments)) if arguments.strip() else {}
     except (ValueError, RecursionError) as error:
         raise InvalidRequestError("invalid tool call arguments") from error
     if not isinstance(parsed, dict):

@@ -10,6 +10,7 @@ from swell.server.api.checks import find_model
 from swell.server.api.services import services
 from swell.server.api.v1 import v1_response
 from swell.server.models.catalog import Model, is_path
+from swell.server.models.model import Summary
 from swell.server.models.names import DEFAULT_NAMESPACE, parse_name
 
 
@@ -39,6 +40,6 @@ async def model(request: Request) -> Response:
     return v1_response(_entry(await find_model(request, name), name))
 
 
-def _entry(model: Model, id: str) -> ModelEntry:
+def _entry(model: Model | Summary, id: str) -> ModelEntry:
     owner = DEFAULT_NAMESPACE if is_path(model.name) else parse_name(model.name).namespace
     return ModelEntry(id=id, object="model", created=int(model.modified_at.timestamp()), owned_by=owner)

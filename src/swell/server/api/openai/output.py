@@ -148,7 +148,12 @@ def completed(response: ResponseObject, output: list[Item], finish: Finish) -> R
         completed_at=int(time.time()),
         status="completed",
         output=output,
-        usage=Usage(input_tokens=read, output_tokens=written, total_tokens=read + written),
+        usage=Usage(
+            input_tokens=read,
+            output_tokens=written,
+            total_tokens=read + written,
+            input_tokens_details=InputDetails(cached_tokens=finish.cached_tokens),
+        ),
     )
 
 

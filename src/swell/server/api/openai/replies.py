@@ -34,19 +34,33 @@ class Identity:
         return cls(f"{prefix}-{random.randrange(_IDS)}", model, int(time.time()))
 
 
+class PromptDetails(msgspec.Struct, kw_only=True):
+    """How much of a prompt needn't be computed."""
+
+    cached_tokens: int = 0
+
+
 class Usage(msgspec.Struct, kw_only=True):
     """Tokens read and written."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     total_tokens: int = 0
+    prompt_tokens_details: PromptDetails = msgspec.field(default_factory=PromptDetails)
 
     @classmethod
     def of(cls, finishes: Sequence[Finish]) -> Self:
-        """That of several answers to one prompt."""
+        """That of several answers to one prompt, which counts once: as the one did that found least of it cached."""
         prompt = max((finish.prompt_eval_count for finish in finishes), default=0)
         completion = sum(finish.eval_count for finish in finishes)
-        return cls(prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion)
+        return cls(
+            prompt_tokens=prompt,
+            completion_tokens=completion,
+            total_tokens=prompt + completion,
+            prompt_tokens_details=PromptDetails(
+                cached_tokens=min((finish.cached_tokens for finish in finishes), default=0)
+            ),
+        )
 
 
 class CalledFunction(msgspec.Struct, kw_only=True):

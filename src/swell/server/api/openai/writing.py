@@ -8,6 +8,7 @@ import msgspec
 from swell.server.api.completion import Finish, Prompted
 from swell.server.api.errors import text_of
 from swell.server.api.events import Event
+from swell.server.api.openai.errors import code_of
 from swell.server.api.openai.output import (
     CallItem,
     Item,
@@ -65,7 +66,7 @@ class ResponseWriter:
 
     def failed(self, error: Exception) -> Event:
         """The last event of a stream that failed."""
-        reason = {"code": "server_error", "message": text_of(error)}
+        reason = {"code": code_of(error) or "server_error", "message": text_of(error)}
         response = msgspec.structs.replace(self._response, status="failed", error=reason)
         return self._event("response.failed", response=response)
 

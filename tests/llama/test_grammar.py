@@ -115,6 +115,13 @@ def test_what_of_a_pattern_cannot_be_followed_is_left_out(
     assert not takes(compiler.compile(json.dumps(schema)), model, bad)
 
 
+def test_an_integer_ends(compiler: GrammarCompiler, model: Model) -> None:
+    schema = '{"type": ["integer", "null"]}'
+    for text in ("0", "-7", "1234567890123456789", "null"):
+        assert takes(compiler.compile(schema), model, text)
+    assert not takes(compiler.compile(schema), model, "1" * 20)
+
+
 def test_what_a_schema_says_in_vain_is_logged(
     compiler: GrammarCompiler, model: Model, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -4,6 +4,7 @@ import json
 from typing import TYPE_CHECKING
 
 from swell.errors import InvalidRequestError
+from swell.schemas.bounding import bounded
 from swell.schemas.closing import closed
 from swell.schemas.ends import has_document
 from swell.schemas.patterns import followable
@@ -35,10 +36,10 @@ def grammar_of(schema: str) -> str:
 
 
 def _followed(schema: Schema) -> Schema:
-    """What of `schema` can be followed, closed."""
+    """What of `schema` can be followed, closed and bounded."""
     if not has_document(schema):
         raise ValueError("it has no document that comes to an end")
-    return closed(followable(schema))
+    return closed(bounded(followable(schema)))
 
 
 def limits() -> "LLParserLimits":

@@ -1,14 +1,15 @@
 """From the inside of a tool call, as models write it, to calls. Every reader returns no calls for what is none."""
 
 import ast
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
 
+from swell.server.parsing.coercion import coerced
 from swell.server.parsing.parts import ToolCall
+from swell.server.parsing.values import parse_value
 
 Tools = Mapping[str, Mapping[str, Any]]
 """The tools of a request: the JSON schema of each one's arguments, by its name."""
@@ -33,17 +34,11 @@ def read_known_json(body: str, tools: Tools) -> list[ToolCall]:
 
 
 def parse_json(text: str) -> Any:
-    """The value, or None for text that isn't JSON or can't be sent on. Strings may hold line breaks as they are."""
+    """The value, as `parse_value` reads it, or None for text that is none."""
     try:
-        value = json.loads(text, strict=False, parse_constant=_refuse)
-        msgspec.json.encode(value)  # refuses halves of surrogate pairs
-    except (ValueError, RecursionError, OverflowError):
+        return parse_value(text)
+    except ValueError:
         return None
-    return value
-
-
-def _refuse(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _call(value: Any) -> ToolCall | None:
@@ -52,8 +47,12 @@ def _call(value: Any) -> ToolCall | None:
     if isinstance(inner := value.get("function"), dict):
         value = inner
     name = next((value[key] for key in ("name", "tool_name", "function") if key in value), None)
-    arguments: Any = next((value[key] for key in ("arguments", "parameters") if key in value), {})
-    return call(name, parse_json(arguments) if isinstance(arguments, str) else arguments)
+    arguments: Any = next((value[key] for key in ("arguments", "parameters") if key in value), None)
+    if isinstance(arguments, str):
+        arguments = parse_json(arguments.strip() or "{}")
+    elif arguments in (None, []):
+        arguments = {}
+    return call(name, arguments)
 
 
 def call(name: object, arguments: object) -> ToolCall | None:
@@ -111,29 +110,8 @@ def _pairs(pattern: re.Pattern[str], text: str) -> dict[str, str] | None:
 
 
 def _typed_call(name: str, arguments: Mapping[str, str], tools: Tools) -> ToolCall:
-    properties = tools.get(name, {}).get("properties", {})
-    return ToolCall(name, {key: _typed(value, properties.get(key)) for key, value in arguments.items()})
-
-
-def _typed(text: str, schema: object) -> Any:
-    """`text` as the type that `schema` wants; as it is where that is a string, unknown, or doesn't come out."""
-    text = text.removeprefix("\n").removesuffix("\n")
-    types = _types(schema)
-    if not types or "string" in types:
-        return text
-    value = parse_json(text.lower() if "boolean" in types and text.lower() in _PYTHON_NAMES else text)
-    return value if value is not None or (text == "null" and "null" in types) else text
-
-
-def _types(schema: object) -> set[str]:
-    """The types that a schema allows. Some clients list them in one string, with commas."""
-    if not isinstance(schema, dict):
-        return set()
-    named = schema.get("type", [])
-    names = named.split(",") if isinstance(named, str) else named if isinstance(named, list) else []
-    alternatives = schema.get("anyOf")
-    inner = [_types(one) for one in alternatives] if isinstance(alternatives, list) else []
-    return {str(name).strip() for name in names}.union(*inner)
+    texts = {key: text.removeprefix("\n").removesuffix("\n") for key, text in arguments.items()}
+    return ToolCall(name, coerced(texts, tools.get(name)))
 
 
 # --- a name before JSON ----------------------------------------------------------------------------------------

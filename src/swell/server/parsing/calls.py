@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 
-from swell.server.parsing.coercion import coerced
 from swell.server.parsing.parts import ToolCall
 from swell.server.parsing.values import parse_value
 
@@ -60,58 +59,6 @@ def call(name: object, arguments: object) -> ToolCall | None:
     if isinstance(name, str) and name and isinstance(arguments, dict):
         return ToolCall(name, arguments)
     return None
-
-
-# --- tags instead of JSON --------------------------------------------------------------------------------------
-
-_FUNCTION = re.compile(r"\s*<function=([^>\s]+)>(.*?)(?:</function>)?\s*", re.DOTALL)
-_PARAMETER = re.compile(r"\s*<parameter=([^>]+)>(.*?)(?:</parameter>|(?=<parameter=)|\Z)\s*", re.DOTALL)
-_GLM_NAME = re.compile(r"\s*([^\s<]+)\s*")
-_GLM_ARGUMENT = re.compile(r"\s*<arg_key>(.*?)</arg_key>\s*<arg_value>(.*?)</arg_value>\s*", re.DOTALL)
-
-
-def read_tool_call(body: str, tools: Tools) -> list[ToolCall]:
-    """What stands in `<tool_call>`: JSON (Qwen 2.5 and 3), `<function=…>` (Qwen 3 Coder) or `<arg_key>` (GLM)."""
-    start = body.lstrip()
-    if start.startswith(("{", "[")):
-        return read_json(body, tools)
-    return read_function(body, tools) if start.startswith("<function=") else _read_glm(body, tools)
-
-
-def read_function(body: str, tools: Tools) -> list[ToolCall]:
-    """`<function=NAME>`, then `<parameter=NAME>VALUE</parameter>` for each argument or a JSON object with all."""
-    if (found := _FUNCTION.fullmatch(body)) is None:
-        return []
-    name, inside = found.groups()
-    if inside.lstrip().startswith("{"):
-        return _listed(call(name, parse_json(inside)))
-    arguments = _pairs(_PARAMETER, inside)
-    return [] if arguments is None else [_typed_call(name, arguments, tools)]
-
-
-def _read_glm(body: str, tools: Tools) -> list[ToolCall]:
-    if (found := _GLM_NAME.match(body)) is None:
-        return []
-    arguments = _pairs(_GLM_ARGUMENT, body[found.end() :])
-    return [] if arguments is None else [_typed_call(found[1], arguments, tools)]
-
-
-def _pairs(pattern: re.Pattern[str], text: str) -> dict[str, str] | None:
-    """The groups of `pattern`, which must match again and again until nothing is left."""
-    pairs: dict[str, str] = {}
-    position = 0
-    while position < len(text) and text[position:].strip():
-        found = pattern.match(text, position)
-        if found is None:
-            return None
-        pairs[found[1].strip()] = found[2]
-        position = found.end()
-    return pairs
-
-
-def _typed_call(name: str, arguments: Mapping[str, str], tools: Tools) -> ToolCall:
-    texts = {key: text.removeprefix("\n").removesuffix("\n") for key, text in arguments.items()}
-    return ToolCall(name, coerced(texts, tools.get(name)))
 
 
 # --- a name before JSON ----------------------------------------------------------------------------------------

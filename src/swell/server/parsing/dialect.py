@@ -80,7 +80,7 @@ class Harmony(Dialect):
         return Preamble(opening="", closings=list(harmony.ANSWER_HEADS))
 
     def parser(self, prompt: str, tools: Tools) -> Parser:
-        return HarmonyParser()
+        return HarmonyParser(tools)
 
 
 @lru_cache(maxsize=64)

@@ -1,11 +1,8 @@
 """From the inside of a tool call, as models write it, to calls. Every reader returns no calls for what is none."""
 
-import ast
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
-
-import msgspec
 
 from swell.server.parsing.parts import ToolCall
 from swell.server.parsing.values import parse_value
@@ -16,14 +13,22 @@ Tools = Mapping[str, Mapping[str, Any]]
 Read = Callable[[str, Tools], list[ToolCall]]
 """Reads what stands between the tags of a call."""
 
-_PYTHON_NAMES = {"true": True, "false": False, "null": None}
-
 
 def read_json(body: str, _tools: Tools) -> list[ToolCall]:
     """`{"name": ..., "arguments": {...}}`, or a list of such objects. Other names for the two are understood."""
     value = parse_json(body)
     calls = [_call(item) for item in (value if isinstance(value, list) else [value])]
     return [] if None in calls else [call for call in calls if call is not None]
+
+
+def read_named_json(body: str, _tools: Tools) -> list[ToolCall]:
+    """A list of objects `{NAME: {...}}`, as Apertus writes it."""
+    value = parse_json(body)
+    calls = [
+        call(*item.popitem()) if isinstance(item, dict) and len(item) == 1 else None
+        for item in (value if isinstance(value, list) else [value])
+    ]
+    return [] if None in calls else [one for one in calls if one is not None]
 
 
 def read_known_json(body: str, tools: Tools) -> list[ToolCall]:
@@ -73,6 +78,9 @@ _KIMI = re.compile(
     r"(?P<plain>.*?)<\|tool_call_end\|>\s*(?P<old>)(?P<fenced>)",
     re.DOTALL,
 )
+_SOLAR = re.compile(
+    r"(?P<old>)(?P<fenced>)[^<]*<\|tool_call:name\|>(?P<new>[^<]+)<\|tool_call:args\|>(?P<plain>.*)", re.DOTALL
+)
 
 
 def read_deepseek(body: str, _tools: Tools) -> list[ToolCall]:
@@ -83,6 +91,11 @@ def read_deepseek(body: str, _tools: Tools) -> list[ToolCall]:
 def read_kimi(body: str, _tools: Tools) -> list[ToolCall]:
     """Calls of Kimi K2: `functions.NAME:INDEX`, then JSON."""
     return _read_sequence(_KIMI, body)
+
+
+def read_solar(body: str, _tools: Tools) -> list[ToolCall]:
+    """A call of Solar Open: an id, a name, then JSON."""
+    return _read_sequence(_SOLAR, body)
 
 
 def _read_sequence(pattern: re.Pattern[str], body: str) -> list[ToolCall]:
@@ -98,74 +111,3 @@ def _read_sequence(pattern: re.Pattern[str], body: str) -> list[ToolCall]:
         calls.append(one)
         position = found.end()
     return calls
-
-
-_GEMMA = re.compile(r"\s*call:([\w.-]+)\s*(\{.*\})\s*", re.DOTALL)
-_GEMMA_STRING = re.compile(r'<\|"\|>(.*?)<\|"\|>|<escape>(.*?)<escape>', re.DOTALL)
-_GEMMA_KEY = re.compile(r"([{,]\s*)([A-Za-z_][\w.-]*)\s*:")
-
-
-def read_gemma(body: str, _tools: Tools) -> list[ToolCall]:
-    """`call:NAME{key:value}` of Gemma 4 and FunctionGemma: JSON without quotes, strings between marks."""
-    if (found := _GEMMA.fullmatch(body)) is None:
-        return []
-    strings: list[str] = []
-
-    def keep(string: re.Match[str]) -> str:
-        strings.append(string[1] if string[1] is not None else string[2])
-        return f'"{len(strings) - 1}"'
-
-    bare = _GEMMA_STRING.sub(keep, found[2])
-    value = parse_json(_GEMMA_KEY.sub(r'\1"\2":', bare))
-    return _listed(call(found[1], _with_strings(value, strings)))
-
-
-def _with_strings(value: Any, strings: Sequence[str]) -> Any:
-    """`value` with every string, which is a number, replaced by the string of that number."""
-    if isinstance(value, dict):
-        return {key: _with_strings(item, strings) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_with_strings(item, strings) for item in value]
-    return strings[int(value)] if isinstance(value, str) and value.isdecimal() and int(value) < len(strings) else value
-
-
-# --- Python ----------------------------------------------------------------------------------------------------
-
-
-def read_python(body: str, tools: Tools) -> list[ToolCall]:
-    """`f(a="x")`, one per line or in a list, as Gemma 3, Llama 4 and LFM2 write it; values are literals."""
-    try:
-        statements = ast.parse(body.strip()).body
-        expressions = [one.value if isinstance(one, ast.Expr) else None for one in statements]
-        if len(expressions) == 1 and isinstance(only := expressions[0], ast.List):
-            expressions = list(only.elts)
-        return [_python_call(one, tools) for one in expressions]
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
-        return []
-
-
-def _python_call(node: ast.expr | None, tools: Tools) -> ToolCall:
-    """Raises ValueError if it is none."""
-    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name | ast.Attribute):
-        raise ValueError("not a call")
-    name = ast.unparse(node.func)
-    if name == "print" and name not in tools and len(node.args) == 1:
-        return _python_call(node.args[0], tools)
-    name = name if name in tools else name.removesuffix(".call")
-    names = list(tools.get(name, {}).get("properties", {}))
-    if len(node.args) > len(names) or any(keyword.arg is None for keyword in node.keywords):
-        raise ValueError("an argument without a name")
-    arguments = {name: _literal(value) for name, value in zip(names, node.args, strict=False)}
-    arguments |= {str(keyword.arg): _literal(keyword.value) for keyword in node.keywords}
-    msgspec.json.encode(arguments)  # raises for what JSON doesn't have
-    return ToolCall(name, arguments)
-
-
-def _literal(node: ast.expr) -> Any:
-    if isinstance(node, ast.Name) and node.id in _PYTHON_NAMES:
-        return _PYTHON_NAMES[node.id]
-    return ast.literal_eval(node)
-
-
-def _listed(one: ToolCall | None) -> list[ToolCall]:
-    return [] if one is None else [one]

@@ -143,10 +143,16 @@ _DECODER = json.JSONDecoder(strict=False)
 
 def _arguments(body: str) -> object:
     """A JSON object. Models also write it as the only one in a list, and close brackets that they never opened."""
-    start = body.strip()
-    try:
-        _, end = _DECODER.raw_decode(start)
-    except (ValueError, RecursionError):
-        return None
-    value = parse_json(start[:end]) if not start[end:].strip("]} \t\r\n") else None
+    value = parse_json(body)
+    if value is None:
+        value = parse_json(_without_ends(body.strip()))
     return value[0] if isinstance(value, list) and len(value) == 1 else value
+
+
+def _without_ends(text: str) -> str:
+    """`text` without the brackets that follow a whole value."""
+    try:
+        _, end = _DECODER.raw_decode(text)
+    except (ValueError, RecursionError):
+        return text
+    return text if text[end:].strip("]} \t\r\n") else text[:end]

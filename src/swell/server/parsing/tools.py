@@ -1,120 +1,14 @@
-"""Tool calls in the answer: which format a model uses, and taking them out of the text."""
+"""Takes tool calls out of the answer."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from enum import Enum, auto
-from functools import partial
 
-from swell.server.parsing import calls
-from swell.server.parsing.blocks import Block, Choice, Json, Mistral, Tagged, TaggedJson
-from swell.server.parsing.calls import Read, Tools
-from swell.server.parsing.markup import FUNCTION, KEYS, MarkedCall
+from swell.server.parsing.blocks import Block
+from swell.server.parsing.calls import Tools
+from swell.server.parsing.formats import BARE, ToolFormat
 from swell.server.parsing.parts import Part, Text
 from swell.server.text import partial_length
-
-
-@dataclass(frozen=True)
-class ToolFormat:
-    """How a model marks its calls. `signs`: texts of which one stands in the chat template of such a model.
-
-    `opening` begins a call; where it is empty, a call is JSON that nothing marks, and has to be the first of the
-    answer. `controls` are all tags that may be control tokens, which are otherwise not shown, and `closings` those of
-    which one may be left over after a call.
-    """
-
-    signs: tuple[str, ...]
-    opening: str
-    begin: Callable[[Tools], Block]
-    controls: tuple[str, ...] = ()
-    closings: tuple[str, ...] = ()
-
-
-def _tagged(
-    opening: str,
-    closing: str,
-    read: Read,
-    *,
-    signs: Sequence[str] = (),
-    inside: tuple[str, ...] = (),
-) -> ToolFormat:
-    def begin(tools: Tools) -> Block:
-        return Tagged(opening, closing, read, tools)
-
-    return ToolFormat(tuple(signs) or (opening,), opening, begin, (opening, closing, *inside), (closing,))
-
-
-def _json(opening: str, closing: str = "", *, read: Read = calls.read_json, signs: Sequence[str] = ()) -> ToolFormat:
-    def begin(tools: Tools) -> Block:
-        return TaggedJson(opening, closing, read, tools) if closing else Json(opening, read, tools)
-
-    tags = tuple(tag for tag in (opening, closing) if tag)
-    return ToolFormat(tuple(signs) or (opening,), opening, begin, tags, tags[1:])
-
-
-def _any(opening: str, closing: str) -> ToolFormat:
-    """Whatever the model thinks fit between its tags: JSON (Qwen 2.5 and 3), a function (Qwen 3 Coder), keys (GLM)."""
-
-    def begin(tools: Tools) -> Block:
-        return Choice(
-            opening,
-            {
-                "{": lambda: TaggedJson(opening, closing, calls.read_json, tools),
-                "[": lambda: TaggedJson(opening, closing, calls.read_json, tools),
-                "```": lambda: TaggedJson(opening, closing, calls.read_json, tools),
-                "<function=": lambda: MarkedCall(FUNCTION, tools),
-                "": lambda: MarkedCall(KEYS, tools),
-            },
-        )
-
-    return ToolFormat((opening,), opening, begin, (opening, closing), (closing, "</function>"))
-
-
-BARE_JSON = _json("", read=calls.read_known_json, signs=("tool",))
-"""For every model that is told of tools in any other way than the known ones, and for Llama 3."""
-
-_FORMATS = (
-    ToolFormat((Mistral.OPENING,), Mistral.OPENING, Mistral, (Mistral.OPENING, "[ARGS]", "[CALL_ID]")),
-    _tagged(
-        "<｜tool▁calls▁begin｜>",
-        "<｜tool▁calls▁end｜>",
-        calls.read_deepseek,
-        inside=("<｜tool▁call▁begin｜>", "<｜tool▁sep｜>", "<｜tool▁call▁end｜>"),
-    ),
-    _tagged(
-        "<|tool_calls_section_begin|>",
-        "<|tool_calls_section_end|>",
-        calls.read_kimi,
-        inside=("<|tool_call_begin|>", "<|tool_call_argument_begin|>", "<|tool_call_end|>"),
-    ),
-    _tagged(
-        "<|tool_call_start|>",
-        "<|tool_call_end|>",
-        calls.read_python,
-        signs=("<|tool_call_start|>", "<|tool_list_start|>"),  # LFM2
-    ),
-    _tagged("<|tool_call>", "<tool_call|>", calls.read_gemma, inside=('<|"|>',)),  # Gemma 4
-    _tagged("<start_function_call>", "<end_function_call>", calls.read_gemma, inside=("<escape>",)),  # FunctionGemma
-    _json("<|START_ACTION|>", "<|END_ACTION|>"),  # Cohere
-    _any("<seed:tool_call>", "</seed:tool_call>"),
-    _json("<TOOLCALL>", "</TOOLCALL>"),  # Nemotron
-    _json("<|tool_call|>"),  # Granite 3, Phi 4
-    _any("<tool_call>", "</tool_call>"),  # Hermes, Qwen, GLM, Granite 4
-    ToolFormat(  # Qwen 3 Coder may forget <tool_call>
-        ("<function=",), "<function=", partial(MarkedCall, FUNCTION), ("<function=", "</function>"), ("</tool_call>",)
-    ),
-    _tagged("```tool_code", "```", calls.read_python),  # Gemma 3
-    _json("```tool_call", "```"),
-    _json("<|python_tag|>"),  # Llama 3.1
-)
-
-
-def tool_formats(template: str) -> tuple[ToolFormat, ...]:
-    """The formats in which a model with this chat template may write its calls; none if it doesn't know tools."""
-    known = tuple(one for one in _FORMATS if any(sign in template for sign in one.signs))
-    if not known or known[-1].opening == "<|python_tag|>":
-        known += (BARE_JSON,) if "tools" in template or "tool_call" in template else ()
-    return known
 
 
 class _Place(Enum):
@@ -223,7 +117,7 @@ class ToolParser:
         if not is_bare and not marked:
             return False
         self._move_blank(start)
-        self._block = (BARE_JSON if marked is None else self._marked[marked[0]]).begin(self._tools)
+        self._block = (BARE if marked is None else self._marked[marked[0]]).begin(self._tools)
         return True
 
     def _is_certain(self) -> bool:

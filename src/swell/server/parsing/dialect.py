@@ -69,13 +69,9 @@ class Framed(Dialect):
         return [*super().controls(tools), *self.frame.controls]
 
     def continued(self, prompt: str, answer: str) -> str:
-        prompt = self.without_thinking(prompt)
-        opening = self.frame.answer
-        if self._is_begun(prompt):
-            opening = opening.removeprefix(self.frame.begun)
-        elif prompt.endswith(opening):
-            opening = ""
-        return f"{prompt}{opening}{answer}"
+        prompt, opening = self.without_thinking(prompt), self.frame.answer
+        begun = next(length for length in range(len(opening), -1, -1) if prompt.endswith(opening[:length]))
+        return f"{prompt}{opening[begun:]}{answer}"
 
     def preamble(self, prompt: str, *, thinking: bool) -> Preamble | None:
         preamble = super().preamble(prompt, thinking=thinking)
@@ -85,12 +81,9 @@ class Framed(Dialect):
 
     def parser(self, prompt: str, tools: Tools) -> Parser:
         parser = Chain(super().parser(prompt, tools), FrameParser(self.frame))
-        if self._is_begun(prompt):
+        if self.frame.begun and prompt.endswith(self.frame.begun):
             parser.feed(self.frame.begun)
         return parser
-
-    def _is_begun(self, prompt: str) -> bool:
-        return self.frame.begun != "" and prompt.endswith(self.frame.begun)
 
 
 class Harmony(Dialect):

@@ -212,10 +212,20 @@ def tool_formats(template: str) -> tuple[ToolFormat, ...]:
     return (*known, BARE) if may_be_bare else known
 
 
-_JSON_CALL = re.compile(r"""["']name\\?["']\s*:|\btool_calls?(?:\.function|\[["']function["']\])?\s*\|\s*tojson""")
+_JSON_CALL = re.compile(
+    # A name in JSON that doesn't stand behind a tag: that would be an unknown one.
+    r"""[^>\s\[{][\s\[{]*\\?["'](?:(?:tool_)?name|function)\\?["']\s*:"""
+    r"""|\btool_calls?(?:\.function|\[["']function["']\])?\s*\|\s*tojson"""
+)
 
 
 def _asks_for_json(template: str) -> bool:
-    """Whether calls are JSON in a template that shows no tags: it says so, or says nothing of how to call."""
-    mentions = "tools" in template or "tool_call" in template
-    return mentions and ("call" not in template or _JSON_CALL.search(template) is not None)
+    """Whether calls are JSON in a template that shows no tags that are known.
+
+    It says so in its words, or writes those of the history so, or says nothing of calls at all.
+    """
+    if "tools" not in template and "tool_call" not in template:
+        return False
+    says_how = re.search("call|invo", template, re.IGNORECASE) is not None
+    names = "arguments" in template or "parameters" in template
+    return not says_how or (names and _JSON_CALL.search(template) is not None)

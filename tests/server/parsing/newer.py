@@ -152,6 +152,19 @@ NEWER = [
         [_paris()],
     ),
     Recorded(
+        "Hunyuan 3, thoughts",
+        "<think:opensource></think:opensource>",
+        "<think:opensource>Hm</think:opensource>Hi",
+        [Thought("Hm"), Text("Hi")],
+    ),
+    Recorded(
+        "Apriel 1.6",
+        "Here are my reasoning steps: [BEGIN FINAL RESPONSE] <tool_calls>",
+        'Hm.\n[BEGIN FINAL RESPONSE]\nHi <tool_calls>[{"name": "now", "arguments": {}, "id": "1"}]</tool_calls>',
+        [Thought("Hm."), Text("Hi"), NOW],
+        "<|begin_assistant|>\nHere are my reasoning steps:\n",
+    ),
+    Recorded(
         "GigaChat 3",
         "'function call' <|role_sep|>",
         'Look.\n\nfunction call<|role_sep|>\n{"name": "now", "arguments": {}}',

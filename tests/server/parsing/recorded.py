@@ -3,6 +3,7 @@
 Written after the models' chat templates; a template here is only the part that tells the format.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,7 +31,7 @@ class Recorded:
     name: str
     template: str
     output: str
-    parts: list[Part]
+    parts: Sequence[Part]
     prompt: str = ""
     tools: dict[str, dict[str, Any]] = field(default_factory=lambda: TOOLS)
 
@@ -271,4 +272,221 @@ CALLS = [
     ),
 ]
 
-RECORDED = [*THINKING, *CALLS]
+XML = "<tool_call>\n<function=NAME>\n<parameter=KEY>"
+GLM = "<tool_call>NAME<arg_key>KEY</arg_key><arg_value>"
+
+
+def _written(text: str, path: str = "a.md") -> ToolCall:
+    return ToolCall("write_file", {"path": path, "text": text})
+
+
+def _function(name: str, **values: str) -> str:
+    """A call as Qwen 3 Coder writes it."""
+    inside = "".join(f"<parameter={key}>\n{value}\n</parameter>\n" for key, value in values.items())
+    return f"<tool_call>\n<function={name}>\n{inside}</function>\n</tool_call>"
+
+
+def _keys(name: str, **values: str) -> str:
+    """A call as GLM writes it."""
+    inside = "".join(f"<arg_key>{key}</arg_key>\n<arg_value>{value}</arg_value>\n" for key, value in values.items())
+    return f"<tool_call>{name}\n{inside}</tool_call>"
+
+
+EXAMPLE = f"Call it so:\n{_function('write_file', path='b.md', text='hi')}\nor so:\n{_function('now')}\n"
+GLM_EXAMPLE = f"Call it so:\n{_keys('write_file', path='b.md', text='hi')}\nor so:\n{_keys('get_weather', days='2')}\n"
+_START = "<tool_call>\n<function=write_file>\n<parameter=path>\na.md\n"
+_CUT = f"{_START}</parameter>\n<parameter=text>\nThe first li"
+
+TAGS = [
+    *(
+        Recorded(f"{name} in a value", XML, _function("write_file", path="a.md", text=text), [_written(text)])
+        for name, text in {
+            "the tag that closes a block": "It ends with </tool_call> and\n</tool_call>\nagain.",
+            "the tag that closes a call": "</function>, like\n</function>\nthis",
+            "the tag that closes a value": 'print("</parameter>")\n</parameter>\n.',
+            "all of them": "It ends so:\n</parameter>\n</function>\n</tool_call>.",
+            "the tag of a block": "It begins with <tool_call>, or <tool_call>\n",
+            "a call": EXAMPLE,
+            "a call that is all": _function("write_file", path="b.md", text="hi"),
+            "two calls": _function("now") + "\n" + _function("write_file", path="c", text=""),
+            "another argument": "<parameter=mode>\nx\n</parameter>\n<parameter=depth>\ny\n</parameter>",
+            "the same argument": "Write <parameter=text> first.",
+            "JSON": '{"name": "now", "arguments": {}}',
+        }.items()
+    ),
+    Recorded(
+        "an argument before its call", XML, _function("write_file", text=EXAMPLE, path="a"), [_written(EXAMPLE, "a")]
+    ),
+    Recorded(
+        "two calls with calls", XML, 2 * _function("write_file", path="a", text=EXAMPLE), 2 * [_written(EXAMPLE, "a")]
+    ),
+    Recorded(
+        "text after a call in a value",
+        XML,
+        _function("write_file", path="a", text=EXAMPLE) + "\nDone.\n" + _function("now"),
+        [_written(EXAMPLE, "a"), Text("Done."), NOW],
+    ),
+    Recorded(
+        "two functions in a block",
+        XML,
+        "<tool_call>\n" + 2 * "<function=now>\n</function>\n" + "</tool_call>",
+        [NOW, NOW],
+    ),
+    Recorded("no opening", XML, "Hm.\n" + _function("now").removeprefix("<tool_call>"), [Text("Hm."), NOW]),
+    Recorded("two openings", XML, "<tool_call>" + _function("now"), [NOW]),
+    Recorded("two closings", XML, _function("now") + "</tool_call>\nYes.", [NOW, Text("Yes.")]),
+    Recorded(
+        "a function twice", XML, _function("now").replace("<function=now>", "<function=now>\n<function=now>"), [NOW]
+    ),
+    Recorded(
+        "an argument closed twice",
+        XML,
+        f"{_START}</parameter>\n</parameter>\n<parameter=text>\nx\n</parameter>\n</function>\n</tool_call>",
+        [_written("x")],
+    ),
+    Recorded(
+        "an argument opened twice",
+        XML,
+        f"{_START}</parameter>\n<parameter=text>\n<parameter=text>\nx\n</parameter>\n</function>\n</tool_call>",
+        [_written("x")],
+    ),
+    Recorded(
+        "arguments that aren't closed",
+        XML,
+        f"{_START}<parameter=text>\nx\n</function>\n</tool_call>\n{_START}<parameter=text>\ny\n</tool_call>",
+        [_written("x"), _written("y")],
+    ),
+    Recorded(
+        "nothing is closed",
+        XML,
+        f"{_START}</parameter>\n" + _function("now"),
+        [ToolCall("write_file", {"path": "a.md"}), NOW],
+    ),
+    Recorded("cut in a value", XML, _CUT, [Text(_CUT)]),
+    Recorded("cut after a tag in a value", XML, f"{_CUT}\n</tool_call> x", [Text(f"{_CUT}\n</tool_call> x")]),
+    Recorded(
+        "a function with JSON",
+        XML,
+        '<function=write_file>{"path": "</function>", "text": "x"}</function>',
+        [_written("x", "</function>")],
+    ),
+    Recorded(
+        "only a mention",
+        XML,
+        "Use <tool_call> and <function=f> here.",
+        [Text("Use <tool_call> and <function=f> here.")],
+    ),
+    Recorded("a function without a name", XML, "<function=>x", [Text("<function=>x")]),
+    Recorded(
+        "a value with another argument's tag, which may not be closed",
+        XML,
+        _function("write_file", path="x <parameter=text> y"),
+        [Text(_function("write_file", path="x <parameter=text> y"))],
+    ),
+    Recorded(
+        "a value with another argument's tag, which is there",
+        XML,
+        _function("write_file", path="x <parameter=text> y", text="z"),
+        [_written("z", "x <parameter=text> y")],
+    ),
+    *(
+        Recorded(f"GLM, {name} in a value", GLM, _keys("write_file", path="a.md", text=text), [_written(text)])
+        for name, text in {
+            "the tag that closes a block": "It ends with </tool_call> and\n</tool_call>\nagain.",
+            "the tag that closes a value": "see </arg_value> and\n</arg_value>\n.",
+            "the tag of a block": "It begins with <tool_call>, or\n<tool_call>\n",
+            "a call": GLM_EXAMPLE,
+            "line breaks": "\nx\n",
+        }.items()
+    ),
+    Recorded(
+        "GLM, a key closed twice",
+        GLM,
+        _keys("write_file", path="a.md", text="x").replace("</arg_key>", "</arg_key></arg_key>"),
+        [_written("x")],
+    ),
+    Recorded(
+        "GLM, a key that isn't closed",
+        GLM,
+        _keys("write_file", path="a.md", text="x").replace("</arg_key>", ""),
+        [_written("x")],
+    ),
+    Recorded(
+        "GLM, a value that isn't closed",
+        GLM,
+        _keys("write_file", path="a.md", text="x").replace("</arg_value>\n", "\n", 1),
+        [_written("x")],
+    ),
+    Recorded("GLM, no arguments", GLM, _keys("now"), [NOW]),
+    Recorded("GLM, two openings", GLM, "<tool_call>" + _keys("now"), [NOW]),
+]
+
+_UNMARKED: tuple[tuple[str, str, Sequence[Part]], ...] = (
+    ("JSON", '{"name": "now", "arguments": {}}\n</tool_call>', [NOW]),
+    ("JSON in a fence", '```json\n{"name": "now", "arguments": {}}\n```\nDone.', [NOW, Text("Done.")]),
+    ("two fences", 2 * '```json\n{"name": "now"}\n```\n', [NOW, NOW]),
+    ("a fence around tags", '```\n<tool_call>{"name": "now"}</tool_call>\n```', [NOW]),
+    ("an answer in a fence", '```json\n{"name": "Bob"}\n```', [Text('```json\n{"name": "Bob"}\n```')]),
+    ("code", "```python\nnow()\n```", [Text("```python\nnow()\n```")]),
+    ("JSON in an answer", 'So:\n{"name": "now"}', [Text('So:\n{"name": "now"}')]),
+    ("code after a call", '{"name": "now"}\n```python\nf()\n```', [NOW, Text("```python\nf()\n```")]),
+    ("a bracket too many", '{"name": "now", "parameters": {}}}\n', [NOW]),
+    ("a bracket too few", '{"name": "now", "parameters": {}', [NOW]),
+    (
+        "brackets too few",
+        '{"name": "now", "parameters": {"a": {}',
+        [Text('{"name": "now", "parameters": {"a": {}')],
+    ),
+)
+
+JSON = (
+    [
+        Recorded(name, "<tool_call>", f"<tool_call>\n{inside}\n</tool_call>", parts)
+        for name, inside, parts in (
+            ("a bracket too many", '{"name": "now", "arguments": {}}}', [NOW]),
+            ("brackets too few", '{"name": "get_weather", "arguments": {"location": "Paris"', [_paris()]),
+            (
+                "an inner bracket too few",
+                '{"name": "get_weather", "arguments": {"hours": [1, 2}}',
+                [ToolCall("get_weather", {"hours": [1, 2]})],
+            ),
+            (
+                "single quotes",
+                "{'name': 'write_file', 'arguments': {'path': '</tool_call>', 'text': \"it's\",}}",
+                [_written("it's", "</tool_call>")],
+            ),
+            (
+                "a path of Windows",
+                r'{"name": "write_file", "arguments": {"path": "C:\Users\new", "text": "x"}}',
+                [_written("x", r"C:\Users\new")],
+            ),
+            ("no arguments", '{"name": "now", "arguments": null}', [NOW]),
+            ("an empty text for arguments", '{"name": "now", "arguments": ""}', [NOW]),
+            ("a fence", '```json\n{"name": "now"}\n```', [NOW]),
+            (
+                "two objects",
+                '{"name": "now"}\n{"name": "get_weather", "arguments": {"location": "Paris"}}',
+                [NOW, _paris()],
+            ),
+            ("objects with commas", '{"name": "now"}, {"name": "now"}', [NOW, NOW]),
+            ("the tag twice", '<tool_call>\n{"name": "now"}\n</tool_call>', [NOW]),
+        )
+    ]
+    + [Recorded(f"{name}, not marked", "<tool_call>", output, parts) for name, output, parts in _UNMARKED]
+    + [
+        Recorded(
+            "the next block before a closing tag",
+            "<tool_call>",
+            '<tool_call>{"name": "now"}\n<tool_call>{"name": "now"<tool_call>{"name": "now"}',
+            [NOW, NOW, NOW],
+        ),
+        Recorded(
+            "what follows an object says that it isn't all",
+            "<tool_call>",
+            '<tool_call>{"name": "now"}, "arguments": {"a": 1}}</tool_call>',
+            [Text('<tool_call>{"name": "now"}, "arguments": {"a": 1}}</tool_call>')],
+        ),
+    ]
+)
+
+RECORDED = [*THINKING, *CALLS, *TAGS, *JSON]

@@ -29,6 +29,66 @@ def test_abilities(template: str, thinks: bool, calls_tools: bool) -> None:
     assert (dialect.thinks, dialect.calls_tools) == (thinks, calls_tools)
 
 
+@pytest.mark.parametrize(
+    ("template", "calls_tools"),
+    [
+        ('{{ tools }} Call: {"name": NAME, "parameters": {}}', True),
+        ('{{ tools }}{{ \'{"name": "\' + call.name + \'", "arguments": \' + call.arguments }}', True),
+        ('{{ tools }}{{ "{\\"name\\": " + tool_call.name + ", \\"arguments\\": " }}', True),
+        ('{{ tools }} Call: [{"tool_name": NAME, "parameters": {}}]', True),
+        (
+            "{{ tools }}{% for call in message.tool_calls %}{{ tool_call.function | tojson }} arguments{% endfor %}",
+            True,
+        ),
+        ("{% for tool in tools %}{{ tool | tojson }}{% endfor %}", True),
+        ("{{ tools }} To call a tool, write @NAME(VALUE, VALUE).", False),
+        ("{{ tools }}<do>{{ tool_call.function.name }}</do>{{ tool_call.function.arguments }}", False),
+        ('{{ tools }} Call: <do>{"name": NAME, "arguments": {}}</do>', False),
+        ("{{ tools }} Invoke NAME with its parameters.", False),
+        ("Call me {{ name }}.", False),
+        ("{{ tools }} Call: <|tools_prefix|>", True),
+    ],
+)
+def test_a_format_that_nobody_knows_is_not_advertised(template: str, calls_tools: bool) -> None:
+    assert dialect_of(template).calls_tools == calls_tools
+
+
+@pytest.mark.parametrize(
+    ("template", "prompt", "opening", "closing", "answer"),
+    [
+        (
+            "<|open|> <|close|> <|end_of_msg|>",
+            "<|open|>think<|sep|>",
+            "",
+            "<|close|>think<|sep|><|open|>response<|sep|>",
+            "<|open|>think<|sep|>\n\n<|close|>think<|sep|>\n\n<|open|>response<|sep|>Hi",
+        ),
+        (
+            "<|think|> <|content|> <|begin|>",
+            "<|begin|>assistant",
+            "<|think|>",
+            "<|end|><|begin|>assistant<|content|>",
+            "<|begin|>assistant<|content|>Hi",
+        ),
+    ],
+)
+def test_what_frames_answers(template: str, prompt: str, opening: str, closing: str, answer: str) -> None:
+    dialect = dialect_of(template)
+    assert dialect.thinks
+    assert dialect.preamble(prompt, thinking=True) == Preamble(opening=opening, closings=[closing])
+    assert dialect.preamble(prompt, thinking=False) is None
+    assert dialect.continued(prompt, "Hi") == answer
+    assert {"<|sep|>", "<|content|>"} & set(dialect.controls({}))
+
+
+def test_an_answer_goes_on_from_what_the_prompt_has_begun() -> None:
+    functionary = dialect_of(">>>all >>>${recipient}")
+    assert functionary.continued("assistant>>>", "Hi") == "assistant>>>all\nHi"
+    assert functionary.continued("assistant", "Hi") == "assistant>>>all\nHi"
+    assert functionary.continued("assistant>>>all\n", "Hi") == "assistant>>>all\nHi"
+    assert functionary.calls_tools
+
+
 def test_preambles() -> None:
     qwen, harmony = dialect_of(QWEN), dialect_of(HARMONY)
     assert qwen.preamble("assistant:", thinking=True) == Preamble(opening="<think>", closings=["</think>"])

@@ -6,11 +6,15 @@ from collections.abc import Iterable, Sequence
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.server.parsing.recorded import CALLS, RECORDED, Recorded
+from tests.server.parsing.newer import NEWER
+from tests.server.parsing.recorded import CALLS, Recorded
+from tests.server.parsing.recorded import RECORDED as OLDER
 
 from swell.server.parsing.dialect import dialect_of
 from swell.server.parsing.parser import Parser, merged
 from swell.server.parsing.parts import Part, Text, ToolCall
+
+RECORDED = [*OLDER, *NEWER]
 
 every_recording = pytest.mark.parametrize("recorded", RECORDED, ids=lambda recorded: recorded.name)
 

@@ -1,8 +1,10 @@
 """Where a tool call begins and ends in the stream of text."""
 
 import re
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
+from swell.server.parsing.brackets import Brackets
 from swell.server.parsing.calls import Read, Tools, call, parse_json, read_json
 from swell.server.parsing.parts import ToolCall
 
@@ -23,39 +25,22 @@ class Block(Protocol):
 
 
 class Tagged:
-    """Ends at a closing tag, or where the output ends."""
+    """Ends at the first closing tag, or where the output ends."""
 
-    def __init__(self, opening: str, closing: str, read: Read, tools: Tools, *, keeps_tags: bool = False) -> None:
-        """`keeps_tags`: the tags belong to what is read."""
+    def __init__(self, opening: str, closing: str, read: Read, tools: Tools) -> None:
         self._opening = opening
         self._closing = closing
         self._read = read
         self._tools = tools
-        self._keeps_tags = keeps_tags
         self._searched = len(opening)
 
     def look(self, text: str, *, is_final: bool) -> Found | None:
-        """A closing tag inside a JSON string, say of a file that is written, doesn't count."""
-        while (end := text.find(self._closing, self._searched)) >= 0:
-            body = text[len(self._opening) : end]
-            self._searched = end + len(self._closing)
-            if not _is_within_string(body):
-                return Found(self._searched, self._read(self._whole(body), self._tools))
+        end = text.find(self._closing, self._searched)
         self._searched = max(self._searched, len(text) - len(self._closing) + 1)
-        if not is_final:
+        if end < 0 and not is_final:
             return None
-        return Found(len(text), self._read(self._whole(text[len(self._opening) :]), self._tools))
-
-    def _whole(self, body: str) -> str:
-        return self._opening + body + self._closing if self._keeps_tags else body
-
-
-_STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
-
-
-def _is_within_string(body: str) -> bool:
-    """Whether JSON that breaks off here breaks off inside a string."""
-    return body.lstrip().startswith(("{", "[")) and '"' in _STRINGS.sub("", body)
+        length, end = (end + len(self._closing), end) if end >= 0 else (len(text), len(text))
+        return Found(length, self._read(text[len(self._opening) : end], self._tools))
 
 
 class Json:
@@ -65,20 +50,114 @@ class Json:
         self._opening = opening
         self._read = read
         self._tools = tools
-        self._end: _JsonEnd | None = None
+        self._value: Brackets | None = None
 
     def look(self, text: str, *, is_final: bool) -> Found | None:
         start = len(self._opening)
-        if self._end is None:
+        if self._value is None:
             rest = text[start:].lstrip()
             if rest:
                 if rest[0] not in "{[":
                     return Found(start or len(text), [])
-                self._end = _JsonEnd(len(text) - len(rest))
-        end = None if self._end is None else self._end.find(text)
-        if end is None:
+                self._value = Brackets(len(text) - len(rest))
+        end = None if self._value is None else self._value.find(text)
+        if end is None and is_final and self._value is not None and self._value.lacks_only_the_last(text):
+            end = len(text)
+        if self._value is None or end is None:
             return Found(len(text), []) if is_final else None
-        return Found(end, self._read(text[start:end], self._tools))
+        return Found(end, self._read(self._value.closed(text, end), self._tools))
+
+
+_BLANK = re.compile(r"\s*")
+
+
+class TaggedJson:
+    """JSON values between tags, perhaps in a fence. Ends at the closing tag, or where the next block begins.
+
+    What stands around the values and says nothing is passed over: tags written twice, commas, brackets too many.
+    """
+
+    _AFTER = re.compile(r"[\s;,}\]]*")
+    _FENCE = re.compile(r"(?:```\w{0,20}\s*)?")
+
+    def __init__(self, opening: str, closing: str, read: Read, tools: Tools) -> None:
+        self._opening = opening
+        self._closing = closing
+        self._read = read
+        self._tools = tools
+        self._calls: list[ToolCall] = []
+        self._position = len(opening)
+        """Up to where all is read."""
+        self._value: Brackets | None = None
+
+    def look(self, text: str, *, is_final: bool) -> Found | None:
+        while True:
+            if self._value is None and (found := self._begin(text)):
+                return found
+            if self._value is None:
+                return Found(len(text), self._calls) if is_final else None
+            end = self._value.find(text)
+            if end is None and is_final:
+                end = len(text)
+                if not self._value.lacks_only_the_last(text):
+                    return Found(end, [])
+            if end is None:
+                return None
+            calls = self._read(self._value.closed(text, end), self._tools)
+            if not calls:
+                return Found(end, [])
+            self._calls += calls
+            self._position, self._value = end, None
+
+    def _begin(self, text: str) -> Found | None:
+        """Begins the next value, or says that there is none; neither if that isn't certain."""
+        start = self._position
+        while True:
+            start = self._position = _end(self._AFTER if self._calls else _BLANK, text, start)
+            if not text.startswith(self._opening, start) or self._calls:
+                break
+            start += len(self._opening)
+        start = _end(_BLANK, text, _end(self._FENCE, text, start))
+        rest = text[start : start + max(len(self._opening), len(self._closing))]
+        if rest.startswith(self._closing):
+            return Found(start + len(self._closing), self._calls)
+        if rest.startswith(self._opening):
+            return Found(start, self._calls)
+        if rest[:1] in ("{", "["):
+            self._value = Brackets(start, (self._opening, self._closing))
+        elif not any(tag.startswith(rest) for tag in (self._opening, self._closing, "```")):
+            return Found(start, [])
+        return None
+
+
+def _end(pattern: re.Pattern[str], text: str, position: int) -> int:
+    """Where a match of `pattern`, which may be empty, ends."""
+    found = pattern.match(text, position)
+    return position if found is None else found.end()
+
+
+class Choice:
+    """The block that begins with what comes after `opening`, which may be written twice; that of "" if none does."""
+
+    def __init__(self, opening: str, blocks: Mapping[str, Callable[[], Block]]) -> None:
+        self._opening = opening
+        self._blocks = blocks
+        self._position = len(opening)
+        self._chosen: Block | None = None
+
+    def look(self, text: str, *, is_final: bool) -> Found | None:
+        while self._chosen is None:
+            self._position = _end(_BLANK, text, self._position)
+            rest = text[self._position : self._position + max(map(len, (self._opening, *self._blocks)))]
+            if rest.startswith(self._opening):
+                self._position += len(self._opening)
+            elif not is_final and any(
+                len(rest) < len(one) and one.startswith(rest) for one in (self._opening, *self._blocks)
+            ):
+                return None
+            else:
+                self._chosen = next(begin for start, begin in self._blocks.items() if rest.startswith(start))()
+        return self._chosen.look(text, is_final=is_final)
 
 
 class Mistral:
@@ -90,48 +169,23 @@ class Mistral:
 
     def __init__(self, tools: Tools) -> None:
         self._list = Json(self.OPENING, read_json, tools)
-        self._end: _JsonEnd | None = None
+        self._arguments: Brackets | None = None
         self._name: str | None = None
 
     def look(self, text: str, *, is_final: bool) -> Found | None:
         rest = text[len(self.OPENING) :]
         if not rest.strip() or rest.lstrip()[0] in "{[":
             return self._list.look(text, is_final=is_final)
-        if self._end is None:
+        if self._arguments is None:
             name, brace, _ = rest.partition("{")
             found = self._NAME.fullmatch(name)
             if (brace and found is None) or len(name) > self._NAME_MAX or (is_final and not brace):
                 return Found(len(self.OPENING), [])
             if not brace or found is None:
                 return None
-            self._name, self._end = found[1], _JsonEnd(len(self.OPENING) + len(name))
-        start, end = self._end.start, self._end.find(text)
+            self._name, self._arguments = found[1], Brackets(len(self.OPENING) + len(name))
+        start, end = self._arguments.start, self._arguments.find(text)
         if end is None:
             return Found(len(text), []) if is_final else None
         one = call(self._name, parse_json(text[start:end]))
         return Found(end, [] if one is None else [one])
-
-
-class _JsonEnd:
-    """Looks for the end of the JSON object or list that begins at `start` of a text that grows."""
-
-    _MARKS = re.compile(r'\\.|["{}\[\]]', re.DOTALL)
-
-    def __init__(self, start: int) -> None:
-        self.start = start
-        self._position = start
-        self._depth = 0
-        self._is_in_string = False
-
-    def find(self, text: str) -> int | None:
-        """The position after the end; None while the value is incomplete. Reads only what it hasn't read before."""
-        for mark in self._MARKS.finditer(text, self._position):
-            self._position = mark.end()
-            if mark[0] == '"':
-                self._is_in_string = not self._is_in_string
-            elif not self._is_in_string and mark[0] in "{}[]":
-                self._depth += 1 if mark[0] in "{[" else -1
-                if self._depth == 0:
-                    return mark.end()
-        self._position = max(self._position, len(text) - text.endswith("\\"))
-        return None

@@ -1,22 +1,17 @@
 """From the inside of a tool call, as models write it, to calls. Every reader returns no calls for what is none."""
 
-import ast
-import json
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn
-
-import msgspec
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from swell.server.parsing.parts import ToolCall
+from swell.server.parsing.values import parse_value
 
 Tools = Mapping[str, Mapping[str, Any]]
 """The tools of a request: the JSON schema of each one's arguments, by its name."""
 
 Read = Callable[[str, Tools], list[ToolCall]]
 """Reads what stands between the tags of a call."""
-
-_PYTHON_NAMES = {"true": True, "false": False, "null": None}
 
 
 def read_json(body: str, _tools: Tools) -> list[ToolCall]:
@@ -26,6 +21,16 @@ def read_json(body: str, _tools: Tools) -> list[ToolCall]:
     return [] if None in calls else [call for call in calls if call is not None]
 
 
+def read_named_json(body: str, _tools: Tools) -> list[ToolCall]:
+    """A list of objects `{NAME: {...}}`, as Apertus writes it."""
+    value = parse_json(body)
+    calls = [
+        call(*item.popitem()) if isinstance(item, dict) and len(item) == 1 else None
+        for item in (value if isinstance(value, list) else [value])
+    ]
+    return [] if None in calls else [one for one in calls if one is not None]
+
+
 def read_known_json(body: str, tools: Tools) -> list[ToolCall]:
     """As `read_json`, for JSON that nothing marks as a call: it must name tools of the request."""
     calls = read_json(body, tools)
@@ -33,17 +38,11 @@ def read_known_json(body: str, tools: Tools) -> list[ToolCall]:
 
 
 def parse_json(text: str) -> Any:
-    """The value, or None for text that isn't JSON or can't be sent on. Strings may hold line breaks as they are."""
+    """The value, as `parse_value` reads it, or None for text that is none."""
     try:
-        value = json.loads(text, strict=False, parse_constant=_refuse)
-        msgspec.json.encode(value)  # refuses halves of surrogate pairs
-    except (ValueError, RecursionError, OverflowError):
+        return parse_value(text)
+    except ValueError:
         return None
-    return value
-
-
-def _refuse(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _call(value: Any) -> ToolCall | None:
@@ -52,8 +51,12 @@ def _call(value: Any) -> ToolCall | None:
     if isinstance(inner := value.get("function"), dict):
         value = inner
     name = next((value[key] for key in ("name", "tool_name", "function") if key in value), None)
-    arguments: Any = next((value[key] for key in ("arguments", "parameters") if key in value), {})
-    return call(name, parse_json(arguments) if isinstance(arguments, str) else arguments)
+    arguments: Any = next((value[key] for key in ("arguments", "parameters") if key in value), None)
+    if isinstance(arguments, str):
+        arguments = parse_json(arguments.strip() or "{}")
+    elif arguments in (None, []):
+        arguments = {}
+    return call(name, arguments)
 
 
 def call(name: object, arguments: object) -> ToolCall | None:
@@ -61,79 +64,6 @@ def call(name: object, arguments: object) -> ToolCall | None:
     if isinstance(name, str) and name and isinstance(arguments, dict):
         return ToolCall(name, arguments)
     return None
-
-
-# --- tags instead of JSON --------------------------------------------------------------------------------------
-
-_FUNCTION = re.compile(r"\s*<function=([^>\s]+)>(.*?)(?:</function>)?\s*", re.DOTALL)
-_PARAMETER = re.compile(r"\s*<parameter=([^>]+)>(.*?)(?:</parameter>|(?=<parameter=)|\Z)\s*", re.DOTALL)
-_GLM_NAME = re.compile(r"\s*([^\s<]+)\s*")
-_GLM_ARGUMENT = re.compile(r"\s*<arg_key>(.*?)</arg_key>\s*<arg_value>(.*?)</arg_value>\s*", re.DOTALL)
-
-
-def read_tool_call(body: str, tools: Tools) -> list[ToolCall]:
-    """What stands in `<tool_call>`: JSON (Qwen 2.5 and 3), `<function=…>` (Qwen 3 Coder) or `<arg_key>` (GLM)."""
-    start = body.lstrip()
-    if start.startswith(("{", "[")):
-        return read_json(body, tools)
-    return read_function(body, tools) if start.startswith("<function=") else _read_glm(body, tools)
-
-
-def read_function(body: str, tools: Tools) -> list[ToolCall]:
-    """`<function=NAME>`, then `<parameter=NAME>VALUE</parameter>` for each argument or a JSON object with all."""
-    if (found := _FUNCTION.fullmatch(body)) is None:
-        return []
-    name, inside = found.groups()
-    if inside.lstrip().startswith("{"):
-        return _listed(call(name, parse_json(inside)))
-    arguments = _pairs(_PARAMETER, inside)
-    return [] if arguments is None else [_typed_call(name, arguments, tools)]
-
-
-def _read_glm(body: str, tools: Tools) -> list[ToolCall]:
-    if (found := _GLM_NAME.match(body)) is None:
-        return []
-    arguments = _pairs(_GLM_ARGUMENT, body[found.end() :])
-    return [] if arguments is None else [_typed_call(found[1], arguments, tools)]
-
-
-def _pairs(pattern: re.Pattern[str], text: str) -> dict[str, str] | None:
-    """The groups of `pattern`, which must match again and again until nothing is left."""
-    pairs: dict[str, str] = {}
-    position = 0
-    while position < len(text) and text[position:].strip():
-        found = pattern.match(text, position)
-        if found is None:
-            return None
-        pairs[found[1].strip()] = found[2]
-        position = found.end()
-    return pairs
-
-
-def _typed_call(name: str, arguments: Mapping[str, str], tools: Tools) -> ToolCall:
-    properties = tools.get(name, {}).get("properties", {})
-    return ToolCall(name, {key: _typed(value, properties.get(key)) for key, value in arguments.items()})
-
-
-def _typed(text: str, schema: object) -> Any:
-    """`text` as the type that `schema` wants; as it is where that is a string, unknown, or doesn't come out."""
-    text = text.removeprefix("\n").removesuffix("\n")
-    types = _types(schema)
-    if not types or "string" in types:
-        return text
-    value = parse_json(text.lower() if "boolean" in types and text.lower() in _PYTHON_NAMES else text)
-    return value if value is not None or (text == "null" and "null" in types) else text
-
-
-def _types(schema: object) -> set[str]:
-    """The types that a schema allows. Some clients list them in one string, with commas."""
-    if not isinstance(schema, dict):
-        return set()
-    named = schema.get("type", [])
-    names = named.split(",") if isinstance(named, str) else named if isinstance(named, list) else []
-    alternatives = schema.get("anyOf")
-    inner = [_types(one) for one in alternatives] if isinstance(alternatives, list) else []
-    return {str(name).strip() for name in names}.union(*inner)
 
 
 # --- a name before JSON ----------------------------------------------------------------------------------------
@@ -148,6 +78,9 @@ _KIMI = re.compile(
     r"(?P<plain>.*?)<\|tool_call_end\|>\s*(?P<old>)(?P<fenced>)",
     re.DOTALL,
 )
+_SOLAR = re.compile(
+    r"(?P<old>)(?P<fenced>)[^<]*<\|tool_call:name\|>(?P<new>[^<]+)<\|tool_call:args\|>(?P<plain>.*)", re.DOTALL
+)
 
 
 def read_deepseek(body: str, _tools: Tools) -> list[ToolCall]:
@@ -158,6 +91,11 @@ def read_deepseek(body: str, _tools: Tools) -> list[ToolCall]:
 def read_kimi(body: str, _tools: Tools) -> list[ToolCall]:
     """Calls of Kimi K2: `functions.NAME:INDEX`, then JSON."""
     return _read_sequence(_KIMI, body)
+
+
+def read_solar(body: str, _tools: Tools) -> list[ToolCall]:
+    """A call of Solar Open: an id, a name, then JSON."""
+    return _read_sequence(_SOLAR, body)
 
 
 def _read_sequence(pattern: re.Pattern[str], body: str) -> list[ToolCall]:
@@ -173,74 +111,3 @@ def _read_sequence(pattern: re.Pattern[str], body: str) -> list[ToolCall]:
         calls.append(one)
         position = found.end()
     return calls
-
-
-_GEMMA = re.compile(r"\s*call:([\w.-]+)\s*(\{.*\})\s*", re.DOTALL)
-_GEMMA_STRING = re.compile(r'<\|"\|>(.*?)<\|"\|>|<escape>(.*?)<escape>', re.DOTALL)
-_GEMMA_KEY = re.compile(r"([{,]\s*)([A-Za-z_][\w.-]*)\s*:")
-
-
-def read_gemma(body: str, _tools: Tools) -> list[ToolCall]:
-    """`call:NAME{key:value}` of Gemma 4 and FunctionGemma: JSON without quotes, strings between marks."""
-    if (found := _GEMMA.fullmatch(body)) is None:
-        return []
-    strings: list[str] = []
-
-    def keep(string: re.Match[str]) -> str:
-        strings.append(string[1] if string[1] is not None else string[2])
-        return f'"{len(strings) - 1}"'
-
-    bare = _GEMMA_STRING.sub(keep, found[2])
-    value = parse_json(_GEMMA_KEY.sub(r'\1"\2":', bare))
-    return _listed(call(found[1], _with_strings(value, strings)))
-
-
-def _with_strings(value: Any, strings: Sequence[str]) -> Any:
-    """`value` with every string, which is a number, replaced by the string of that number."""
-    if isinstance(value, dict):
-        return {key: _with_strings(item, strings) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_with_strings(item, strings) for item in value]
-    return strings[int(value)] if isinstance(value, str) and value.isdecimal() and int(value) < len(strings) else value
-
-
-# --- Python ----------------------------------------------------------------------------------------------------
-
-
-def read_python(body: str, tools: Tools) -> list[ToolCall]:
-    """`f(a="x")`, one per line or in a list, as Gemma 3, Llama 4 and LFM2 write it; values are literals."""
-    try:
-        statements = ast.parse(body.strip()).body
-        expressions = [one.value if isinstance(one, ast.Expr) else None for one in statements]
-        if len(expressions) == 1 and isinstance(only := expressions[0], ast.List):
-            expressions = list(only.elts)
-        return [_python_call(one, tools) for one in expressions]
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
-        return []
-
-
-def _python_call(node: ast.expr | None, tools: Tools) -> ToolCall:
-    """Raises ValueError if it is none."""
-    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name | ast.Attribute):
-        raise ValueError("not a call")
-    name = ast.unparse(node.func)
-    if name == "print" and name not in tools and len(node.args) == 1:
-        return _python_call(node.args[0], tools)
-    name = name if name in tools else name.removesuffix(".call")
-    names = list(tools.get(name, {}).get("properties", {}))
-    if len(node.args) > len(names) or any(keyword.arg is None for keyword in node.keywords):
-        raise ValueError("an argument without a name")
-    arguments = {name: _literal(value) for name, value in zip(names, node.args, strict=False)}
-    arguments |= {str(keyword.arg): _literal(keyword.value) for keyword in node.keywords}
-    msgspec.json.encode(arguments)  # raises for what JSON doesn't have
-    return ToolCall(name, arguments)
-
-
-def _literal(node: ast.expr) -> Any:
-    if isinstance(node, ast.Name) and node.id in _PYTHON_NAMES:
-        return _PYTHON_NAMES[node.id]
-    return ast.literal_eval(node)
-
-
-def _listed(one: ToolCall | None) -> list[ToolCall]:
-    return [] if one is None else [one]

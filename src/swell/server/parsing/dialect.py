@@ -1,16 +1,18 @@
 """How a model writes thoughts and calls, told from its chat template."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from swell.sampling import Preamble
 from swell.server.parsing import harmony
 from swell.server.parsing.calls import Tools, read_json
+from swell.server.parsing.formats import ToolFormat, tool_formats
+from swell.server.parsing.frames import Frame, FrameParser, frame_of
 from swell.server.parsing.harmony import HarmonyParser
 from swell.server.parsing.parser import Chain, Parser, Plain
 from swell.server.parsing.parts import Part, Text
 from swell.server.parsing.thinking import TagParser, ThinkingTags, thinking_tags
-from swell.server.parsing.tools import ToolFormat, ToolParser, tool_formats
+from swell.server.parsing.tools import ToolParser
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,33 @@ class Dialect:
         return calls if self.tags is None else Chain(TagParser(self.tags, is_open=self.tags.are_open_in(prompt)), calls)
 
 
+@dataclass(frozen=True)
+class Framed(Dialect):
+    """A model that writes more around its thoughts, answers and calls than their tags."""
+
+    frame: Frame = field(kw_only=True)
+
+    def controls(self, tools: Tools) -> list[str]:
+        return [*super().controls(tools), *self.frame.controls]
+
+    def continued(self, prompt: str, answer: str) -> str:
+        prompt, opening = self.without_thinking(prompt), self.frame.answer
+        begun = next(length for length in range(len(opening), -1, -1) if prompt.endswith(opening[:length]))
+        return f"{prompt}{opening[begun:]}{answer}"
+
+    def preamble(self, prompt: str, *, thinking: bool) -> Preamble | None:
+        preamble = super().preamble(prompt, thinking=thinking)
+        if preamble is None:
+            return None
+        return Preamble(opening=preamble.opening, closings=[one + self.frame.answer for one in preamble.closings])
+
+    def parser(self, prompt: str, tools: Tools) -> Parser:
+        parser = Chain(super().parser(prompt, tools), FrameParser(self.frame))
+        if self.frame.begun and prompt.endswith(self.frame.begun):
+            parser.feed(self.frame.begun)
+        return parser
+
+
 class Harmony(Dialect):
     """gpt-oss. Even a short answer has a head, so thinking can be hidden but not prevented."""
 
@@ -80,7 +109,7 @@ class Harmony(Dialect):
         return Preamble(opening="", closings=list(harmony.ANSWER_HEADS))
 
     def parser(self, prompt: str, tools: Tools) -> Parser:
-        return HarmonyParser()
+        return HarmonyParser(tools)
 
 
 @lru_cache(maxsize=64)
@@ -88,6 +117,8 @@ def dialect_of(template: str) -> Dialect:
     """That of a model with this chat template; "" for one that has none."""
     if harmony.START in template and harmony.CHANNEL in template:
         return Harmony()
+    if frame := frame_of(template):
+        return Framed(frame.tags, tool_formats(template), frame=frame)
     return Dialect(thinking_tags(template), tool_formats(template))
 
 

@@ -1,14 +1,14 @@
 """Harmony, the format of gpt-oss: messages on channels, for reasoning, for tools and for the answer."""
 
+import json
 import re
 
-from swell.server.parsing.calls import call, parse_json
-from swell.server.parsing.parts import Part, Text, Thought
+from swell.server.parsing.calls import Tools, call, parse_json
+from swell.server.parsing.parts import Part, Text, Thought, ToolCall
 from swell.server.text import partial_length
 
 START, CHANNEL, MESSAGE, CONSTRAIN = "<|start|>", "<|channel|>", "<|message|>", "<|constrain|>"
 _ENDS = ("<|end|>", "<|call|>", "<|return|>")
-_BREAKS = (*_ENDS, START, CHANNEL)
 
 CONTROLS = (START, CHANNEL, MESSAGE, CONSTRAIN, *_ENDS)
 ANSWER_HEADS = tuple(
@@ -17,6 +17,8 @@ ANSWER_HEADS = tuple(
 )
 """What stands before an answer."""
 
+_MARKS = (*_ENDS, START, CHANNEL, MESSAGE)
+_MARK = re.compile("|".join(map(re.escape, _MARKS)))
 _CHANNEL_NAME = re.compile(r"<\|channel\|>\s*(\w+)")
 _RECIPIENT = re.compile(r"\bto=([^\s<]+)")
 
@@ -25,91 +27,132 @@ class HarmonyParser:
     """Reads what follows `<|start|>assistant`.
 
     A message is a head, `<|message|>` and a body. The head names the channel, and for a call the tool. What doesn't
-    begin with a head is taken for an answer.
+    begin with a head is taken for an answer. Every character is looked at once: what belongs to a head or a call is
+    kept until that is complete, and only what may become a mark is held with the next piece.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
         self._held = ""
         self._head: str | None = ""
         """Of the message whose body is read; "" is an answer without a head; None while a head is read."""
+        self._kept: list[str] = []
+        self._strings = _Strings()
+        """Those of the call that is read."""
         self._is_begun = False
 
     def feed(self, text: str) -> list[Part]:
-        self._held += text
+        text, self._held = self._held + text, ""
+        if not self._is_begun and not self._begin(text):
+            self._held = text
+            return []
         parts: list[Part] = []
-        while self._held:
-            if not self._is_begun and not self._begin():
-                break
-            before = self._held, self._head
-            self._read(parts)
-            if (self._held, self._head) == before:
-                break
-        return parts
+        position = 0
+        for mark in _MARK.finditer(text):
+            parts += self._take(text[position : mark.start()])
+            parts += self._pass(mark[0])
+            position = mark.end()
+        rest = text[position:]
+        length = len(rest) - partial_length(rest, _MARKS)
+        self._held = rest[length:]
+        return [*parts, *self._take(rest[:length])]
 
     def finish(self) -> list[Part]:
-        """A call must be complete to be one; a head without a body is text."""
-        held, self._held = self._held, ""
-        if self._head is None:
-            return [Text(held)] if held.strip() else []
-        return self._body_parts(held)
+        """A head without a body is text."""
+        parts = self._take(self._held)
+        return [*parts, *self._leave("")]
 
-    def _begin(self) -> bool:
+    def _begin(self, text: str) -> bool:
         """Decides whether the output begins with a head; False if that isn't certain."""
-        start = self._held.lstrip()
+        start = text.lstrip()
         heads = (START, CHANNEL, "to=")
-        if any(start.startswith(head) for head in heads):
+        if start.startswith(heads):
             self._head = None
         elif any(head.startswith(start) for head in heads):
             return False
         self._is_begun = True
         return True
 
-    def _read(self, parts: list[Part]) -> None:
-        if self._head is None:
-            self._read_head()
-        elif _RECIPIENT.search(self._head):
-            self._read_call(parts)
-        else:
-            self._read_body(parts)
-
-    def _read_head(self) -> None:
-        head, mark, rest = self._held.partition(MESSAGE)
-        if mark:
-            self._head, self._held = head + mark, rest
-
-    def _read_body(self, parts: list[Part]) -> None:
-        end = _first(self._held)
-        length = len(self._held) - partial_length(self._held, _BREAKS) if end is None else end
-        parts += self._body_parts(self._held[:length])
-        self._held = self._held[length:]
-        if end is not None:
-            self._leave_body()
-
-    def _read_call(self, parts: list[Part]) -> None:
-        """Nothing is certain before the end of the body."""
-        end = _first(self._held)
-        if end is not None:
-            parts += self._body_parts(self._held[:end])
-            self._held = self._held[end:]
-            self._leave_body()
-
-    def _leave_body(self) -> None:
-        self._head = None
-        for mark in _ENDS:
-            self._held = self._held.removeprefix(mark)
-
-    def _body_parts(self, body: str) -> list[Part]:
-        head = self._head or ""
-        if recipient := _RECIPIENT.search(head):
-            found = call(recipient[1].removeprefix("functions."), parse_json(body))
-            return [Text(head + body) if found is None else found]
-        if not body:
+    def _take(self, text: str) -> list[Part]:
+        """Text without a mark: some of a body is certain at once."""
+        if not text:
             return []
-        channel = _CHANNEL_NAME.search(head)
-        return [Thought(body) if channel and channel[1] == "analysis" else Text(body)]
+        if self._head is None or _RECIPIENT.search(self._head):
+            self._kept.append(text)
+            self._strings.feed(text)
+            return []
+        channel = _CHANNEL_NAME.findall(self._head)
+        return [Thought(text) if channel and channel[-1] == "analysis" else Text(text)]
+
+    def _pass(self, mark: str) -> list[Part]:
+        if self._head is None and mark in (MESSAGE, CHANNEL):
+            self._kept.append(mark)
+            if mark == MESSAGE:
+                self._head, self._kept, self._strings = "".join(self._kept), [], _Strings()
+            return []
+        if mark == MESSAGE or (self._head is not None and self._strings.are_open):
+            return self._take(mark)
+        parts = self._leave(mark if mark in _ENDS else "")
+        self._kept = [] if mark in _ENDS else [mark]
+        return parts
+
+    def _leave(self, end: str) -> list[Part]:
+        """What was kept, as the message that has its end here. What can't be read is text as it was written."""
+        head, kept = self._head, "".join(self._kept)
+        self._head, self._kept = None, []
+        if head is None:
+            return [Text(kept + end)] if kept.strip() else []
+        if (recipient := _RECIPIENT.findall(head)) == []:
+            return []
+        found = self._call(recipient[-1], kept, is_closed=end != "")
+        return [Text(head + kept + end) if found is None else found]
+
+    def _call(self, recipient: str, body: str, *, is_closed: bool) -> ToolCall | None:
+        """Nothing counts as no arguments, unless the output broke off before those that the tool must have."""
+        name = recipient.removeprefix("functions.")
+        if not body.strip():
+            return ToolCall(name, {}) if is_closed or not self._tools.get(name, {}).get("required") else None
+        return call(name, _arguments(body))
 
 
-def _first(text: str) -> int | None:
-    """Where a body ends in `text`."""
-    ends = [index for index in (text.find(mark) for mark in _BREAKS) if index >= 0]
-    return min(ends) if ends else None
+class _Strings:
+    """Whether JSON that comes in pieces breaks off inside a string. What isn't JSON has none."""
+
+    _QUOTES = re.compile(r'\\(?:.|\Z)|"', re.DOTALL)
+
+    def __init__(self) -> None:
+        self._is_json: bool | None = None
+        self._held = ""
+        self.are_open = False
+
+    def feed(self, text: str) -> None:
+        if self._is_json is None and text.strip():
+            self._is_json = text.lstrip().startswith(("{", "["))
+        if not self._is_json:
+            return
+        text, self._held = self._held + text, ""
+        for quote in self._QUOTES.finditer(text):
+            if quote[0] == '"':
+                self.are_open = not self.are_open
+            elif quote[0] == "\\":
+                self._held = "\\"
+
+
+_DECODER = json.JSONDecoder(strict=False)
+
+
+def _arguments(body: str) -> object:
+    """A JSON object. Models also write it as the only one in a list, and close brackets that they never opened."""
+    value = parse_json(body)
+    if value is None:
+        value = parse_json(_without_ends(body.strip()))
+    return value[0] if isinstance(value, list) and len(value) == 1 else value
+
+
+def _without_ends(text: str) -> str:
+    """`text` without the brackets that follow a whole value."""
+    try:
+        _, end = _DECODER.raw_decode(text)
+    except (ValueError, RecursionError):
+        return text
+    return text if text[end:].strip("]} \t\r\n") else text[:end]

@@ -32,6 +32,8 @@ _KNOWN = (
     ThinkingTags("<thought>", "</thought>"),  # EXAONE
     ThinkingTags("<|inner_prefix|>", "<|inner_suffix|>"),  # Apertus
     ThinkingTags("Here is my thought process:", "Here is my response:"),  # Granite 3.2
+    ThinkingTags("Here are my reasoning steps:", "[BEGIN FINAL RESPONSE]"),  # Apriel 1.6
+    ThinkingTags("<think:opensource>", "</think:opensource>"),  # Hunyuan 3
 )
 
 

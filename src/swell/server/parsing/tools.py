@@ -1,110 +1,50 @@
-"""Tool calls in the answer: which format a model uses, and taking them out of the text."""
+"""Takes tool calls out of the answer."""
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from enum import Enum, auto
 
-from swell.server.parsing import calls
-from swell.server.parsing.blocks import Block, Json, Mistral, Tagged
-from swell.server.parsing.calls import Read, Tools
+from swell.server.parsing.blocks import Block
+from swell.server.parsing.calls import Tools
+from swell.server.parsing.formats import BARE, ToolFormat
 from swell.server.parsing.parts import Part, Text
 from swell.server.text import partial_length
 
 
-@dataclass(frozen=True)
-class ToolFormat:
-    """How a model marks its calls. `signs`: texts of which one stands in the chat template of such a model.
+class _Place(Enum):
+    """Where in the answer the parser is."""
 
-    `opening` begins a call; where it is empty, a call is JSON that nothing marks, and has to be the first of the
-    answer. `controls` are all tags that may be control tokens, which are otherwise not shown.
-    """
-
-    signs: tuple[str, ...]
-    opening: str
-    begin: Callable[[Tools], Block]
-    controls: tuple[str, ...] = ()
-
-
-def _tagged(
-    opening: str,
-    closing: str,
-    read: Read,
-    *,
-    signs: Sequence[str] = (),
-    inside: tuple[str, ...] = (),
-    keeps_tags: bool = False,
-) -> ToolFormat:
-    def begin(tools: Tools) -> Block:
-        return Tagged(opening, closing, read, tools, keeps_tags=keeps_tags)
-
-    return ToolFormat(tuple(signs) or (opening,), opening, begin, (opening, closing, *inside))
-
-
-def _json(opening: str, read: Read, *, signs: Sequence[str] = ()) -> ToolFormat:
-    return ToolFormat(
-        tuple(signs) or (opening,), opening, lambda tools: Json(opening, read, tools), (opening,) if opening else ()
-    )
-
-
-BARE_JSON = _json("", calls.read_known_json, signs=("tool",))
-"""For every model that is told of tools in any other way than the known ones, and for Llama 3."""
-
-_FORMATS = (
-    ToolFormat((Mistral.OPENING,), Mistral.OPENING, Mistral, (Mistral.OPENING, "[ARGS]", "[CALL_ID]")),
-    _tagged(
-        "<｜tool▁calls▁begin｜>",
-        "<｜tool▁calls▁end｜>",
-        calls.read_deepseek,
-        inside=("<｜tool▁call▁begin｜>", "<｜tool▁sep｜>", "<｜tool▁call▁end｜>"),
-    ),
-    _tagged(
-        "<|tool_calls_section_begin|>",
-        "<|tool_calls_section_end|>",
-        calls.read_kimi,
-        inside=("<|tool_call_begin|>", "<|tool_call_argument_begin|>", "<|tool_call_end|>"),
-    ),
-    _tagged(
-        "<|tool_call_start|>",
-        "<|tool_call_end|>",
-        calls.read_python,
-        signs=("<|tool_call_start|>", "<|tool_list_start|>"),  # LFM2
-    ),
-    _tagged("<|tool_call>", "<tool_call|>", calls.read_gemma, inside=('<|"|>',)),  # Gemma 4
-    _tagged("<start_function_call>", "<end_function_call>", calls.read_gemma, inside=("<escape>",)),  # FunctionGemma
-    _tagged("<|START_ACTION|>", "<|END_ACTION|>", calls.read_json),  # Cohere
-    _tagged("<seed:tool_call>", "</seed:tool_call>", calls.read_tool_call),
-    _tagged("<TOOLCALL>", "</TOOLCALL>", calls.read_json),  # Nemotron
-    _json("<|tool_call|>", calls.read_json),  # Granite 3, Phi 4
-    _tagged("<tool_call>", "</tool_call>", calls.read_tool_call),  # Hermes, Qwen, GLM, Granite 4
-    _tagged("<function=", "</function>", calls.read_function, keeps_tags=True),  # Qwen 3 Coder may forget <tool_call>
-    _tagged("```tool_code", "```", calls.read_python),  # Gemma 3
-    _tagged("```tool_call", "```", calls.read_tool_call),
-    _json("<|python_tag|>", calls.read_json),  # Llama 3.1
-)
-
-
-def tool_formats(template: str) -> tuple[ToolFormat, ...]:
-    """The formats in which a model with this chat template may write its calls; none if it doesn't know tools."""
-    known = tuple(one for one in _FORMATS if any(sign in template for sign in one.signs))
-    if not known or known[-1].opening == "<|python_tag|>":
-        known += (BARE_JSON,) if "tools" in template or "tool_call" in template else ()
-    return known
+    START = auto()
+    AFTER_CALL = auto()
+    AFTER_FENCED_CALL = auto()
+    IN_TEXT = auto()
 
 
 class ToolParser:
-    """Takes calls out of the answer. Blank space around them goes too; what is no call after all stays text."""
+    """Takes calls out of the answer. Blank space around them goes too; what is no call after all stays text.
+
+    At the start and after a call, JSON that names a tool of the request is a call even if nothing marks it.
+    """
 
     def __init__(self, formats: Sequence[ToolFormat], tools: Tools) -> None:
         self._marked = {one.opening: one for one in formats if one.opening}
-        self._openings = re.compile("|".join(map(re.escape, sorted(self._marked, key=len, reverse=True))) or r"(?!)")
-        self._bare = next((one for one in formats if not one.opening), None)
-        self._skipped = _BLANK
-        """What may stand before JSON that nothing marks."""
+        self._openings = _any_of(self._marked)
+        self._closings = sorted({tag for one in formats for tag in one.closings})
+        closing = _any_of(self._closings).pattern
+        self._passed = {
+            _Place.START: _BLANK,
+            _Place.AFTER_CALL: re.compile(rf"(?:[{_SEPARATORS}]|{closing})*"),
+            _Place.AFTER_FENCED_CALL: re.compile(rf"(?:[{_SEPARATORS}]|{_FENCE}(?=\W)|{closing})*"),
+            _Place.IN_TEXT: _BLANK,
+        }
+        """What says nothing where it stands before a call."""
+        self._left_over = re.compile(rf"{_FENCE}(?!\w)|{closing}")
+        """Of that, what says nothing after a call either."""
         self._tools = tools
+        self._place = _Place.START
         self._held = ""
         self._blank = ""
-        """Blank space before what is held: it counts only if no call follows."""
-        self._after_call = False
+        """What stands before what is held and counts only if no call follows."""
         self._block: Block | None = None
 
     def feed(self, text: str) -> list[Part]:
@@ -113,8 +53,18 @@ class ToolParser:
 
     def finish(self) -> list[Part]:
         parts = self._take(is_final=True)
-        rest = self._blank + self._held
-        return [*parts, Text(rest)] if rest and not (self._after_call and rest.isspace()) else parts
+        if not self._is_left_over():
+            self._answer(parts, self._held)
+        return parts
+
+    def _is_left_over(self) -> bool:
+        """Whether nothing that says anything came since the last call."""
+        rest = self._left_over.sub("", self._blank + self._held)
+        return self._is_after_call and re.fullmatch(f"[{_SEPARATORS}]*", rest) is not None
+
+    @property
+    def _is_after_call(self) -> bool:
+        return self._place in (_Place.AFTER_CALL, _Place.AFTER_FENCED_CALL)
 
     def _take(self, *, is_final: bool) -> list[Part]:
         parts: list[Part] = []
@@ -130,7 +80,8 @@ class ToolParser:
             self._block = None
             if found.calls:
                 parts += found.calls
-                self._blank, self._after_call, self._skipped = "", True, _BLANK + ";,"
+                self._place = _Place.AFTER_FENCED_CALL if _FENCE in self._blank else _Place.AFTER_CALL
+                self._blank = ""
             else:
                 self._answer(parts, settled)
         return parts
@@ -138,11 +89,11 @@ class ToolParser:
     def _text(self, *, is_final: bool) -> list[Part]:
         """Takes the text before the next call, and begins that call if there is one."""
         parts: list[Part] = []
-        if self._bare is not None and (start := self._held.lstrip(self._skipped))[:1] in ("{", "[", ""):
-            self._move_blank(len(self._held) - len(start))
-            self._block = self._bare.begin(self._tools) if start else None
+        self._move_blank(_end(self._passed[self._place], self._held))
+        if is_final and self._is_left_over():
             return parts
-        self._move_blank(len(self._held) - len(self._held.lstrip()))
+        if self._place != _Place.IN_TEXT and (not (is_final or self._is_certain()) or self._begin_bare()):
+            return parts
         if found := self._openings.search(self._held):
             end = found.start()
         else:
@@ -157,14 +108,45 @@ class ToolParser:
             self._block = self._marked[found[0]].begin(self._tools)
         return parts
 
+    def _begin_bare(self) -> bool:
+        """Begins a call that nothing marks, or that stands in a fence, if there is one."""
+        if self._openings.match(self._held):
+            return False
+        start = _end(_FENCE_LINE, self._held)
+        is_bare, marked = self._held[start : start + 1] in ("{", "["), self._openings.match(self._held, start)
+        if not is_bare and not marked:
+            return False
+        self._move_blank(start)
+        self._block = (BARE if marked is None else self._marked[marked[0]]).begin(self._tools)
+        return True
+
+    def _is_certain(self) -> bool:
+        """Whether what is held begins neither a fence nor a tag."""
+        rest = self._held[_end(_FENCE_LINE, self._held) :]
+        return not any(tag.startswith(rest) for tag in (_FENCE, *self._marked, *self._closings))
+
     def _move_blank(self, length: int) -> None:
         self._blank += self._held[:length]
         self._held = self._held[length:]
 
     def _answer(self, parts: list[Part], text: str) -> None:
-        blank = "" if self._after_call and self._blank.isspace() else self._blank
-        parts.append(Text(blank + text))
-        self._blank, self._after_call, self._bare = "", False, None
+        blank = self._left_over.sub("", self._blank) if self._is_after_call else self._blank
+        text = text if self._is_after_call and not blank.strip() else blank + text
+        parts += [Text(text)] if text else []
+        self._blank, self._place = "", _Place.IN_TEXT
 
 
-_BLANK = " \t\r\n"
+def _any_of(texts: Iterable[str]) -> re.Pattern[str]:
+    return re.compile("|".join(map(re.escape, sorted(texts, key=len, reverse=True))) or r"(?!)")
+
+
+def _end(pattern: re.Pattern[str], text: str) -> int:
+    """Where a match of `pattern`, which may be empty, ends."""
+    found = pattern.match(text)
+    return 0 if found is None else found.end()
+
+
+_BLANK = re.compile(r"\s*")
+_SEPARATORS = r"\s;,}\]"
+_FENCE = "```"
+_FENCE_LINE = re.compile(r"(?:```\w{0,20}\s{0,200})?")

@@ -1,0 +1,151 @@
+"""JSON values as models write them. Pure.
+
+Whatever JSON allows means what it means there. Beyond that: single quotes, the literals of Python, keys without quotes,
+a comma too many, brackets that aren't closed before the one around them is, line breaks in strings, and backslashes
+that escape nothing, as in Windows' paths. Nothing is invented: a value that breaks off, or a word that is no literal,
+is none.
+"""
+
+import json
+import math
+import re
+from typing import Any, NoReturn
+
+import msgspec
+
+
+def parse_value(text: str) -> Any:
+    """The value that `text` is, blank space around it apart.
+
+    Raises ValueError for text that is none, and for values that JSON can't pass on: halves of surrogate pairs,
+    numbers without end.
+    """
+    try:
+        try:
+            value = json.loads(text, strict=False, parse_float=_finite, parse_constant=_refuse)
+        except ValueError:
+            value = _Reader(text).read()
+        msgspec.json.encode(value)
+    except (RecursionError, OverflowError) as error:
+        raise ValueError("too deep or too large for a value") from error
+    return value
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    return number if math.isfinite(number) else _refuse(digits)
+
+
+def _refuse(word: str) -> NoReturn:
+    raise ValueError(f"{word} is not a value")
+
+
+_BLANK = re.compile(r"\s*")
+_STRING = re.compile(r'"((?:[^"\\]|\\.)*+)"' r"|'((?:[^'\\]|\\.)*+)'", re.DOTALL)
+_WORD = re.compile(r"[\w+.$-]+")
+_LITERALS = {"true": True, "True": True, "false": False, "False": False, "null": None, "None": None}
+
+
+class _Reader:
+    """Reads one value, a bracket at a time."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._position = 0
+
+    def read(self) -> Any:
+        value = self._value()
+        if self._next():
+            raise ValueError("more than a value")
+        return value
+
+    def _next(self) -> str:
+        """The next character that isn't blank; "" at the end."""
+        self._position = _end(_BLANK, self._text, self._position)
+        return self._text[self._position : self._position + 1]
+
+    def _take(self, character: str) -> bool:
+        """Steps over `character` if it is next."""
+        found = self._next() == character
+        self._position += found
+        return found
+
+    def _value(self) -> Any:
+        if self._take("{"):
+            return self._object()
+        if self._take("["):
+            return self._list()
+        if self._next() in ('"', "'"):
+            return self._string()
+        word = self._word()
+        if word in _LITERALS:
+            return _LITERALS[word]
+        return json.loads(word, parse_float=_finite, parse_constant=_refuse)
+
+    def _object(self) -> dict[str, Any]:
+        items: dict[str, Any] = {}
+        while not self._is_closed("}"):
+            is_quoted = self._next() in ('"', "'")
+            key = self._string() if is_quoted else self._word()
+            if not (key or is_quoted) or not self._take(":"):
+                raise ValueError("no key, or one without a value")
+            items[key] = self._value()
+            self._separate()
+        return items
+
+    def _list(self) -> list[Any]:
+        items: list[Any] = []
+        while not self._is_closed("]"):
+            items.append(self._value())
+            self._separate()
+        return items
+
+    def _is_closed(self, bracket: str) -> bool:
+        """Also where the bracket around this one is closed, which it leaves to that."""
+        return self._take(bracket) or self._next() in ("}", "]")
+
+    def _separate(self) -> None:
+        if not self._take(",") and self._next() not in ("}", "]"):
+            raise ValueError("no comma between values")
+
+    def _string(self) -> str:
+        found = _STRING.match(self._text, self._position)
+        if found is None:
+            raise ValueError("a string without an end")
+        self._position = found.end()
+        return _unescaped(found[1] if found[1] is not None else found[2])
+
+    def _word(self) -> str:
+        self._next()
+        start, self._position = self._position, _end(_WORD, self._text, self._position)
+        return self._text[start : self._position]
+
+
+def _end(pattern: re.Pattern[str], text: str, position: int) -> int:
+    found = pattern.match(text, position)
+    return position if found is None else found.end()
+
+
+_ESCAPE = re.compile(r"""\\(?:["'\\/bfnrt]|u[0-9a-fA-F]{4})|\\""")
+_WINDOWS_PATH = re.compile(r"(?:[A-Za-z]:|\\\\[\w.$-]+)\\(?!\\)")
+
+
+def _unescaped(inside: str) -> str:
+    """What a string with `inside` between its quotes says."""
+    escapes = {found[0] for found in _ESCAPE.finditer(inside)}
+    if "\\" in escapes and _WINDOWS_PATH.match(inside):
+        return inside  # then \n and \t in it are no escapes either
+    pieces = {escape: _meaning(escape) for escape in escapes}
+    return _joined(_ESCAPE.sub(lambda found: pieces[found[0]], inside))
+
+
+def _meaning(escape: str) -> str:
+    if escape in ("\\", "\\'"):
+        return escape.removeprefix("\\") or escape
+    meaning: str = json.loads(f'"{escape}"')
+    return meaning
+
+
+def _joined(text: str) -> str:
+    """`text` with the halves of surrogate pairs, which were escaped one by one, made whole."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")

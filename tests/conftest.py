@@ -1,6 +1,7 @@
 """What all tests share: the real model, and where to find it."""
 
 import importlib.util
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from swell.llama.model import Model
 # A busy machine makes an example take longer than Hypothesis allows by default.
 hypothesis.settings.register_profile("no deadline", deadline=None)
 hypothesis.settings.load_profile("no deadline")
+
+# Tests that a shell runs in the background ignore SIGINT, and so would the programs that they interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -306,6 +306,7 @@ TAGS = [
             "the tag that closes a value": 'print("</parameter>")\n</parameter>\n.',
             "all of them": "It ends so:\n</parameter>\n</function>\n</tool_call>.",
             "the tag of a block": "It begins with <tool_call>, or <tool_call>\n",
+            "the tags between blocks": "Between two are </tool_call>\n<tool_call>.",
             "a call": EXAMPLE,
             "a call that is all": _function("write_file", path="b.md", text="hi"),
             "two calls": _function("now") + "\n" + _function("write_file", path="c", text=""),

@@ -306,6 +306,7 @@ TAGS = [
             "the tag that closes a value": 'print("</parameter>")\n</parameter>\n.',
             "all of them": "It ends so:\n</parameter>\n</function>\n</tool_call>.",
             "the tag of a block": "It begins with <tool_call>, or <tool_call>\n",
+            "the tags between blocks": "Between two are </tool_call>\n<tool_call>.",
             "a call": EXAMPLE,
             "a call that is all": _function("write_file", path="b.md", text="hi"),
             "two calls": _function("now") + "\n" + _function("write_file", path="c", text=""),
@@ -489,4 +490,38 @@ JSON = (
     ]
 )
 
-RECORDED = [*THINKING, *CALLS, *TAGS, *JSON]
+_NOW = '<tool_call>{"name": "now"}</tool_call>'
+_DRAFT = f"Maybe {_NOW} or not."
+
+_THOUGHTS: tuple[tuple[str, str, Sequence[Part]], ...] = (
+    ("a call in a thought", f"<think>\nI look.\n{_NOW}\n", [Thought("I look."), NOW]),
+    ("calls in a thought", f"<think>I look.{_NOW}\n{_NOW}</tool_call>", [Thought("I look."), NOW, NOW]),
+    ("a call without a closing tag", '<think>I look. <tool_call>{"name": "now"}', [Thought("I look."), NOW]),
+    ("tags in a thought", f"<think>\n{_function('write_file', path='a', text=EXAMPLE)}", [_written(EXAMPLE, "a")]),
+    ("a function in a thought", f"<think>I look.\n{_function('now')}", [Thought("I look."), NOW]),
+    ("a draft", f"<think>{_DRAFT}</think>{_NOW}", [Thought(_DRAFT), NOW]),
+    ("a draft at the end", f"<think>Maybe {_NOW}</think>No.", [Thought(f"Maybe {_NOW}"), Text("No.")]),
+    ("a draft that goes on", f"<think>{_DRAFT}", [Thought(_DRAFT)]),
+    ("an unknown tool", '<think>So <tool_call>{"name": "f"}', [Thought('So <tool_call>{"name": "f"}')]),
+    ("a mention", "<think>With <tool_call> I\n</think>Hi", [Thought("With <tool_call> I"), Text("Hi")]),
+    ("a call that breaks off", '<think>So <tool_call>{"na', [Thought('So <tool_call>{"na')]),
+    (
+        "thinking twice",
+        "<think>a</think>one <think>\nb\n</think>two",
+        [Thought("a"), Text("one "), Thought("b"), Text("two")],
+    ),
+    (
+        "thinking between calls",
+        f"<think>a</think>{_NOW}<think>b</think>{_NOW}",
+        [Thought("a"), NOW, Thought("b"), NOW],
+    ),
+    (
+        "a thought in a call",
+        f"<think>a</think>{_function('write_file', path='a', text='<think>b</think>')}",
+        [Thought("a"), _written("<think>b</think>", "a")],
+    ),
+)
+
+THOUGHTS = [Recorded(name, QWEN + "<function=", output, parts) for name, output, parts in _THOUGHTS]
+
+RECORDED = [*THINKING, *CALLS, *TAGS, *JSON, *THOUGHTS]

@@ -11,7 +11,7 @@ from swell.server.parsing.frames import Frame, FrameParser, frame_of
 from swell.server.parsing.harmony import HarmonyParser
 from swell.server.parsing.parser import Chain, Parser, Plain
 from swell.server.parsing.parts import Part, Text
-from swell.server.parsing.thinking import TagParser, ThinkingTags, thinking_tags
+from swell.server.parsing.thinking import TagParser, ThinkingAgain, ThinkingTags, thinking_tags
 from swell.server.parsing.tools import ToolParser
 
 
@@ -56,7 +56,11 @@ class Dialect:
     def parser(self, prompt: str, tools: Tools) -> Parser:
         """For what follows `prompt`."""
         calls: Parser = ToolParser(self.formats, tools) if tools and self.formats else Plain()
-        return calls if self.tags is None else Chain(TagParser(self.tags, is_open=self.tags.are_open_in(prompt)), calls)
+        if self.tags is None:
+            return calls
+        formats = self.formats if tools else ()
+        thinking = TagParser(self.tags, is_open=self.tags.are_open_in(prompt), formats=formats, tools=tools)
+        return ThinkingAgain(Chain(thinking, calls), self.tags)
 
 
 @dataclass(frozen=True)

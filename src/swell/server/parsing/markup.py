@@ -209,7 +209,9 @@ class MarkedCall:
             case "name":
                 return self._read_call(text, tag)
             case "block":
-                return self._read_block(text, tag)
+                closing = None if self._value is None else self._value.closing
+                # a closing tag before it counts only if a call follows
+                return self._read_block(text, tag) if closing is None or closing.of_inner else None
             case "key":
                 return self._read_argument(text, tag)
         level = _Level(int(str(tag.lastgroup)[-1]))

@@ -1,9 +1,14 @@
 """Reasoning between two tags, before the answer."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from swell.server.parsing.blocks import Block, Found
+from swell.server.parsing.calls import Tools
+from swell.server.parsing.parser import Parser
 from swell.server.parsing.parts import Part, Text, Thought
+from swell.server.parsing.tools import ToolFormat, any_of
 from swell.server.text import partial_length
 
 
@@ -53,12 +58,27 @@ class TagParser:
     """Takes apart what stands between the tags and what follows.
 
     Blank space around the tags belongs to neither. Text before the opening tag means that the model doesn't think;
-    from there on everything is answer.
+    from there on everything is answer. A thought that nothing closes ends where the output ends with calls of `tools`
+    in one of the `formats`: these are answer.
     """
 
-    def __init__(self, tags: ThinkingTags, *, is_open: bool) -> None:
+    def __init__(
+        self, tags: ThinkingTags, *, is_open: bool, formats: Sequence[ToolFormat] = (), tools: Tools | None = None
+    ) -> None:
         self._tags = tags
+        self._tools = tools or {}
+        self._marked = {one.opening: one for one in formats if one.opening}
+        self._openings = any_of(self._marked)
+        self._closings = [tag for one in formats for tag in one.closings]
+        self._passed = re.compile(rf"(?:\s|{any_of(self._closings).pattern})*")
+        """What may follow a call."""
         self._held = ""
+        self._calls = ""
+        """Calls before what is held, which are answer if nothing but calls follows, with the blank space around."""
+        self._block: Block | None = None
+        """The call that what is held may be."""
+        self._searched = 0
+        """How much of what is held closes no thought."""
         self._state: Callable[[], Part | None] = self._before_thought if is_open else self._before_tag
 
     def feed(self, text: str) -> list[Part]:
@@ -74,6 +94,8 @@ class TagParser:
     def finish(self) -> list[Part]:
         """An opening tag that was never completed is answer; reasoning that was never closed stays reasoning."""
         held, self._held = self._held, ""
+        if self._state == self._call:
+            return [Text(self._calls + held) if self._ends_with_calls(held) else Thought(self._calls + held)]
         if self._state == self._wrapped_answer and held.strip() == self._tags.answer_closing:
             return []
         return [Thought(held) if self._state == self._thought else Text(held)] if held else []
@@ -94,16 +116,64 @@ class TagParser:
             self._state = self._thought
 
     def _thought(self) -> Part | None:
-        thought, closing, rest = self._held.partition(self._tags.closing)
-        if closing:
-            self._held = rest
+        closing, opening = self._held.find(self._tags.closing), self._openings.search(self._held)
+        if opening is not None and not 0 <= closing < opening.start():
+            length = len(self._held[: opening.start()].rstrip())
+            thought, self._calls = self._held[:length], self._held[length : opening.start()]
+            self._begin_call(opening)
+        elif closing >= 0:
+            thought, self._held = self._held[:closing].rstrip(), self._held[closing + len(self._tags.closing) :]
             self._state = self._before_answer
         else:
-            length = len(self._held) - partial_length(self._held, (self._tags.closing,))
+            length = len(self._held) - partial_length(self._held, (self._tags.closing, *self._marked))
             length = len(self._held[:length].rstrip())  # blank space counts only if more thought follows
             thought, self._held = self._held[:length], self._held[length:]
-        thought = thought.rstrip()
         return Thought(thought) if thought else None
+
+    def _begin_call(self, opening: re.Match[str]) -> None:
+        self._held = self._held[opening.start() :]
+        self._block = self._marked[opening[0]].begin(self._tools)
+        self._searched = 0
+        self._state = self._call
+
+    def _call(self) -> Part | None:
+        """In an open thought, after the beginning of what may be a call."""
+        if (closing := self._held.find(self._tags.closing, self._searched)) >= 0:
+            thought = (self._calls + self._held[:closing]).rstrip()
+            self._held = self._held[closing + len(self._tags.closing) :]
+            self._state = self._before_answer
+            return Thought(thought)
+        self._searched = max(0, len(self._held) - len(self._tags.closing) + 1)
+        if self._block is not None:
+            if (found := self._block.look(self._held, is_final=False)) is None:
+                return None
+            settled, self._held = self._held[: found.length], self._held[found.length :]
+            self._calls += settled
+            self._block, self._searched = None, 0
+            if not self._are_known(found):
+                self._state = self._thought
+                return Thought(self._calls)
+        start = 0 if (passed := self._passed.match(self._held)) is None else passed.end()
+        rest = self._held[start:]
+        if opening := self._openings.match(self._held, start):
+            self._calls += self._held[:start]
+            self._begin_call(opening)
+            return self._call()
+        if any(tag.startswith(rest) for tag in (self._tags.closing, *self._marked, *self._closings)):
+            return None
+        self._state = self._thought
+        return Thought(self._calls)
+
+    def _are_known(self, found: Found) -> bool:
+        return bool(found.calls) and all(call.name in self._tools for call in found.calls)
+
+    def _ends_with_calls(self, held: str) -> bool:
+        if self._block is not None:
+            found = self._block.look(held, is_final=True)
+            if found is None or not self._are_known(found):
+                return False
+            held = held[found.length :]
+        return self._passed.fullmatch(held) is not None
 
     def _before_answer(self) -> None:
         self._held = self._held.lstrip()
@@ -132,3 +202,56 @@ class TagParser:
         length = len(stripped[:length].rstrip())
         text, self._held = self._held[:length], self._held[length:]
         return Text(text) if text else None
+
+
+class ThinkingAgain:
+    """What `parser` gives, with further thoughts taken out of the answer. Only a model that has thought thinks again.
+
+    A tag that nothing closes before the next call, or at all, is answer.
+    """
+
+    def __init__(self, parser: Parser, tags: ThinkingTags) -> None:
+        self._parser = parser
+        self._tags = tags
+        self._held: str | None = None
+        """Answer that may be a thought; None before the first thought."""
+        self._searched = 0
+        """How much of what is held closes no thought."""
+
+    def feed(self, text: str) -> list[Part]:
+        return self._parted(self._parser.feed(text))
+
+    def finish(self) -> list[Part]:
+        return [*self._parted(self._parser.finish()), *self._rest()]
+
+    def _parted(self, parts: Sequence[Part]) -> list[Part]:
+        parted: list[Part] = []
+        for part in parts:
+            if isinstance(part, Text) and self._held is not None:
+                self._held += part.text
+                while found := self._next():
+                    parted.append(found)
+            else:
+                parted += [*self._rest(), part]
+                self._held = "" if isinstance(part, Thought) else self._held
+        return parted
+
+    def _next(self) -> Part | None:
+        """Takes what is certain from what is held."""
+        held = self._held or ""
+        start = held.find(self._tags.opening)
+        if start == 0:
+            end = held.find(self._tags.closing, self._searched)
+            if end < 0:
+                self._searched = max(0, len(held) - len(self._tags.closing) + 1)
+                return None
+            self._held, self._searched = held[end + len(self._tags.closing) :], 0
+            return Thought(held[len(self._tags.opening) : end].strip())
+        length = len(held) - partial_length(held, (self._tags.opening,)) if start < 0 else start
+        self._held = held[length:]
+        return Text(held[:length]) if length else None
+
+    def _rest(self) -> list[Part]:
+        rest, self._searched = self._held, 0
+        self._held = None if rest is None else ""
+        return [Text(rest)] if rest else []

@@ -28,9 +28,9 @@ class ToolParser:
 
     def __init__(self, formats: Sequence[ToolFormat], tools: Tools) -> None:
         self._marked = {one.opening: one for one in formats if one.opening}
-        self._openings = _any_of(self._marked)
+        self._openings = any_of(self._marked)
         self._closings = sorted({tag for one in formats for tag in one.closings})
-        closing = _any_of(self._closings).pattern
+        closing = any_of(self._closings).pattern
         self._passed = {
             _Place.START: _BLANK,
             _Place.AFTER_CALL: re.compile(rf"(?:[{_SEPARATORS}]|{closing})*"),
@@ -136,7 +136,8 @@ class ToolParser:
         self._blank, self._place = "", _Place.IN_TEXT
 
 
-def _any_of(texts: Iterable[str]) -> re.Pattern[str]:
+def any_of(texts: Iterable[str]) -> re.Pattern[str]:
+    """Matches one of `texts`, the longest if there are several."""
     return re.compile("|".join(map(re.escape, sorted(texts, key=len, reverse=True))) or r"(?!)")
 
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from swell.server.parsing.blocks import Block, Found
 from swell.server.parsing.calls import Tools
+from swell.server.parsing.formats import ToolFormat
 from swell.server.parsing.parser import Parser
 from swell.server.parsing.parts import Part, Text, Thought
-from swell.server.parsing.tools import ToolFormat, any_of
+from swell.server.parsing.tools import any_of
 from swell.server.text import partial_length
 
 

@@ -41,6 +41,7 @@ def test_abilities(template: str, thinks: bool, calls_tools: bool) -> None:
             True,
         ),
         ("{% for tool in tools %}{{ tool | tojson }}{% endfor %}", True),
+        ("{{ tools }}{# calls are tool_call #}", True),
         ("{{ tools }} To call a tool, write @NAME(VALUE, VALUE).", False),
         ("{{ tools }}<do>{{ tool_call.function.name }}</do>{{ tool_call.function.arguments }}", False),
         ('{{ tools }} Call: <do>{"name": NAME, "arguments": {}}</do>', False),

@@ -42,6 +42,7 @@ def test_abilities(template: str, thinks: bool, calls_tools: bool) -> None:
         ),
         ("{% for tool in tools %}{{ tool | tojson }}{% endfor %}", True),
         ("{{ tools }}{# calls are tool_call #}", True),
+        ("{% if message.tool_calls %}{{ raise_exception('no') }}{% endif %}{{ tools }}", True),
         ("{{ tools }} To call a tool, write @NAME(VALUE, VALUE).", False),
         ("{{ tools }}<do>{{ tool_call.function.name }}</do>{{ tool_call.function.arguments }}", False),
         ('{{ tools }} Call: <do>{"name": NAME, "arguments": {}}</do>', False),

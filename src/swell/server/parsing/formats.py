@@ -212,7 +212,8 @@ def tool_formats(template: str) -> tuple[ToolFormat, ...]:
     return (*known, BARE) if may_be_bare else known
 
 
-_COMMENT = re.compile(r"{#.*?#}", re.DOTALL)
+_UNWRITTEN = re.compile(r"{#.*?#}|{%[-+]?\s*(?:el)?if\b.*?%}", re.DOTALL)
+"""Comments and conditions."""
 _JSON_CALL = re.compile(
     # A name in JSON that doesn't stand behind a tag: that would be an unknown one.
     r"""[^>\s\[{][\s\[{]*\\?["'](?:(?:tool_)?name|function)\\?["']\s*:"""
@@ -227,6 +228,6 @@ def _asks_for_json(template: str) -> bool:
     """
     if "tools" not in template and "tool_call" not in template:
         return False
-    says_how = re.search("call|invo", _COMMENT.sub("", template), re.IGNORECASE) is not None
+    says_how = re.search("call|invo", _UNWRITTEN.sub("", template), re.IGNORECASE) is not None
     names = "arguments" in template or "parameters" in template
     return not says_how or (names and _JSON_CALL.search(template) is not None)

@@ -14,7 +14,7 @@ import ollama
 import openai
 import pytest
 from pydantic import BaseModel, Field
-from tests.e2e.server import MODEL, Server
+from tests.e2e.server import MODEL, Server, running
 from tests.e2e.templates import CALLS, write_with_template
 
 
@@ -70,6 +70,13 @@ class Clients:
         self.openai = stack.enter_context(openai.OpenAI(base_url=f"{url}/v1", api_key="unused", max_retries=0))
         self.anthropic = stack.enter_context(anthropic.Anthropic(base_url=url, api_key="unused", max_retries=0))
         self.ollama = stack.enter_context(ollama.Client(host=url))
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Not the one all tests share, because more than one model is loaded here."""
+    with running(tmp_path_factory.mktemp("structured server") / "log") as started:
+        yield started
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from types import FrameType
 
 import uvicorn
 
+from swell.memory.allocator import give_back_large_blocks
 from swell.server.app import create_app
 from swell.server.connection import connections, most_connections
 from swell.server.models.bundled import BundledModels
@@ -33,6 +34,7 @@ def serve(settings: Settings, *, listen_fd: int | None = None, until_stdin_close
     `listen_fd` is a listening socket that was inherited. Raises OSError when the address can't be bound.
     """
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    give_back_large_blocks()
     listener = socket.socket(fileno=listen_fd) if listen_fd is not None else _bind(settings.host)
     with listener:
         scheduler = Scheduler(settings)

@@ -16,7 +16,7 @@ from swell.server.parsing.brackets import Brackets
 from swell.server.parsing.dialect import dialect_of
 from swell.server.parsing.markup import FUNCTION, KEYS, MarkedCall, Markup
 from swell.server.parsing.parser import merged
-from swell.server.parsing.parts import Part, Text, ToolCall
+from swell.server.parsing.parts import Part, Text, Thought, ToolCall
 
 TOOLS: dict[str, dict[str, Any]] = {
     "write": {
@@ -195,3 +195,9 @@ def test_brackets_cost_work_in_proportion(filling: str) -> None:
         return cast(_Counted, marks).looked_at
 
     assert work(4000) < 5 * work(1000)
+
+
+def test_more_calls_than_the_stack_is_deep_end_a_thought_at_once() -> None:
+    parser = dialect_of("<think></think><tool_call>").parser("<think>", {"f": {}})
+    text = '<tool_call>{"name": "f"}</tool_call>' * 2000
+    assert [*parser.feed(f"Hm.{text}"), *parser.finish()] == [Thought("Hm."), *[ToolCall("f", {})] * 2000]

@@ -139,31 +139,32 @@ class TagParser:
 
     def _call(self) -> Part | None:
         """In an open thought, after the beginning of what may be a call."""
-        if (closing := self._held.find(self._tags.closing, self._searched)) >= 0:
-            thought = (self._calls + self._held[:closing]).rstrip()
-            self._held = self._held[closing + len(self._tags.closing) :]
-            self._state = self._before_answer
-            return Thought(thought)
-        self._searched = max(0, len(self._held) - len(self._tags.closing) + 1)
-        if self._block is not None:
-            if (found := self._block.look(self._held, is_final=False)) is None:
+        while True:
+            if (closing := self._held.find(self._tags.closing, self._searched)) >= 0:
+                thought = (self._calls + self._held[:closing]).rstrip()
+                self._held = self._held[closing + len(self._tags.closing) :]
+                self._state = self._before_answer
+                return Thought(thought)
+            self._searched = max(0, len(self._held) - len(self._tags.closing) + 1)
+            if self._block is not None:
+                if (found := self._block.look(self._held, is_final=False)) is None:
+                    return None
+                settled, self._held = self._held[: found.length], self._held[found.length :]
+                self._calls += settled
+                self._block, self._searched = None, 0
+                if not self._are_known(found):
+                    self._state = self._thought
+                    return Thought(self._calls)
+            start = 0 if (passed := self._passed.match(self._held)) is None else passed.end()
+            rest = self._held[start:]
+            if opening := self._openings.match(self._held, start):
+                self._calls += self._held[:start]
+                self._begin_call(opening)
+                continue
+            if any(tag.startswith(rest) for tag in (self._tags.closing, *self._marked, *self._closings)):
                 return None
-            settled, self._held = self._held[: found.length], self._held[found.length :]
-            self._calls += settled
-            self._block, self._searched = None, 0
-            if not self._are_known(found):
-                self._state = self._thought
-                return Thought(self._calls)
-        start = 0 if (passed := self._passed.match(self._held)) is None else passed.end()
-        rest = self._held[start:]
-        if opening := self._openings.match(self._held, start):
-            self._calls += self._held[:start]
-            self._begin_call(opening)
-            return self._call()
-        if any(tag.startswith(rest) for tag in (self._tags.closing, *self._marked, *self._closings)):
-            return None
-        self._state = self._thought
-        return Thought(self._calls)
+            self._state = self._thought
+            return Thought(self._calls)
 
     def _are_known(self, found: Found) -> bool:
         return bool(found.calls) and all(call.name in self._tools for call in found.calls)

@@ -55,6 +55,13 @@ def test_a_format_that_nobody_knows_is_not_advertised(template: str, calls_tools
     assert dialect_of(template).calls_tools == calls_tools
 
 
+@pytest.mark.parametrize("shred", ["{#", "{% if ", "{% elif", "{%", ' "name', "tool_call ", "'["])
+def test_a_template_of_shreds_takes_linear_time(shred: str) -> None:
+    """Otherwise this would take longer than a test may: lists of models ask for every template."""
+    long, short = (dialect_of(f"tools tool_call {shred * count}") for count in (2_000_000 // len(shred), 2))
+    assert long.calls_tools == short.calls_tools
+
+
 @pytest.mark.parametrize(
     ("template", "prompt", "opening", "closing", "answer"),
     [

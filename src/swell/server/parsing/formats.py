@@ -212,8 +212,8 @@ def tool_formats(template: str) -> tuple[ToolFormat, ...]:
     return (*known, BARE) if may_be_bare else known
 
 
-_UNWRITTEN = re.compile(r"{#.*?#}|{%[-+]?\s*(?:el)?if\b.*?%}", re.DOTALL)
-"""Comments and conditions."""
+_UNWRITTEN = re.compile(r"{#.*?(?:#}|\Z)|{%[-+]?\s*(?:el)?if\b.*?(?:%}|\Z)", re.DOTALL)
+"""Comments and conditions; one that isn't closed goes to the end, so that each character is looked at once."""
 _JSON_CALL = re.compile(
     # A name in JSON that doesn't stand behind a tag: that would be an unknown one.
     r"""[^>\s\[{][\s\[{]*\\?["'](?:(?:tool_)?name|function)\\?["']\s*:"""

@@ -2,11 +2,12 @@
 
 import importlib.util
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
+from tests.tiny.header import write_gguf
 
 from swell.llama import logs
 from swell.llama.model import Model
@@ -33,3 +34,13 @@ def model(model_path: Path) -> Iterator[Model]:
     logs.route()
     with Model(model_path) as loaded:
         yield loaded
+
+
+@pytest.fixture
+def tiny_gguf(tmp_path: Path) -> Path:
+    return write_gguf(tmp_path / "tiny.gguf")
+
+
+@pytest.fixture
+def make_gguf(tmp_path: Path) -> Callable[..., Path]:
+    return lambda name="other.gguf", **kwargs: write_gguf(tmp_path / name, **kwargs)

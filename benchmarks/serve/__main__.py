@@ -20,8 +20,8 @@ from benchmarks.serve.workloads import WORKLOADS, Workload
 
 from swell.bench.machine import machine, versions
 from swell.bench.tables import as_markdown, as_text
+from swell.models.catalog import Catalog
 from swell.processors.allowance import Allowance
-from swell.server.models.catalog import Catalog
 
 _CLIENTS = [1, 2, 4, 8, 16]
 _NAMES = [workload.name for workload in WORKLOADS]

@@ -23,8 +23,8 @@ from benchmarks.serve.servers import Kind, Server, Setup, running
 from tests.control_group import new_processor_group
 
 from swell.bench.tables import Section
+from swell.models.catalog import Catalog
 from swell.processors.allowance import Allowance
-from swell.server.models.catalog import Catalog
 
 _SENTENCE = "There was a fox and a bird, and they talked about the sea. "
 

@@ -14,9 +14,9 @@ from benchmarks.serve.servers import Kind, Setup, running
 
 from swell.bench.quantiles import percentile
 from swell.bench.tables import Section, as_text
+from swell.models.catalog import Catalog
 from swell.processors.allowance import Allowance
 from swell.protocol.messages import Load
-from swell.server.models.catalog import Catalog
 
 _READ_TOKENS, _FIRST_TOKENS = 6000, 4000
 _WORDS_PER_TOKEN = 0.5  # of numbers: a space and digits

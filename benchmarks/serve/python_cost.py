@@ -27,6 +27,7 @@ from swell.llama import logs
 from swell.llama.context import ContextShape
 from swell.llama.library import api
 from swell.llama.model import Model
+from swell.models.catalog import Catalog
 from swell.processors.allowance import Allowance
 from swell.processors.governor import Governor
 from swell.processors.shares import Demands
@@ -34,7 +35,6 @@ from swell.protocol.messages import Generate, Step
 from swell.runner.engine import Engine
 from swell.runner.outbox import Outbox
 from swell.sampling import Sampling
-from swell.server.models.catalog import Catalog
 
 _TOKENS = 200
 _COMPUTES = (

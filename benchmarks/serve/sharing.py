@@ -26,8 +26,8 @@ from benchmarks.serve.servers import Kind, Server, Setup, running
 from benchmarks.serve.workloads import WORKLOADS, Workload
 
 from swell.bench.tables import Section
+from swell.models.catalog import Catalog
 from swell.processors.allowance import Allowance
-from swell.server.models.catalog import Catalog
 
 _STORY = WORKLOADS[0]
 _WARM_UP = dataclasses.replace(WORKLOADS[0], predict=32)

@@ -3,7 +3,7 @@ import pytest
 
 from swell.cli.errors import UsageError
 from swell.cli.parameters import Parameter, parse_parameter
-from swell.server.options import Options, merge
+from swell.options import Options, merge
 
 
 @pytest.mark.parametrize(

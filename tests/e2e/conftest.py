@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 from tests.e2e.server import Server, running
-from tests.models.speller import write_speller
+from tests.tiny.speller import write_speller
 
 
 @pytest.fixture(scope="session")

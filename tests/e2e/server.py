@@ -67,7 +67,7 @@ class Server:
 
 def _is_runner(child: psutil.Process) -> bool:
     with contextlib.suppress(psutil.NoSuchProcess):  # it ended just now
-        return child.status() != psutil.STATUS_ZOMBIE and "swell.server.sandbox" not in child.cmdline()
+        return child.status() != psutil.STATUS_ZOMBIE and "swell.sandbox" not in child.cmdline()
     return False
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from swell.server.models.gguf import read_header
+from swell.models.gguf import read_header
 
 _TURNS = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.e2e.server import Server, running
-from tests.models.attention import write_llama
+from tests.tiny.attention import write_llama
 
 RUNNER_MAX_BYTES = 300_000_000
 """More than a tiny model takes, and a million cells of bookkeeping."""

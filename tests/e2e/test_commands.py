@@ -16,7 +16,7 @@ import pytest
 from tests.cli.terminal import CTRL_D, Terminal
 from tests.e2e.server import MODEL, Server, running, wait_until
 from tests.e2e.templates import THINKS, write_with_template
-from tests.models.encoder import write_bert
+from tests.tiny.encoder import write_bert
 
 from swell import __version__
 

@@ -15,7 +15,7 @@ import psutil
 import pytest
 from tests.e2e.server import MODEL, Server, running, wait_until
 from tests.e2e.streams import STORY
-from tests.models.attention import write_llama
+from tests.tiny.attention import write_llama
 
 REQUESTS, ROUNDS = 200, 3
 SCHEMA = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]}

@@ -10,7 +10,7 @@ import httpx
 import ollama
 import pytest
 from tests.e2e.server import MODEL, Server, running, wait_until
-from tests.models.encoder import ENCODER_TOKENS, ENCODER_WIDTH, write_bert
+from tests.tiny.encoder import ENCODER_TOKENS, ENCODER_WIDTH, write_bert
 
 from swell.llama.embedding import EmbeddingContext
 from swell.llama.model import Model

@@ -13,7 +13,7 @@ from tests.e2e.streams import STORY, answer, fresh, rungs, sabotaged
 
 from swell.errors import RunnerLostError
 from swell.loss import Loss
-from swell.server.survival.ladder import Rung
+from swell.turns.recovery.ladder import Rung
 
 pytestmark = pytest.mark.destructive
 

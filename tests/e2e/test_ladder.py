@@ -19,11 +19,11 @@ from tests.counting import counted, expected
 from tests.e2e.saboteur.sitecustomize import HELD
 from tests.e2e.server import MODEL, Server, running, wait_until
 from tests.e2e.streams import rungs, sabotaged
-from tests.models.attention import write_llama
+from tests.tiny.attention import write_llama
 
-from swell.server.scheduling.accounts import HEADROOM_MIN_BYTES
-from swell.server.scheduling.relief import Source
-from swell.server.survival.ladder import Rung
+from swell.scheduler.accounts import HEADROOM_MIN_BYTES
+from swell.scheduler.relief import Source
+from swell.turns.recovery.ladder import Rung
 
 CELL_BYTES = 23_040
 TINY_CELL_BYTES = 4 * 2 * 2 * 32 * 2

@@ -8,7 +8,7 @@ import pytest
 from tests.control_group import new_group
 from tests.e2e.server import running
 
-from swell.server.scheduling.accounts import HEADROOM_MIN_BYTES
+from swell.scheduler.accounts import HEADROOM_MIN_BYTES
 
 pytestmark = pytest.mark.destructive
 

@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 from tests.e2e.server import MODEL, Server, running
-from tests.models.speller import write_speller
-from tests.models.split import split_gguf
+from tests.tiny.speller import write_speller
+from tests.tiny.split import split_gguf
 
 
 def _listed(server: Server) -> dict[str, dict[str, Any]]:

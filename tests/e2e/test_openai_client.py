@@ -15,7 +15,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.responses import Response
 from pydantic import BaseModel
 from tests.e2e.server import MODEL, Server, running
-from tests.models.encoder import ENCODER_WIDTH, write_bert
+from tests.tiny.encoder import ENCODER_WIDTH, write_bert
 
 QUESTION: Any = [{"role": "user", "content": "What is 2+2? Answer with one number."}]
 GREEDY: dict[str, Any] = {"model": MODEL, "temperature": 0, "max_tokens": 12}

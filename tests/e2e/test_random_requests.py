@@ -16,14 +16,14 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from tests.e2e.bodies import ANYTHING, TEXTS, Json, Special, bodies, encoded
 from tests.e2e.server import Server, running, wait_until
-from tests.models.encoder import write_bert
-from tests.models.speller import write_speller
+from tests.tiny.encoder import write_bert
+from tests.tiny.speller import write_speller
 
-from swell.server.api.anthropic.bodies import CountRequest, MessagesRequest
-from swell.server.api.bodies import ChatBody, EmbedBody, EmbeddingsBody, GenerateBody, ShowBody
-from swell.server.api.openai.bodies import ChatRequest, CompletionRequest, EmbeddingRequest, ResponseRequest
-from swell.server.app import ROUTES
-from swell.server.options import Options
+from swell.api.anthropic.bodies import CountRequest, MessagesRequest
+from swell.api.app import ROUTES
+from swell.api.ollama.bodies import ChatBody, EmbedBody, EmbeddingsBody, GenerateBody, ShowBody
+from swell.api.openai.bodies import ChatRequest, CompletionRequest, EmbeddingRequest, ResponseRequest
+from swell.options import Options
 
 REQUESTS = 2000
 WHOLE_REQUESTS = 300

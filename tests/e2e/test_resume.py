@@ -18,9 +18,9 @@ from tests.counting import expected as counting
 from tests.e2e.server import MODEL, Server, running, wait_until
 from tests.e2e.streams import STORY, answer, fresh, kill_runner, rungs
 from tests.e2e.templates import CALLS, THINKS, write_with_template
-from tests.models.encoder import write_bert
+from tests.tiny.encoder import write_bert
 
-from swell.server.survival.ladder import Rung
+from swell.turns.recovery.ladder import Rung
 
 pytestmark = [pytest.mark.slow, pytest.mark.destructive]
 

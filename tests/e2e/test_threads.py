@@ -14,7 +14,7 @@ from benchmarks.serve.neighbours import busy
 from tests.control_group import new_processor_group
 from tests.counting import PROMPT
 from tests.e2e.server import MODEL, Server, running, wait_until
-from tests.models.attention import write_llama
+from tests.tiny.attention import write_llama
 
 from swell.processors.allowance import Allowance, affinity
 

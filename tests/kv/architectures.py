@@ -5,7 +5,7 @@ python -m tests.kv.architectures > docs/architectures.md
 
 import dataclasses
 
-from tests.models import ARCHITECTURES, Architecture, MemoryKind
+from tests.tiny import ARCHITECTURES, Architecture, MemoryKind
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

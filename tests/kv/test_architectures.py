@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.kv.architectures import ANY, NONE, RECENT, claim, page
 from tests.kv.driving import fill, generate, write
-from tests.models import ARCHITECTURES, Architecture
+from tests.tiny import ARCHITECTURES, Architecture
 
 from swell.cache import CacheType, FlashAttention
 from swell.kv.copied import CopiedStore

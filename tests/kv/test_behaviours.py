@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.kv.driving import fill, generate
-from tests.models import ARCHITECTURES
+from tests.tiny import ARCHITECTURES
 
 from swell.cache import FlashAttention
 from swell.errors import KvGrowError

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from tests.control_group import new_group
-from tests.models.layers import EPSILON, HEAD, WIDTH, add_attention, add_ends, add_feed_forward, add_norms
-from tests.models.weights import ModelFile
+from tests.tiny.layers import EPSILON, HEAD, WIDTH, add_attention, add_ends, add_feed_forward, add_norms
+from tests.tiny.weights import ModelFile
 
 RUNS = 50
 LAYERS, HEADS = 16, 32

@@ -3,9 +3,9 @@
 import hypothesis.strategies as st
 from hypothesis import given
 
+from swell.devices import DeviceKind, DeviceMemory
 from swell.kv.placed import DeviceAdmission
 from swell.memory.ledger import Ledger
-from swell.placement import DeviceKind, DeviceMemory
 
 BYTES = st.integers(0, 10_000)
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from tests.kv.driving import write
-from tests.models import ARCHITECTURES
+from tests.tiny import ARCHITECTURES
 
 from swell.cache import StoreKind
 from swell.errors import AbortedError, KvGrowError

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.models import ARCHITECTURES, Architecture
+from tests.tiny import ARCHITECTURES, Architecture
 
 from swell.llama import logs
 from swell.llama.batch import Batch

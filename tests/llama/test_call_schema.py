@@ -9,8 +9,8 @@ import pytest
 from swell.errors import InvalidRequestError
 from swell.llama.grammar import GrammarCompiler
 from swell.llama.model import Model
-from swell.server.prompts.calls import call_schema
-from swell.server.prompts.messages import Tool
+from swell.text.prompts.calls import call_schema
+from swell.text.prompts.messages import Tool
 
 TOOLS = msgspec.convert(
     [

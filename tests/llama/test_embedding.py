@@ -6,8 +6,8 @@ from pathlib import Path
 
 import gguf
 import pytest
-from tests.models.attention import write_llama
-from tests.models.encoder import ENCODER_TOKENS, ENCODER_WIDTH, write_bert
+from tests.tiny.attention import write_llama
+from tests.tiny.encoder import ENCODER_TOKENS, ENCODER_WIDTH, write_bert
 
 from swell.errors import NoEmbeddingsError
 from swell.llama import logs

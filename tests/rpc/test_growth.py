@@ -11,6 +11,7 @@ from tests.rpc.asking import COUNTING, FOX, SETTINGS, ask, stats, using
 from tests.rpc.worker import Worker, lending
 
 from swell.cache import StoreKind
+from swell.devices import LayersOn, Placement
 from swell.errors import KvGrowError
 from swell.kv.copied import CopiedStore
 from swell.kv.gate import OpenGate
@@ -18,8 +19,7 @@ from swell.kv.policy import GrowthPolicy
 from swell.llama.context import ContextShape
 from swell.llama.devices import worker_devices
 from swell.llama.model import Model
-from swell.placement import LayersOn, Placement
-from swell.server.survival.ladder import Rung
+from swell.turns.recovery.ladder import Rung
 
 pytestmark = pytest.mark.rpc
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from benchmarks.serve.neighbours import busy
 from tests.e2e.server import Server, running
-from tests.models.encoder import write_bert
 from tests.rpc.asking import COUNTING, FOX, ask, stats, using
 from tests.rpc.worker import Worker, lending
+from tests.tiny.encoder import write_bert
 
 from swell.processors.allowance import affinity
 

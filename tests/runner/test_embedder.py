@@ -6,9 +6,9 @@ from pathlib import Path
 import gguf
 import pytest
 from tests.governing import fixed
-from tests.models.attention import write_llama
-from tests.models.encoder import ENCODER_TOKENS, write_bert
 from tests.runner.limited import FOREVER_S, LimitedGate
+from tests.tiny.attention import write_llama
+from tests.tiny.encoder import ENCODER_TOKENS, write_bert
 
 from swell.cache import CacheType
 from swell.errors import InputTooLongError, InvalidRequestError, KvGrowError, UnsupportedError, from_data

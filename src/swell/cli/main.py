@@ -91,7 +91,7 @@ def serve(
     until_stdin_closes: Annotated[bool, typer.Option("--until-stdin-closes", hidden=True)] = False,
 ) -> None:
     """Start the server in the foreground."""
-    from swell.server.main import serve as run_server
+    from swell.serve import serve as run_server
     from swell.settings import Settings
 
     run_server(Settings.from_environment(), listen_fd=listen_fd, until_stdin_closes=until_stdin_closes)
@@ -279,8 +279,8 @@ def bench_kv(
 
     from swell.bench.command import bench_kv as measure
     from swell.bench.kv import LEAST_WINDOW_TOKENS, Options
+    from swell.models.catalog import Catalog
     from swell.processors.allowance import Allowance
-    from swell.server.models.catalog import Catalog
 
     found = Catalog().find(model, allow_path=True)
     options = Options(

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Mapping
 
+from swell.devices import DeviceMemory
 from swell.memory.ledger import Ledger
 from swell.memory.probe import FreeMemory
-from swell.placement import DeviceMemory
 
 
 class DeviceAdmission:

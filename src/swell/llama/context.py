@@ -6,13 +6,13 @@ import mmap
 from typing import Any
 
 from swell.cache import CacheType, FlashAttention
+from swell.devices import KvPlace
 from swell.errors import AbortedError, ContextError, DecodeError, NoRoomError, StateError
 from swell.llama import logs, processor
 from swell.llama.batch import Batch
 from swell.llama.handle import Handle
 from swell.llama.library import VOID, api
 from swell.llama.model import Model, taken_bytes
-from swell.placement import KvPlace
 
 _NO_ROOM, _ABORTED = 1, 2
 _TYPES = {

@@ -3,9 +3,9 @@
 import ctypes
 import dataclasses
 
+from swell.devices import DeviceKind, DeviceMemory
 from swell.llama import library, rpc
 from swell.llama.library import VOID, function
-from swell.placement import DeviceKind, DeviceMemory
 
 _count = function("ggml_backend_dev_count", [], ctypes.c_size_t)
 _get = function("ggml_backend_dev_get", [ctypes.c_size_t], VOID)

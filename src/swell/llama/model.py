@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from swell.cache import CacheType
+from swell.devices import HOST_ONLY, DeviceMemory, KvPlace, Placement
 from swell.errors import ModelLoadError, TokenizeError
 from swell.llama import library, logs
 from swell.llama.devices import Device
 from swell.llama.handle import Handle
 from swell.llama.library import VOID, api
-from swell.placement import HOST_ONLY, DeviceMemory, KvPlace, Placement
 
 
 class Model(Handle):

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from swell.cache import CacheType, FlashAttention, StoreKind
-from swell.placement import HOST_ONLY, DeviceMemory, DeviceUse, Placement
+from swell.devices import HOST_ONLY, DeviceMemory, DeviceUse, Placement
 from swell.sampling import Preamble, Sampling
 
 

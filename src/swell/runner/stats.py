@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from swell.devices import DeviceUse
 from swell.kv.choose import Chosen
 from swell.kv.policy import initial_grant
 from swell.llama.model import Model
 from swell.memory.resident import process_resident
-from swell.placement import DeviceUse
 from swell.processors.governor import ThreadUse
 from swell.protocol.messages import SlotState, SlotStats, Stats, ThreadStats
 from swell.runner.engine import Engine

@@ -1,0 +1,1 @@
+"""What every dialect of the API needs of HTTP."""

@@ -1,0 +1,107 @@
+"""POST /api/chat: conversation, load and unload."""
+
+import time
+from collections.abc import Sequence
+from contextlib import aclosing
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from swell.api.http.disconnects import Heading, LineStream, Replies, gather, while_connected
+from swell.api.ollama.bodies import ChatBody, keep_alive, read_body, think
+from swell.api.ollama.replies import (
+    ChatReply,
+    ReplyCall,
+    ReplyFunction,
+    ReplyMessage,
+    all_logprobs,
+    created_at,
+    json_response,
+    logprob_list,
+)
+from swell.errors import InvalidRequestError, UnsupportedError
+from swell.models.model import Model
+from swell.text.parsing.parts import Likelihood, Text, Thought, ToolCall
+from swell.text.prompts.messages import refuse_images
+from swell.turns import checks
+from swell.turns.completion import Finish, Job, Prompted, job_of, load
+from swell.turns.conversation import Conversation, converse
+from swell.turns.services import services
+
+
+async def chat(request: Request) -> Response:
+    """The endpoint. The checks are in the order in which Ollama makes them."""
+    started_ns = time.perf_counter_ns()
+    body = await read_body(request, ChatBody)
+    keep_alive_s, thinking = keep_alive(body.keep_alive), think(body.think)
+    checks.check_top_logprobs(body.top_logprobs)
+    if not body.model:
+        raise InvalidRequestError("model is required")
+    model = await checks.find_model(request, body.model)
+    if not body.messages and keep_alive_s == 0:
+        await services(request).scheduler.unload(model)
+        return json_response(_without_text(body, "unload"))
+    check_abilities(body, model, thinking)
+    job = job_of(request, body, model, keep_alive_s, started_ns)
+    if not body.messages:
+        await load(request, model, keep_alive_s, job.options)
+        return json_response(_without_text(body, "load"))
+    replies = _replies(job, body, thinking)
+    return LineStream(replies) if body.stream else await while_connected(request.receive, _whole(replies))
+
+
+def check_abilities(body: ChatBody, model: Model, thinking: bool | str | None) -> None:
+    checks.check_thinking(body.model, model, thinking)
+    checks.check_completes(body.model, model, "chat")
+    if body.tools and "tools" not in model.capabilities:
+        raise UnsupportedError(model.full_name, "tools")
+    for message in body.messages:
+        refuse_images(model, message.images)
+    checks.check_features(body)
+
+
+def _without_text(body: ChatBody, reason: str) -> ChatReply:
+    message = ReplyMessage(content="")
+    return ChatReply(model=body.model, created_at=created_at(), message=message, done=True, done_reason=reason)
+
+
+async def _replies(job: Job, body: ChatBody, thinking: bool | str | None) -> Replies[ChatReply]:
+    """The lines of the answer. Tool calls are numbered, and come whole, each in a line of its own."""
+    conversation = Conversation(messages=body.messages, tools=body.tools, thinking=thinking, truncate=body.truncate)
+    calls = 0
+    async with aclosing(converse(job, conversation)) as events:
+        async for event in events:
+            match event:
+                case Prompted():
+                    yield Heading(event.headers())
+                case Text():
+                    yield _line(body, ReplyMessage(content=event.text), event.likelihoods)
+                case Thought():
+                    yield _line(body, ReplyMessage(content="", thinking=event.text), event.likelihoods)
+                case ToolCall():
+                    function = ReplyFunction(index=calls, name=event.name, arguments=event.arguments)
+                    calls += 1
+                    yield _line(body, ReplyMessage(content="", tool_calls=[ReplyCall(id=event.id, function=function)]))
+                case Finish():
+                    last = _line(body, ReplyMessage(content=""))
+                    yield msgspec.structs.replace(last, done=True, **event.fields())
+
+
+def _line(body: ChatBody, message: ReplyMessage, likelihoods: Sequence[Likelihood] = ()) -> ChatReply:
+    return ChatReply(
+        model=body.model, created_at=created_at(), message=message, done=False, logprobs=logprob_list(likelihoods)
+    )
+
+
+async def _whole(replies: Replies[ChatReply]) -> Response:
+    """The last line with what all say."""
+    lines, headers = await gather(replies)
+    messages = [line.message for line in lines]
+    message = ReplyMessage(
+        content="".join(message.content for message in messages),
+        thinking="".join(message.thinking or "" for message in messages) or msgspec.UNSET,
+        tool_calls=[call for message in messages for call in message.tool_calls or ()] or msgspec.UNSET,
+    )
+    reply = msgspec.structs.replace(lines[-1], message=message, logprobs=all_logprobs(lines))
+    return json_response(reply, headers=headers)

@@ -1,0 +1,45 @@
+"""GET /v1/models and /v1/models/{model}."""
+
+import asyncio
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from swell.api.v1 import v1_response
+from swell.models.catalog import Model, is_path
+from swell.models.model import Summary
+from swell.models.names import DEFAULT_NAMESPACE, parse_name
+from swell.turns.checks import find_model
+from swell.turns.services import services
+
+
+class ModelEntry(msgspec.Struct, kw_only=True):
+    """A model. `created` are seconds since 1970."""
+
+    id: str
+    object: str
+    created: int
+    owned_by: str
+
+
+class ModelList(msgspec.Struct, kw_only=True):
+    object: str
+    data: list[ModelEntry]
+
+
+async def models(request: Request) -> Response:
+    """All models, newest first."""
+    found = await asyncio.to_thread(services(request).catalog.list)
+    return v1_response(ModelList(object="list", data=[_entry(model, model.name) for model in found]))
+
+
+async def model(request: Request) -> Response:
+    """One model, under the name it was asked for."""
+    name = request.path_params["model"]
+    return v1_response(_entry(await find_model(request, name), name))
+
+
+def _entry(model: Model | Summary, id: str) -> ModelEntry:
+    owner = DEFAULT_NAMESPACE if is_path(model.name) else parse_name(model.name).namespace
+    return ModelEntry(id=id, object="model", created=int(model.modified_at.timestamp()), owned_by=owner)

@@ -1,0 +1,81 @@
+"""The catalog: every model the server can run, by name."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from swell.errors import ModelLoadError, ModelNotFoundError
+from swell.models.bundled import BundledModels
+from swell.models.model import Model, Summary, open_model
+from swell.models.names import ModelName, parse_name
+
+__all__ = ["Catalog", "Model", "ModelSource"]
+
+log = logging.getLogger(__name__)
+
+
+class ModelSource(Protocol):
+    """A place that models with names come from. All of it may read files."""
+
+    def names(self) -> list[ModelName]:
+        """The names to list."""
+
+    def summary(self, name: ModelName) -> Summary | None:
+        """What lists say of one of `names`; None, and errors, as of `find`. Clients ask for it every few seconds."""
+
+    def find(self, name: ModelName) -> Model | None:
+        """The model of that name, None if it isn't here. Raises ModelLoadError if it is damaged."""
+
+
+class Catalog:
+    """Looks names up in its sources, in order. Reads files and so may take a while; safe to call from any thread."""
+
+    def __init__(self, sources: Sequence[ModelSource] | None = None) -> None:
+        self._sources: Sequence[ModelSource] = (BundledModels(),) if sources is None else sources
+        self._told = set[tuple[str, str]]()
+
+    def list(self) -> list[Summary]:
+        """All named models, newest first. One whose file is damaged is left out, and logged once."""
+        models: dict[str, Summary] = {}
+        for source in self._sources:
+            for name in source.names():
+                try:
+                    model = source.summary(name)
+                except (ModelLoadError, FileNotFoundError) as error:
+                    if (told := (name.short, str(error))) not in self._told:
+                        self._told.add(told)
+                        log.warning("leaving %s out of the list: %s", *told)
+                    continue
+                if model is not None:
+                    models.setdefault(name.key, model)
+        return sorted(models.values(), key=lambda model: model.modified_at, reverse=True)
+
+    def find(self, name: str, *, allow_path: bool) -> Model:
+        """The model called `name`; an absolute path or a name in `.gguf` is a file, if the caller may name files.
+
+        Raises ModelNotFoundError, InvalidRequestError if it can't be a name, ModelLoadError if its file is damaged.
+        """
+        if is_path(name):
+            return self._find_file(name, allow_path)
+        parsed = parse_name(name)
+        for source in self._sources:
+            model = source.find(parsed)
+            if model is not None:
+                return model
+        raise ModelNotFoundError(name)
+
+    def _find_file(self, name: str, allow_path: bool) -> Model:
+        if not allow_path:
+            raise ModelNotFoundError(name)
+        try:
+            return open_model(Path(name), name, name)
+        except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # ValueError: a null byte in the path
+            raise ModelNotFoundError(name) from error
+        except OSError as error:
+            raise ModelLoadError(name, error.strerror or str(error)) from error
+
+
+def is_path(name: str) -> bool:
+    """Whether `name` is a file's path and no model name."""
+    return name.startswith("/") or Path(name).is_absolute() or name.lower().endswith(".gguf")

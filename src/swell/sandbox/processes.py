@@ -1,0 +1,124 @@
+"""Processes for what may be a bomb, so that it can't halt the server or take its memory."""
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+
+import msgspec
+
+from swell.errors import InvalidRequestError
+from swell.sandbox.job import LENGTH, Done, Job, Refused, frame
+
+log = logging.getLogger(__name__)
+
+_REMEMBERED = 64
+_ATTEMPTS = 2  # the system may have ended a process for reasons of its own
+
+_TOO_MUCH = (-signal.SIGPROF, -signal.SIGABRT)
+"""How a process ends that computes for too long, and one in which a library asks for too much memory."""
+
+_decoder = msgspec.msgpack.Decoder(Done | Refused)
+
+
+class _LostError(Exception):
+    """A process ended before it had answered."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__(exit_code)
+        self.exit_code = exit_code
+
+
+class Processes:
+    """Started when they are needed, each for one job at a time.
+
+    What took too long is remembered and refused from then on: it would take a process from others each time.
+    """
+
+    def __init__(self, most: int, *, limit_s: float, limit_bytes: int) -> None:
+        """Up to `most` of them, which may have `limit_bytes` of memory each and compute for `limit_s` per job."""
+        self._limit_s = limit_s
+        self._limit_bytes = limit_bytes
+        self._idle: list[Process] = []
+        self._free = asyncio.Semaphore(most)
+        self._refused = OrderedDict[bytes, None]()
+
+    async def run(self, job: Job) -> str:
+        """What `job` gives; raises InvalidRequestError if it refuses, or takes too much."""
+        key = hashlib.sha256(job.program.encode("utf-8", "surrogatepass")).digest()
+        for _ in range(_ATTEMPTS):
+            if key in self._refused:
+                break
+            try:
+                async with self._process() as process:
+                    answer = await _ask(process, job)
+            except _LostError as lost:
+                log.warning("a process of the sandbox was lost: exit code %d", lost.exit_code)
+                if lost.exit_code in _TOO_MUCH:
+                    self._refuse(key)
+                continue
+            if isinstance(answer, Refused):
+                raise InvalidRequestError(answer.reason)
+            return answer.text
+        raise InvalidRequestError(
+            f"{job.NAME} takes too long or too much memory; "
+            f"{self._limit_s:g} s and {self._limit_bytes >> 20} MiB are allowed"
+        )
+
+    async def warm(self) -> None:
+        """Start one process, so that the first request needn't wait for it."""
+        self._idle.append(await self._start())
+
+    async def close(self) -> None:
+        """End all processes."""
+        for process in self._idle:
+            await _end(process)
+        self._idle.clear()
+
+    async def _start(self) -> Process:
+        command = (sys.executable, "-m", "swell.sandbox", str(self._limit_s), str(self._limit_bytes))
+        return await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE)
+
+    def _refuse(self, key: bytes) -> None:
+        self._refused[key] = None
+        if len(self._refused) > _REMEMBERED:
+            self._refused.popitem(last=False)
+
+    @contextlib.asynccontextmanager
+    async def _process(self) -> AsyncIterator[Process]:
+        """One for the caller alone. It is ended if the caller leaves before its answer, by error or cancellation."""
+        async with self._free:
+            process = self._idle.pop() if self._idle else await self._start()
+            if process.returncode is not None:  # somebody else ended it
+                process = await self._start()
+            try:
+                yield process
+            except BaseException:
+                await asyncio.shield(_end(process))
+                raise
+            self._idle.append(process)
+
+
+async def _ask(process: Process, job: Job) -> Done | Refused:
+    """Raises _LostError."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        process.stdin.write(frame(job))
+        await process.stdin.drain()
+        (length,) = LENGTH.unpack(await process.stdout.readexactly(LENGTH.size))
+        answer: Done | Refused = _decoder.decode(await process.stdout.readexactly(length))
+    except (asyncio.IncompleteReadError, ConnectionError) as error:
+        raise _LostError(await process.wait()) from error
+    return answer
+
+
+async def _end(process: Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
+    await process.wait()

@@ -1,0 +1,41 @@
+"""Renders chat templates in processes."""
+
+from typing import Protocol
+
+from swell.sandbox.job import Render
+from swell.sandbox.processes import Processes
+
+CPU_LIMIT_S = 5.0
+"""Of one rendering. A conversation of 500,000 characters takes a hundredth of a second."""
+_MEMORY_LIMIT_BYTES = 1 << 30
+_PROCESSES_MAX = 4
+
+
+class Renders(Protocol):
+    """Makes prompts of conversations."""
+
+    async def render(self, job: Render) -> str:
+        """What the template writes; raises InvalidRequestError if it refuses, or takes too much."""
+
+    async def warm(self) -> None:
+        """Make ready for the first request."""
+
+    async def close(self) -> None:
+        """Give back what it has."""
+
+
+class Renderer:
+    """In up to four of them."""
+
+    def __init__(self, limit_s: float = CPU_LIMIT_S) -> None:
+        """A rendering may compute for `limit_s`."""
+        self._processes = Processes(_PROCESSES_MAX, limit_s=limit_s, limit_bytes=_MEMORY_LIMIT_BYTES)
+
+    async def render(self, job: Render) -> str:
+        return await self._processes.run(job)
+
+    async def warm(self) -> None:
+        await self._processes.warm()
+
+    async def close(self) -> None:
+        await self._processes.close()

@@ -1,0 +1,98 @@
+"""The memory of the whole server: the books of its runners, the budget, and what the system says is free.
+
+Beside the books lies the table in which runners say whether they compute; both have the same entries.
+"""
+
+from collections.abc import Collection
+
+from swell.errors import UnexpectedError
+from swell.kv.admission import Admission
+from swell.memory.ledger import Entry, Ledger
+from swell.memory.probe import FreeMemory
+from swell.processors.shares import Demands
+from swell.scheduler.order import Share
+from swell.settings import Settings
+
+HEADROOM_MIN_BYTES = 16 << 20
+"""More than a runner takes beside weights, cells and compute buffers once it works: in real control groups 4 MiB were
+always enough for a small model, and 10 MiB for one with a vocabulary of 49,152."""
+
+RUNNERS_MAX = 256
+"""Entries of the ledger; far more than processes that fit on a machine."""
+
+
+class Accounts:
+    """Hands out entries in the books and sums them up."""
+
+    def __init__(self, settings: Settings, memory: FreeMemory) -> None:
+        total_bytes = memory.total_bytes()
+        self._memory = memory
+        self._ledger = Ledger.create(RUNNERS_MAX)
+        self._demands = Demands.create(RUNNERS_MAX)
+        self._free_entries = list(range(RUNNERS_MAX))
+        self._budget_bytes = settings.kv_budget.limit_bytes(total_bytes) if settings.kv_budget else None
+        self._headroom_bytes = max(settings.kv_headroom.limit_bytes(total_bytes), HEADROOM_MIN_BYTES)
+        self._admission = Admission(
+            self._ledger, 0, memory, budget_bytes=self._budget_bytes, headroom_bytes=self._headroom_bytes
+        )
+
+    def open(self) -> Share:
+        """An entry for a new runner."""
+        return Share(
+            ledger_fd=self._ledger.fileno(),
+            demands_fd=self._demands.fileno(),
+            entry=self._free_entries.pop(),
+            budget_bytes=self._budget_bytes,
+            headroom_bytes=self._headroom_bytes,
+        )
+
+    def clear(self, share: Share) -> None:
+        """The runner is dead: it can't use any more what it was granted."""
+        self._ledger.clear(share.entry)
+        self._demands.want(share.entry, 0)
+
+    def give_back(self, share: Share) -> None:
+        """The entry isn't needed any more."""
+        self.clear(share)
+        self._free_entries.append(share.entry)
+
+    def entry(self, share: Share) -> Entry:
+        """What a runner was promised, and what of it it has used."""
+        return self._ledger.entry(share.entry)
+
+    def booked_bytes(self, share: Share) -> int:
+        """What a runner was promised and what it has mapped."""
+        booked = self._ledger.entry(share.entry)
+        return booked.granted_bytes + booked.mapped_bytes
+
+    def spare_bytes(self) -> int:
+        """What caches could be promised now."""
+        return self._admission.spare_bytes()
+
+    def budget_allows(self, additional_bytes: int) -> bool:
+        """Whether the budget alone leaves so much."""
+        if self._budget_bytes is None:
+            return True
+        return self._ledger.total_granted_bytes() + additional_bytes <= self._budget_bytes
+
+    def free_for_load_bytes(self, loading_bytes: int) -> int:
+        """What a new runner may take, where such that are being loaded will take `loading_bytes` more."""
+        return self._ledger.spare_bytes(self._memory.free_bytes) - self._headroom_bytes - loading_bytes
+
+    def check_integrity(self, shares: Collection[Share]) -> list[str]:
+        """What is wrong with the books where `shares` are those in use."""
+        entries = [share.entry for share in shares]
+        faults = []
+        if sorted(entries + self._free_entries) != list(range(RUNNERS_MAX)):
+            faults.append(f"{len(entries)} entries are in use and {len(self._free_entries)} free, of {RUNNERS_MAX}")
+        forgotten = [entry for entry in self._free_entries if self._ledger.entry(entry) != Entry(0, 0)]
+        faults += [f"entry {entry} is nobody's and has a grant" for entry in forgotten]
+        try:
+            self._ledger.check()
+        except UnexpectedError as error:
+            faults.append(str(error))
+        return faults
+
+    def close(self) -> None:
+        self._ledger.close()
+        self._demands.close()

@@ -1,0 +1,74 @@
+"""Loads that crashed: a file that llama.cpp can't bear isn't given to it again and again."""
+
+import signal
+from collections import OrderedDict
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+from swell.clock import Clock
+from swell.errors import LoadCrashedError, LoadDiedError, SwellError
+from swell.models.model import Model
+from swell.scheduler.fit import Fit
+
+CRASHES_MAX = 2
+PAUSE = timedelta(minutes=5)
+_REMEMBERED = 256
+_KILLS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+class _Attempt(NamedTuple):
+    """A file as it was, and how it was to be loaded."""
+
+    path: Path
+    size_bytes: int
+    modified_at: datetime
+    fit: Fit
+
+
+class _Record(NamedTuple):
+    crashes: int
+    last: datetime
+
+
+class LoadCrashes:
+    """Counts the crashes of each file. After two it isn't tried again for five minutes, or until it is another one.
+
+    One that was ever loaded isn't to blame: somebody else ends its runners, and they are replaced as ever.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._records = OrderedDict[_Attempt, _Record]()
+        self._sound = OrderedDict[_Attempt, None]()
+
+    def check(self, model: Model, fit: Fit) -> None:
+        """Raises LoadCrashedError where a load would only crash again."""
+        record = self._records.get(_attempt(model, fit))
+        if record is not None and record.crashes >= CRASHES_MAX and self._clock.now() < record.last + PAUSE:
+            raise LoadCrashedError(str(model.path), record.crashes)
+
+    def note(self, model: Model, fit: Fit, error: SwellError) -> None:
+        """A load ended with `error`; what llama.cpp or the system reported in words is no crash, nor is a kill."""
+        attempt = _attempt(model, fit)
+        if not isinstance(error, LoadDiedError) or error.exit_code is None or attempt in self._sound:
+            return
+        if error.exit_code >= 0 or -error.exit_code in _KILLS:
+            return
+        before = self._records.pop(attempt, None)
+        self._records[attempt] = _Record(before.crashes + 1 if before else 1, self._clock.now())
+        if len(self._records) > _REMEMBERED:
+            self._records.popitem(last=False)
+
+    def note_loaded(self, model: Model, fit: Fit) -> None:
+        """A load went well."""
+        attempt = _attempt(model, fit)
+        self._records.pop(attempt, None)
+        self._sound[attempt] = None
+        self._sound.move_to_end(attempt)
+        if len(self._sound) > _REMEMBERED:
+            self._sound.popitem(last=False)
+
+
+def _attempt(model: Model, fit: Fit) -> _Attempt:
+    return _Attempt(model.path, model.size_bytes, model.modified_at, fit)

@@ -1,0 +1,79 @@
+"""What a model will take before it is loaded, and what such estimates have learnt from loads."""
+
+import dataclasses
+from pathlib import Path
+
+from swell.cache import CacheType
+from swell.kv.policy import CELL_BOOKKEEPING_BYTES
+from swell.models.model import Model
+
+PROCESS_BYTES = 32 << 20
+"""A runner with a model of next to no size: Python and llama.cpp, shared libraries included (measured: 32.3 MB)."""
+TOKEN_BYTES = 300
+"""Per token of the vocabulary: text, tables and merges (measured: 49,152 take 15 MB)."""
+_ACTIVATION_BYTES = 4
+_WIDTHS = 8  # of the residual stream, and
+_FEED_FORWARDS = 3  # of the wide layer, that a batch's graph holds at once
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Footprint:
+    """Bytes of memory: the weights, the cache at its first grant, and everything else that a runner takes."""
+
+    weights_bytes: int
+    kv_bytes: int
+    other_bytes: int
+
+    @property
+    def total_bytes(self) -> int:
+        return self.weights_bytes + self.kv_bytes + self.other_bytes
+
+
+def estimate(model: Model, *, slots: int, batch_tokens: int, initial_tokens: int, cache_type: CacheType) -> Footprint:
+    """What `model` will take by its header. One slot's first grant counts: a load succeeds without that of others."""
+    window = model.context_max
+    batch = batch_tokens * _ACTIVATION_BYTES
+    compute = batch * (_WIDTHS * model.embedding_length + _FEED_FORWARDS * model.number("feed_forward_length"))
+    logits = slots * model.vocabulary_tokens * _ACTIVATION_BYTES
+    vocabulary = model.vocabulary_tokens * TOKEN_BYTES
+    bookkeeping = slots * window * CELL_BOOKKEEPING_BYTES
+    is_cached = "embedding" not in model.capabilities
+    return Footprint(
+        weights_bytes=model.weights_bytes,
+        kv_bytes=min(initial_tokens, window) * cell_bytes(model, cache_type) if is_cached else 0,
+        other_bytes=PROCESS_BYTES + vocabulary + compute + logits + (bookkeeping if is_cached else 0),
+    )
+
+
+def cell_bytes(model: Model, cache_type: CacheType) -> int:
+    """K and V of a token, if every layer keeps every token: too much for windows, states and latent rows."""
+    heads = max(model.number("attention.head_count"), 1)
+    head = model.embedding_length // heads
+    row = (model.number("attention.key_length") or head) + (model.number("attention.value_length") or head)
+    return round(model.layers * (model.number("attention.head_count_kv") or heads) * row * cache_type.element_bytes)
+
+
+@dataclasses.dataclass
+class Experience:
+    """Footprints as they turned out. They replace the estimate for the same file and scale it for others."""
+
+    _others: dict[Path, int] = dataclasses.field(default_factory=dict)
+    _ratio: float = 1.0
+
+    def note(self, path: Path, estimated: Footprint, other_bytes: int) -> None:
+        """A runner of `path` takes `other_bytes` beside weights and cache; of several amounts the largest counts."""
+        if other_bytes <= self._others.get(path, 0):
+            return
+        self._others[path] = other_bytes
+        ratio = other_bytes / max(estimated.other_bytes, 1)
+        self._ratio += (min(max(ratio, _RATIOS[0]), _RATIOS[1]) - self._ratio) * _LEARNING_RATE
+
+    def correct(self, path: Path, estimated: Footprint) -> Footprint:
+        """`estimated`, in the light of what is known."""
+        known = self._others.get(path)
+        other = round(estimated.other_bytes * self._ratio) if known is None else known
+        return dataclasses.replace(estimated, other_bytes=other)
+
+
+_RATIOS = (0.5, 2.0)  # a single odd model must not spoil the estimates for all others
+_LEARNING_RATE = 0.3

@@ -1,0 +1,239 @@
+"""One model's stay in memory: loading, ready, stopped; who uses it, and until when it stays."""
+
+import asyncio
+import contextlib
+import dataclasses
+import itertools
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from enum import Enum
+from pathlib import Path
+
+from swell.clock import Clock, Timer
+from swell.durations import FOREVER_S
+from swell.errors import RunnerError, SwellError
+from swell.models.model import Model
+from swell.protocol.messages import Loaded, ShrinkLevel, Stats
+from swell.scheduler.estimate import Footprint
+from swell.scheduler.fit import Fit
+from swell.scheduler.order import Share
+from swell.scheduler.ward import RunnerKey
+from swell.supervisor.runner import Runner
+
+log = logging.getLogger(__name__)
+
+STATS_LIMIT_S = 0.25
+"""How long `ps` waits for a runner's numbers; it answers in about a millisecond unless the machine is overloaded."""
+SHRINK_LIMIT_S = 5.0
+"""How long to wait until a runner has shrunk; one that computes answers after its batch."""
+_FOREVER = timedelta(days=292 * 365)  # the end of Go's durations, which clients show as "Forever"
+_uses = itertools.count(1)
+
+
+class State(Enum):
+    LOADING = "loading"
+    READY = "ready"
+    STOPPED = "stopped"  # unloaded, failed to load, or its runner is gone
+
+
+_NEXT = {
+    State.LOADING: {State.READY, State.STOPPED},
+    State.READY: {State.STOPPED},
+    State.STOPPED: set[State](),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class LoadedModel:
+    """A loaded model at this moment; `stats` is None when its runner didn't answer in time, `num_ctx` when the latest
+    request left its ceiling to the settings.
+    """
+
+    model: Model
+    facts: Loaded
+    stats: Stats | None
+    expires_at: datetime
+    num_ctx: int | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Stay:
+    """What a residency is made for: the model, which of its runners this is, how it is loaded, its share in the books,
+    what it is thought to take.
+    """
+
+    model: Model
+    key: RunnerKey
+    fit: Fit
+    share: Share
+    footprint: Footprint
+
+
+class Residency:
+    """Starts a runner when made; ends it when it was unused for `keep_alive_s`.
+
+    `on_change` hears of every state it comes to, and of every request's end.
+    """
+
+    def __init__(
+        self,
+        stay: Stay,
+        launch: Callable[["Residency"], Awaitable[Runner]],
+        *,
+        keep_alive_s: float,
+        clock: Clock,
+        on_change: Callable[["Residency"], None],
+    ) -> None:
+        self.stay = stay
+        self.model = stay.model
+        self.keep_alive_s = keep_alive_s
+        self.num_ctx: int | None = None
+        """What the latest request asked for."""
+        self.state = State.LOADING
+        self.users = 0
+        self.last_use = next(_uses)
+        self.starving = 0
+        """Requests that wait for memory which other models have."""
+        self.placed = Fit()
+        """What the planner chose, once it has."""
+        self.is_measured = False
+        """Whether it is known what the model really takes."""
+        self._on_change = on_change
+        self._clock = clock
+        self._timer: Timer | None = None
+        self._expires_at: datetime | None = None
+        self._runner: Runner | None = None
+        self._loading = asyncio.create_task(self._load(launch), name=f"load {self.model.name}")
+        self._stopping: asyncio.Task[None] | None = None
+
+    async def runner(self) -> Runner:
+        """The runner, once it is ready; raises the error that loading ended with."""
+        return await asyncio.shield(self._loading)
+
+    @property
+    def fit(self) -> Fit:
+        """How the model is loaded: as was asked for, and where nothing was, as the planner chose."""
+        return self.stay.fit.completed(self.placed)
+
+    @property
+    def device_bytes(self) -> dict[str, int]:
+        """What it took on each device when it was loaded."""
+        return {use.name: use.used_bytes for use in self._runner.facts.devices} if self._runner else {}
+
+    @property
+    def is_idle(self) -> bool:
+        """Loaded, and nobody uses it."""
+        return self.state is State.READY and self.users == 0
+
+    def enter(self) -> None:
+        """A request begins to use the model: it stays until `leave`."""
+        self.users += 1
+        self.last_use = next(_uses)
+        self._cancel_timer()
+
+    def leave(self) -> None:
+        """A request has ended; the last one starts the time to live, or ends a load that nobody waits for."""
+        self.users -= 1
+        self.last_use = next(_uses)
+        if self.users == 0:
+            self._expires_at = self._expiry()
+            self._expire_if_unused()
+        if self.state is State.READY:
+            self._on_change(self)
+
+    def expire(self) -> None:
+        """Stop as soon as no request uses the model."""
+        self.keep_alive_s = 0
+        self._expires_at = self._clock.now()
+        self._expire_if_unused()
+
+    def stop(self) -> asyncio.Task[None]:
+        """Begin to end the runner; the task is done when it has ended."""
+        if self._stopping is None:
+            self._stopping = asyncio.create_task(self._stop(), name=f"stop {self.model.name}")
+            if self.state is not State.STOPPED:
+                self._become(State.STOPPED)
+        return self._stopping
+
+    async def describe(self) -> LoadedModel | None:
+        """A row of `ps`; None while there is nothing to describe."""
+        if self._runner is None or self.state is not State.READY:
+            return None
+        stats = None
+        with contextlib.suppress(TimeoutError, RunnerError):
+            async with asyncio.timeout(STATS_LIMIT_S):
+                stats = await self._runner.stats()
+        return LoadedModel(self.model, self._runner.facts, stats, self._expires_at or self._expiry(), self.num_ctx)
+
+    async def save_slots(self, path: Path) -> None:
+        """Have the runner leave its cells in the file at `path`, if it can do so in time."""
+        if self._runner is not None and self.state is State.READY:
+            with contextlib.suppress(TimeoutError, RunnerError):
+                async with asyncio.timeout(SHRINK_LIMIT_S):
+                    await self._runner.save_slots(path)
+
+    def interrupt(self, error: SwellError) -> None:
+        """End what the runner is computing with `error`."""
+        if self._runner is not None:
+            self._runner.interrupt(error)
+
+    async def shrink(self, level: ShrinkLevel) -> None:
+        """Have the runner give memory back; returns when it has, or is gone, or takes too long."""
+        if self._runner is not None and self.state is State.READY:
+            with contextlib.suppress(TimeoutError, RunnerError):
+                async with asyncio.timeout(SHRINK_LIMIT_S):
+                    await self._runner.shrink(level)
+
+    def _expire_if_unused(self) -> None:
+        """Stop now or set the timer, as `keep_alive_s` says, unless a request uses the model."""
+        if self.users or self.state is State.STOPPED:
+            return
+        self._cancel_timer()
+        if self.keep_alive_s == 0 or self.state is State.LOADING:
+            self.stop()
+        elif self.keep_alive_s != FOREVER_S:
+            self._timer = self._clock.call_later(self.keep_alive_s, self.stop)
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _expiry(self) -> datetime:
+        forever = self.keep_alive_s == FOREVER_S
+        return self._clock.now() + (_FOREVER if forever else timedelta(seconds=self.keep_alive_s))
+
+    def _become(self, state: State) -> None:
+        if state not in _NEXT[self.state]:
+            raise AssertionError(f"{self.model.name}: {self.state} → {state}")
+        self.state = state
+        if state is State.STOPPED:
+            self._cancel_timer()
+        self._on_change(self)
+
+    async def _load(self, launch: Callable[["Residency"], Awaitable[Runner]]) -> Runner:
+        try:
+            runner = await launch(self)
+        except BaseException:
+            if self.state is State.LOADING:
+                self._become(State.STOPPED)
+            raise
+        self._runner = runner
+        self._become(State.READY)
+        self._watching = asyncio.create_task(self._watch(runner), name=f"watch {self.model.name}")
+        return runner
+
+    async def _watch(self, runner: Runner) -> None:
+        await runner.lost.wait()
+        if self.state is State.READY:
+            log.error("the runner of %s (process %d) was lost", self.model.name, runner.process_id)
+            self._become(State.STOPPED)
+
+    async def _stop(self) -> None:
+        self._loading.cancel()
+        with contextlib.suppress(asyncio.CancelledError, Exception):
+            await self._loading
+        if self._runner is not None:
+            await self._runner.stop()
+            await self._watching

@@ -1,1 +1,0 @@
-"""The HTTP server: API routes, the catalog of models, prompts, scheduling and generations."""

@@ -1,1 +1,0 @@
-"""The HTTP endpoints and everything that is only about HTTP."""

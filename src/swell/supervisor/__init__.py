@@ -1,0 +1,1 @@
+"""A runner's process, as the server sees it."""

@@ -1,0 +1,417 @@
+"""A runner process as the server sees it: started, spoken to, noticed when it is gone."""
+
+import array
+import asyncio
+import contextlib
+import itertools
+import logging
+import os
+import signal
+import socket
+import sys
+from asyncio.subprocess import DEVNULL, Process
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from swell.devices import Placement
+from swell.durations import FOREVER_S
+from swell.errors import (
+    LoadDiedError,
+    LoadTimeoutError,
+    ProtocolError,
+    RunnerError,
+    RunnerLostError,
+    SwellError,
+    UnreadError,
+    WorkerLostError,
+    from_data,
+)
+from swell.loss import Loss
+from swell.memory.kills import KillCounter
+from swell.protocol.framing import encode, replies
+from swell.protocol.messages import (
+    WORKER_EXIT_CODES,
+    Cancel,
+    DevicesFound,
+    Embed,
+    Embedded,
+    Failed,
+    FindDevices,
+    Generate,
+    GetStats,
+    Load,
+    Loaded,
+    LoadFailed,
+    LoadProgress,
+    MemoryOffered,
+    NeedMemory,
+    Ping,
+    Pong,
+    Reply,
+    Request,
+    SaveSlots,
+    Shrink,
+    ShrinkLevel,
+    Shrunk,
+    SlotsSaved,
+    Stats,
+    Step,
+    Tokenize,
+    Tokenized,
+)
+from swell.supervisor.causes import loss_of
+from swell.supervisor.stream import Stream
+from swell.supervisor.watchdog import until_stuck
+
+log = logging.getLogger(__name__)
+
+EMBED_INPUTS = 256
+"""Texts per message: so no frame grows too large, and requests at the same time take turns."""
+_EXIT_WAIT_S = 5.0
+_ids = itertools.count(1)
+
+Answer = Tokenized | Stats | Embedded | Pong | Shrunk | SlotsSaved
+R = TypeVar("R", Tokenized, Stats, Embedded, Pong, Shrunk, SlotsSaved)
+OnNeed = Callable[["Runner", NeedMemory], None]
+"""Told when a generation lacks memory; it waits until it is `offer`ed some, or until its own time is over."""
+
+
+Place = Callable[[DevicesFound], Placement]
+"""Decides where layers go, once a runner has said which devices there are; may refuse with an error."""
+
+
+class Runner:
+    """One runner process with a model in it. Made by `start`; usable until `lost` is set."""
+
+    def __init__(
+        self,
+        process: Process,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        on_need: OnNeed,
+        workers: list[str],
+    ) -> None:
+        self._process = process
+        self._kill_counter = KillCounter()
+        self._kills = self._kill_counter.now()
+        self._loss: Loss | None = None
+        self._on_need = on_need
+        self._workers = workers
+        self._reader = reader
+        self._writer = writer
+        self._answers: dict[int, asyncio.Future[Answer]] = {}
+        self._streams: dict[int, Stream] = {}
+        self._found: asyncio.Future[DevicesFound] = asyncio.get_running_loop().create_future()
+        self._loaded: asyncio.Future[Loaded] = asyncio.get_running_loop().create_future()
+        self.lost = asyncio.Event()
+        """Set when the process is gone, for whatever reason."""
+        self._task = asyncio.create_task(self._receive(), name=f"runner {process.pid}")
+
+    @classmethod
+    async def start(
+        cls, load: Load, timeout_s: float, on_need: OnNeed, place: Place, *, stuck_s: float = FOREVER_S
+    ) -> "Runner":
+        """Start a process, have `place` decide what goes to the devices it finds, and load a model in it.
+
+        Raises the error that the runner reports or `place`, LoadDiedError when it dies, WorkerLostError when a worker
+        does, LoadTimeoutError when it makes no progress for `timeout_s`. Cancelling this ends the process.
+
+        It is ended when it gives no sign of life for `stuck_s`, now or later, or computes one batch for ten times as
+        long.
+        """
+        try:
+            ours, theirs = socket.socketpair()
+            with theirs, contextlib.ExitStack() as on_failure:
+                on_failure.callback(ours.close)
+                process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-m", "swell.runner", str(theirs.fileno()), str(os.getpid())),
+                    stdin=DEVNULL,
+                    pass_fds=(theirs.fileno(), load.ledger_fd, load.demands_fd),
+                    start_new_session=True,  # Ctrl-C in the server's terminal is the server's business
+                )
+                on_failure.pop_all()
+        except OSError as error:  # too many files or processes, or no memory for another one
+            raise LoadDiedError(f"it can't be started: {error}") from error
+        reader, writer = await asyncio.open_unix_connection(sock=ours)
+        runner = cls(process, reader, writer, on_need, load.workers)
+        if stuck_s != FOREVER_S:
+            runner._watching = asyncio.create_task(runner._watch(stuck_s), name=f"watch runner {process.pid}")
+        try:
+            async with asyncio.timeout(None) as runner._patience:
+                runner._patience_s = timeout_s
+                runner._renew_patience()
+                runner._send(FindDevices(load.workers))
+                placement = place(await runner._found)
+                runner._send(msgspec.structs.replace(load, placement=placement))
+                runner.facts = await runner._loaded
+        except TimeoutError:
+            await runner.stop()
+            raise LoadTimeoutError(f"no progress for {timeout_s:g} s (OLLAMA_LOAD_TIMEOUT)") from None
+        except WorkerLostError:
+            raise
+        except RunnerLostError as error:
+            cause = error.loss.value if error.loss is Loss.STUCK else _cause(error.exit_code)
+            raise LoadDiedError(cause, error.exit_code) from error
+        except BaseException:
+            await runner.stop()
+            raise
+        return runner
+
+    _watching: asyncio.Task[None] | None = None
+    _patience: asyncio.Timeout
+    _patience_s: float
+    facts: Loaded
+    """What the runner said of its model."""
+
+    @property
+    def process_id(self) -> int:
+        return self._process.pid
+
+    async def tokenize(
+        self, text: str, *, add_special: bool, parse_special: bool, limit_tokens: int | None = None
+    ) -> list[int]:
+        """Token ids of `text`; of one that has many more than `limit_tokens`, only those at both ends.
+
+        Raises TokenizeError or RunnerLostError.
+        """
+        request = Tokenize(
+            id=next(_ids),
+            text=text,
+            add_special=add_special,
+            parse_special=parse_special,
+            limit_tokens=limit_tokens,
+        )
+        try:
+            return (await self._ask(request, Tokenized)).tokens
+        except asyncio.CancelledError:
+            if not self.lost.is_set():
+                self._send(Cancel(request.id))
+            raise
+
+    async def stats(self) -> Stats:
+        """Memory and slots now; raises RunnerLostError."""
+        return await self._ask(GetStats(next(_ids)), Stats)
+
+    async def shrink(self, level: ShrinkLevel) -> None:
+        """Have memory given back; returns when it is. Raises RunnerLostError."""
+        await self._ask(Shrink(next(_ids), level), Shrunk)
+
+    async def save_slots(self, path: Path) -> int:
+        """Have all cells written to the file at `path`; returns of how many tokens. Raises RunnerLostError."""
+        return (await self._ask(SaveSlots(next(_ids), str(path)), SlotsSaved)).tokens
+
+    def offer(self, generation_id: int) -> None:
+        """Let a generation that lacked memory try again."""
+        if not self.lost.is_set():
+            self._send(MemoryOffered(generation_id))
+
+    async def embed(
+        self, inputs: list[list[int]], *, cut_tokens: int = 0, threads: int | None = None
+    ) -> list[list[float]]:
+        """The vectors of `inputs`, each the tokens of a text, in their order and as the model gives them.
+        `cut_tokens` of the texts were left out; they are only counted. `threads` compute them, if that is said.
+
+        Cancelling this cancels the work. Raises what the runner reports, or RunnerLostError.
+        """
+        vectors: list[list[float]] = []
+        for start in range(0, len(inputs), EMBED_INPUTS):
+            some = inputs[start : start + EMBED_INPUTS]
+            request = Embed(next(_ids), some, 0 if start else cut_tokens, threads)
+            try:
+                answer = await self._ask(request, Embedded)
+            except asyncio.CancelledError:
+                if not self.lost.is_set():
+                    self._send(Cancel(request.id))
+                raise
+            vectors += map(_numbers, answer.vectors)
+        return vectors
+
+    @contextlib.contextmanager
+    def generating(self, order: Generate) -> Iterator[Stream]:
+        """Have `order` carried out, whatever its id; inside, what comes of it. Leaving before the end cancels the work.
+
+        The stream ends with what the runner reports, or RunnerLostError, if it doesn't end well.
+        """
+        order = msgspec.structs.replace(order, id=next(_ids))
+        stream = self._streams[order.id] = Stream()
+        try:
+            self._send(order)
+            yield stream
+        finally:
+            if stream.is_finished:
+                self._streams.pop(order.id, None)
+            else:
+                self._drop(order.id)
+
+    def interrupt(self, error: SwellError) -> None:
+        """End everything that is waited for with `error`."""
+        self._fail_all(error)
+
+    async def stop(self) -> None:
+        """End the process and wait for it."""
+        self._writer.close()
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()  # it keeps nothing that must be saved
+        await self._task
+
+    # --- receiving ---------------------------------------------------------------------------------------------
+
+    async def _receive(self) -> None:
+        """Hand out replies until the connection ends, then tell everyone who waits."""
+        error: RunnerError | None = None
+        try:
+            async for together in replies(self._reader):
+                for reply in together:
+                    self._dispatch(reply)
+        except ProtocolError as protocol_error:
+            error = protocol_error
+        except Exception as bug:
+            log.exception("a reply of runner %d can't be understood", self.process_id)
+            error = ProtocolError(repr(bug))
+        if error is not None:
+            self._process.kill()
+        exit_code = await self._exit_code()
+        if self._watching is not None:
+            self._watching.cancel()
+        self._lost = self._lost_error(exit_code)
+        self.lost.set()
+        self._writer.close()
+        self._fail_all(error or self._lost)
+
+    def _dispatch(self, reply: Reply) -> None:
+        match reply:
+            case Step():
+                self._hand_out(reply)
+            case Tokenized() | Stats() | Embedded() | Pong() | Shrunk() | SlotsSaved():
+                if (answer := self._answers.get(reply.id)) and not answer.done():
+                    answer.set_result(reply)
+            case Failed():
+                self._fail(reply)
+            case NeedMemory():
+                self._on_need(self, reply)
+            case DevicesFound():
+                self._found.set_result(reply)
+            case Loaded():
+                self._loaded.set_result(reply)
+            case LoadProgress():
+                self._renew_patience()
+            case LoadFailed():
+                self._fail_load(from_data(reply.kind, reply.fields))
+
+    def _renew_patience(self) -> None:
+        """Loading goes on: count its time limit from now."""
+        if self._patience_s != float("inf") and not self._patience.expired():
+            self._patience.reschedule(asyncio.get_running_loop().time() + self._patience_s)
+
+    def _hand_out(self, step: Step) -> None:
+        for events in (step.prefilled, step.emitted, step.likelihoods, step.finished):
+            for event in events:
+                if stream := self._streams.get(event.id):  # none: cancelled meanwhile
+                    stream.put(event)
+        for failed in step.failed:
+            self._fail(failed)
+        for emitted in step.emitted:
+            if (stream := self._streams.get(emitted.id)) and stream.is_full:
+                stream.fail(UnreadError())
+                self._drop(emitted.id)
+
+    def _drop(self, generation_id: int) -> None:
+        """Want no more of a generation."""
+        if self._streams.pop(generation_id, None) is not None and not self.lost.is_set():
+            self._send(Cancel(generation_id))
+
+    def _fail(self, failed: Failed) -> None:
+        error = from_data(failed.kind, failed.fields)
+        if stream := self._streams.get(failed.id):
+            stream.fail(error)
+        elif (answer := self._answers.get(failed.id)) and not answer.done():
+            answer.set_exception(error)
+
+    def _fail_all(self, error: SwellError) -> None:
+        for stream in self._streams.values():
+            stream.fail(error)
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_exception(error)
+        self._fail_load(error)
+
+    def _fail_load(self, error: SwellError) -> None:
+        for step in (self._found, self._loaded):
+            if not step.done():
+                step.set_exception(error)
+                step.exception()  # counts as seen, also when nobody waits for it any more
+
+    def _lost_error(self, exit_code: int | None) -> RunnerLostError:
+        worker = dict(zip(WORKER_EXIT_CODES, self._workers, strict=False)).get(exit_code or 0)
+        if worker is not None:
+            return WorkerLostError(exit_code, Loss.WORKER, worker)
+        loss = self._loss or loss_of(exit_code, kills=self._kill_counter.now() - self._kills)
+        return RunnerLostError(exit_code, loss)
+
+    async def _exit_code(self) -> int | None:
+        """Exit code of the process whose connection has ended; one that lingers is killed."""
+        try:
+            async with asyncio.timeout(_EXIT_WAIT_S):
+                return await self._process.wait()
+        except TimeoutError:
+            log.warning("runner %d closed its connection but did not exit; killing it", self.process_id)
+            self._process.kill()
+            return await self._process.wait()
+
+    async def _watch(self, stuck_s: float) -> None:
+        """End the process if it gives no sign of life."""
+        try:
+            silent_s = await until_stuck(self._ping, self._is_awaited, stuck_s)
+        except SwellError:  # it is lost, or the server stops
+            return
+        log.error("runner %d gave no sign of life for %.1f s; ending it", self.process_id, silent_s)
+        self._loss = Loss.STUCK
+        self._process.kill()
+
+    async def _ping(self) -> Pong:
+        kills = self._kill_counter.now()
+        pong = await self._ask(Ping(next(_ids)), Pong)
+        self._kills = kills  # of others: this one was alive
+        return pong
+
+    def _is_awaited(self) -> bool:
+        return bool(self._streams or self._answers or not self._loaded.done())
+
+    # --- sending -----------------------------------------------------------------------------------------------
+
+    def _send(self, request: Request) -> None:
+        if self.lost.is_set():
+            raise self._lost
+        self._writer.write(encode(request))
+
+    async def _ask(self, request: Tokenize | GetStats | Ping | Embed | Shrink | SaveSlots, kind: type[R]) -> R:
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._answers[request.id] = future
+        try:
+            self._send(request)
+            answer = await future
+        finally:
+            del self._answers[request.id]
+        if not isinstance(answer, kind):
+            raise ProtocolError(f"{type(answer).__name__} answers {type(request).__name__}")
+        return answer
+
+
+def _cause(exit_code: int | None) -> str:
+    """Why a process ended, as Go words it."""
+    if exit_code is None:
+        return "its connection ended"
+    if exit_code >= 0:
+        return f"exit status {exit_code}"
+    text = (signal.strsignal(-exit_code) or f"number {-exit_code}").lower()
+    return f"signal: {text}" + (" (the system may be out of memory)" if -exit_code == signal.SIGKILL else "")
+
+
+def _numbers(vector: bytes) -> list[float]:
+    numbers = array.array("f", vector)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers.tolist()

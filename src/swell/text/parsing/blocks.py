@@ -1,0 +1,191 @@
+"""Where a tool call begins and ends in the stream of text."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, Protocol
+
+from swell.text.parsing.brackets import Brackets
+from swell.text.parsing.calls import Read, Tools, call, parse_json, read_json
+from swell.text.parsing.parts import ToolCall
+
+
+class Found(NamedTuple):
+    """The first `length` characters are settled: they are `calls`, or text where there are none."""
+
+    length: int
+    calls: list[ToolCall]
+
+
+class Block(Protocol):
+    """What may be a call, from its opening tag on."""
+
+    def look(self, text: str, *, is_final: bool) -> Found | None:
+        """Settles what `text`, which grows from call to call, begins with; None while more is needed."""
+        ...
+
+
+class Tagged:
+    """Ends at the first closing tag, or where the output ends."""
+
+    def __init__(self, opening: str, closing: str, read: Read, tools: Tools) -> None:
+        self._opening = opening
+        self._closing = closing
+        self._read = read
+        self._tools = tools
+        self._searched = len(opening)
+
+    def look(self, text: str, *, is_final: bool) -> Found | None:
+        end = text.find(self._closing, self._searched)
+        self._searched = max(self._searched, len(text) - len(self._closing) + 1)
+        if end < 0 and not is_final:
+            return None
+        length, end = (end + len(self._closing), end) if end >= 0 else (len(text), len(text))
+        return Found(length, self._read(text[len(self._opening) : end], self._tools))
+
+
+class Json:
+    """A JSON value right after the opening tag, which may be empty; ends where the value ends."""
+
+    def __init__(self, opening: str, read: Read, tools: Tools) -> None:
+        self._opening = opening
+        self._read = read
+        self._tools = tools
+        self._value: Brackets | None = None
+
+    def look(self, text: str, *, is_final: bool) -> Found | None:
+        start = len(self._opening)
+        if self._value is None:
+            rest = text[start:].lstrip()
+            if rest:
+                if rest[0] not in "{[":
+                    return Found(start or len(text), [])
+                self._value = Brackets(len(text) - len(rest))
+        end = None if self._value is None else self._value.find(text)
+        if end is None and is_final and self._value is not None and self._value.lacks_only_the_last(text):
+            end = len(text)
+        if self._value is None or end is None:
+            return Found(len(text), []) if is_final else None
+        return Found(end, self._read(self._value.closed(text, end), self._tools))
+
+
+_BLANK = re.compile(r"\s*")
+
+
+class TaggedJson:
+    """JSON values between tags, perhaps in a fence. Ends at the closing tag, or where the next block begins.
+
+    What stands around the values and says nothing is passed over: tags written twice, commas, brackets too many.
+    """
+
+    _AFTER = re.compile(r"[\s;,}\]]*")
+    _FENCE = re.compile(r"(?:```\w{0,20}\s*)?")
+
+    def __init__(self, opening: str, closing: str, read: Read, tools: Tools) -> None:
+        self._opening = opening
+        self._closing = closing
+        self._read = read
+        self._tools = tools
+        self._calls: list[ToolCall] = []
+        self._position = len(opening)
+        """Up to where all is read."""
+        self._value: Brackets | None = None
+
+    def look(self, text: str, *, is_final: bool) -> Found | None:
+        while True:
+            if self._value is None and (found := self._begin(text)):
+                return found
+            if self._value is None:
+                return Found(len(text), self._calls) if is_final else None
+            end = self._value.find(text)
+            if end is None and is_final:
+                end = len(text)
+                if not self._value.lacks_only_the_last(text):
+                    return Found(end, [])
+            if end is None:
+                return None
+            calls = self._read(self._value.closed(text, end), self._tools)
+            if not calls:
+                return Found(end, [])
+            self._calls += calls
+            self._position, self._value = end, None
+
+    def _begin(self, text: str) -> Found | None:
+        """Begins the next value, or says that there is none; neither if that isn't certain."""
+        start = self._position
+        while True:
+            start = self._position = _end(self._AFTER if self._calls else _BLANK, text, start)
+            if not text.startswith(self._opening, start) or self._calls:
+                break
+            start += len(self._opening)
+        start = _end(_BLANK, text, _end(self._FENCE, text, start))
+        rest = text[start : start + max(len(self._opening), len(self._closing))]
+        if rest.startswith(self._closing):
+            return Found(start + len(self._closing), self._calls)
+        if rest.startswith(self._opening):
+            return Found(start, self._calls)
+        if rest[:1] in ("{", "["):
+            self._value = Brackets(start, (self._opening, self._closing))
+        elif not any(tag.startswith(rest) for tag in (self._opening, self._closing, "```")):
+            return Found(start, [])
+        return None
+
+
+def _end(pattern: re.Pattern[str], text: str, position: int) -> int:
+    """Where a match of `pattern`, which may be empty, ends."""
+    found = pattern.match(text, position)
+    return position if found is None else found.end()
+
+
+class Choice:
+    """The block that begins with what comes after `opening`, which may be written twice; that of "" if none does."""
+
+    def __init__(self, opening: str, blocks: Mapping[str, Callable[[], Block]]) -> None:
+        self._opening = opening
+        self._blocks = blocks
+        self._position = len(opening)
+        self._chosen: Block | None = None
+
+    def look(self, text: str, *, is_final: bool) -> Found | None:
+        while self._chosen is None:
+            self._position = _end(_BLANK, text, self._position)
+            rest = text[self._position : self._position + max(map(len, (self._opening, *self._blocks)))]
+            if rest.startswith(self._opening):
+                self._position += len(self._opening)
+            elif not is_final and any(
+                len(rest) < len(one) and one.startswith(rest) for one in (self._opening, *self._blocks)
+            ):
+                return None
+            else:
+                self._chosen = next(begin for start, begin in self._blocks.items() if rest.startswith(start))()
+        return self._chosen.look(text, is_final=is_final)
+
+
+class Mistral:
+    """`[TOOL_CALLS]` with a JSON list, or with a name and an object as newer models write it."""
+
+    OPENING = "[TOOL_CALLS]"
+    _NAME = re.compile(r"\s*([\w.-]+)(?:\[CALL_ID\]\w*)?(?:\[ARGS\])?\s*")
+    _NAME_MAX = 200
+
+    def __init__(self, tools: Tools) -> None:
+        self._list = Json(self.OPENING, read_json, tools)
+        self._arguments: Brackets | None = None
+        self._name: str | None = None
+
+    def look(self, text: str, *, is_final: bool) -> Found | None:
+        rest = text[len(self.OPENING) :]
+        if not rest.strip() or rest.lstrip()[0] in "{[":
+            return self._list.look(text, is_final=is_final)
+        if self._arguments is None:
+            name, brace, _ = rest.partition("{")
+            found = self._NAME.fullmatch(name)
+            if (brace and found is None) or len(name) > self._NAME_MAX or (is_final and not brace):
+                return Found(len(self.OPENING), [])
+            if not brace or found is None:
+                return None
+            self._name, self._arguments = found[1], Brackets(len(self.OPENING) + len(name))
+        start, end = self._arguments.start, self._arguments.find(text)
+        if end is None:
+            return Found(len(text), []) if is_final else None
+        one = call(self._name, parse_json(text[start:end]))
+        return Found(end, [] if one is None else [one])

@@ -1,0 +1,142 @@
+"""How a model writes thoughts and calls, told from its chat template."""
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from swell.sampling import Preamble
+from swell.text.parsing import harmony
+from swell.text.parsing.calls import Tools, read_json
+from swell.text.parsing.formats import ToolFormat, tool_formats
+from swell.text.parsing.frames import Frame, FrameParser, frame_of
+from swell.text.parsing.harmony import HarmonyParser
+from swell.text.parsing.parser import Chain, Parser, Plain
+from swell.text.parsing.parts import Part, Text
+from swell.text.parsing.thinking import TagParser, ThinkingAgain, ThinkingTags, thinking_tags
+from swell.text.parsing.tools import ToolParser
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """A model that thinks between tags, or not at all."""
+
+    tags: ThinkingTags | None = None
+    formats: tuple[ToolFormat, ...] = ()
+
+    @property
+    def thinks(self) -> bool:
+        return self.tags is not None
+
+    @property
+    def calls_tools(self) -> bool:
+        return bool(self.formats)
+
+    def controls(self, tools: Tools) -> list[str]:
+        """The control tokens that a parser has to see, if these tools may be called."""
+        thinking = () if self.tags is None else (self.tags.opening, self.tags.closing)
+        calling = (control for one in self.formats for control in one.controls) if tools else ()
+        return [*thinking, *calling]
+
+    def without_thinking(self, prompt: str) -> str:
+        """`prompt` for a model that must not think, although its template may have begun it."""
+        if self.tags is None or not self.tags.are_open_in(prompt):
+            return prompt
+        return f"{prompt.rstrip()}\n\n{self.tags.closing}\n\n"
+
+    def continued(self, prompt: str, answer: str) -> str:
+        """`prompt` with the beginning of the answer, which the model is to carry on; there is no more to think."""
+        return self.without_thinking(prompt) + answer
+
+    def preamble(self, prompt: str, *, thinking: bool) -> Preamble | None:
+        """What may stand before a document that must follow a grammar."""
+        if self.tags is None or not thinking:
+            return None
+        opening = "" if self.tags.are_open_in(prompt) else self.tags.opening
+        return Preamble(opening=opening, closings=[self.tags.closing])
+
+    def parser(self, prompt: str, tools: Tools) -> Parser:
+        """For what follows `prompt`."""
+        calls: Parser = ToolParser(self.formats, tools) if tools and self.formats else Plain()
+        if self.tags is None:
+            return calls
+        formats = self.formats if tools else ()
+        thinking = TagParser(self.tags, is_open=self.tags.are_open_in(prompt), formats=formats, tools=tools)
+        return ThinkingAgain(Chain(thinking, calls), self.tags)
+
+
+@dataclass(frozen=True)
+class Framed(Dialect):
+    """A model that writes more around its thoughts, answers and calls than their tags."""
+
+    frame: Frame = field(kw_only=True)
+
+    def controls(self, tools: Tools) -> list[str]:
+        return [*super().controls(tools), *self.frame.controls]
+
+    def continued(self, prompt: str, answer: str) -> str:
+        prompt, opening = self.without_thinking(prompt), self.frame.answer
+        begun = next(length for length in range(len(opening), -1, -1) if prompt.endswith(opening[:length]))
+        return f"{prompt}{opening[begun:]}{answer}"
+
+    def preamble(self, prompt: str, *, thinking: bool) -> Preamble | None:
+        preamble = super().preamble(prompt, thinking=thinking)
+        if preamble is None:
+            return None
+        return Preamble(opening=preamble.opening, closings=[one + self.frame.answer for one in preamble.closings])
+
+    def parser(self, prompt: str, tools: Tools) -> Parser:
+        parser = Chain(super().parser(prompt, tools), FrameParser(self.frame))
+        if self.frame.begun and prompt.endswith(self.frame.begun):
+            parser.feed(self.frame.begun)
+        return parser
+
+
+class Harmony(Dialect):
+    """gpt-oss. Even a short answer has a head, so thinking can be hidden but not prevented."""
+
+    @property
+    def thinks(self) -> bool:
+        return True
+
+    @property
+    def calls_tools(self) -> bool:
+        return True
+
+    def controls(self, tools: Tools) -> list[str]:
+        return list(harmony.CONTROLS)
+
+    def continued(self, prompt: str, answer: str) -> str:
+        return f"{prompt}{harmony.ANSWER_HEADS[0]}{answer}"
+
+    def preamble(self, prompt: str, *, thinking: bool) -> Preamble | None:
+        if harmony.ANSWER_HEADS[0] in prompt.rpartition(harmony.START)[2]:  # the answer is begun
+            return None
+        return Preamble(opening="", closings=list(harmony.ANSWER_HEADS))
+
+    def parser(self, prompt: str, tools: Tools) -> Parser:
+        return HarmonyParser(tools)
+
+
+@lru_cache(maxsize=64)
+def dialect_of(template: str) -> Dialect:
+    """That of a model with this chat template; "" for one that has none."""
+    if harmony.START in template and harmony.CHANNEL in template:
+        return Harmony()
+    if frame := frame_of(template):
+        return Framed(frame.tags, tool_formats(template), frame=frame)
+    return Dialect(thinking_tags(template), tool_formats(template))
+
+
+class ForcedCall:
+    """The answer is one document, the call that was demanded; if it isn't complete, it comes back as text."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self._held = ""
+
+    def feed(self, text: str) -> list[Part]:
+        self._held += text
+        return []
+
+    def finish(self) -> list[Part]:
+        calls = read_json(self._held, self._tools)
+        return [*calls] or ([Text(self._held)] if self._held else [])

@@ -1,0 +1,98 @@
+"""Calls between two tags, of which the closing one may also stand within a string."""
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from swell.text.parsing.blocks import Found
+from swell.text.parsing.calls import Read, Tools
+from swell.text.parsing.parts import ToolCall
+
+
+class Quotes(NamedTuple):
+    """What a string stands between. `escape`: a pattern for what doesn't end it; "" if there is no such thing."""
+
+    opening: str
+    closing: str
+    escape: str = ""
+
+
+JSON_QUOTES = Quotes('"', '"', r"\\.")
+PYTHON_QUOTES = (JSON_QUOTES, Quotes("'", "'", r"\\."))
+
+_DOUBTS_MAX = 4
+"""So often a tag within a string is tried as the end, so that reading a call takes time in proportion to its length."""
+
+
+class Enclosed:
+    """Ends at the closing tag that stands in no string.
+
+    If what ends there can't be read, or nothing does, the string was never closed, and the tag within it is the end.
+    `read_cut` reads what has no closing tag, and so may have been cut off.
+    """
+
+    def __init__(
+        self,
+        opening: str,
+        closing: str,
+        quotes: Sequence[Quotes],
+        read: Read,
+        read_cut: Read,
+        tools: Tools,
+        *,
+        keeps_tags: bool = False,
+    ) -> None:
+        """`keeps_tags`: the tags belong to what is read."""
+        self._start = 0 if keeps_tags else len(opening)
+        self._kept = len(closing) if keeps_tags else 0
+        self._closing = closing
+        self._read = read
+        self._read_cut = read_cut
+        self._tools = tools
+        tag = f"(?P<tag>{re.escape(closing)})"
+        self._outside = re.compile("|".join([tag, *(f"({re.escape(one.opening)})" for one in quotes)]))
+        self._inside = [
+            re.compile("|".join([tag, re.escape(one.closing), *([one.escape] if one.escape else [])]), re.DOTALL)
+            for one in quotes
+        ]
+        self._longest = max(len(mark) for one in quotes for mark in (closing, one.opening, one.closing))
+        self._string: int | None = None
+        """The kind of the string that is open, as an index of `quotes`."""
+        self._doubtful: list[int] = []
+        """Where closing tags begin that stand in strings."""
+        self._position = len(opening)
+
+    def look(self, text: str, *, is_final: bool) -> Found | None:
+        while (found := self._pattern().search(text, self._position)) is not None:
+            self._position = found.end()
+            if found["tag"] is None:
+                self._turn(found)
+            elif self._string is None:
+                return self._settled(text, found.start())
+            elif len(self._doubtful) < _DOUBTS_MAX:
+                self._doubtful.append(found.start())
+        self._position = max(self._position, len(text) - self._longest + 1)
+        return self._settled(text, None) if is_final else None
+
+    def _pattern(self) -> re.Pattern[str]:
+        return self._outside if self._string is None else self._inside[self._string]
+
+    def _turn(self, found: re.Match[str]) -> None:
+        """A string begins or ends here, or goes on behind what is escaped."""
+        if self._string is None:
+            self._string = (found.lastindex or 0) - 2  # behind the group of the tag
+        elif not found[0].startswith("\\"):
+            self._string = None
+
+    def _settled(self, text: str, end: int | None) -> Found:
+        for place in [*([] if end is None else [end]), *self._doubtful]:
+            if calls := self._read(text[self._start : place + self._kept], self._tools):
+                return Found(place + len(self._closing), calls)
+        return self._unread(text, end)
+
+    def _unread(self, text: str, end: int | None) -> Found:
+        """Text to the first tag that may be the end; without one a call that was cut off, or text."""
+        if ends := [*self._doubtful, *([] if end is None else [end])]:
+            return Found(ends[0] + len(self._closing), [])
+        calls: list[ToolCall] = self._read_cut(text[self._start :], self._tools)
+        return Found(len(text), calls)

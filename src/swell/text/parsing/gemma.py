@@ -1,0 +1,49 @@
+"""Calls of Gemma 4 and FunctionGemma: `call:NAME{KEY:VALUE}`, with strings between marks. Pure."""
+
+import re
+
+from swell.text.parsing.arguments import Arguments, Style
+from swell.text.parsing.calls import Tools
+from swell.text.parsing.enclosed import JSON_QUOTES, Quotes
+from swell.text.parsing.names import tool_name
+from swell.text.parsing.parts import ToolCall
+
+MARKS = ('<|"|>', "<escape>")
+QUOTES = (*(Quotes(mark, mark) for mark in MARKS), JSON_QUOTES)
+_STYLE = Style(bracket="}", marks=MARKS)
+_HEAD = re.compile(r"\s*(call:\s*)?([\w.:/-]+)\s*(\{?)")
+
+
+def read_gemma(body: str, tools: Tools) -> list[ToolCall]:
+    """What stands between the tags: a call, or several."""
+    return [call for call, _ in _read(body, tools)]
+
+
+def read_cut_gemma(body: str, tools: Tools) -> list[ToolCall]:
+    """What stands behind an opening tag that isn't closed. Where it lacks an end, it was cut off."""
+    calls = _read(body, tools)
+    return [] if any(lacks_ends for _, lacks_ends in calls) else [call for call, _ in calls]
+
+
+def _read(body: str, tools: Tools) -> list[tuple[ToolCall, bool]]:
+    """The calls, and of each whether it lacks an end."""
+    calls = []
+    position, body = 0, body.rstrip()
+    try:
+        while position < len(body):
+            head = _HEAD.match(body, position)
+            name = "" if head is None else tool_name(head[2], tools)
+            if head is None or not (head[1] or name in tools):
+                return []
+            if not head[3]:
+                calls.append((ToolCall(name, {}), True))
+                position = head.end()
+                continue
+            arguments = Arguments(body, head.end(), _STYLE, tools.get(name, {}))
+            calls.append((ToolCall(name, arguments.read()), arguments.lacks_ends))
+            while not arguments.has_bare_strings and arguments.following() in ("}", "]"):
+                arguments.position += 1
+            position = arguments.position
+    except (ValueError, RecursionError):
+        return []
+    return calls

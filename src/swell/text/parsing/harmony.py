@@ -1,0 +1,158 @@
+"""Harmony, the format of gpt-oss: messages on channels, for reasoning, for tools and for the answer."""
+
+import json
+import re
+
+from swell.text.parsing.calls import Tools, call, parse_json
+from swell.text.parsing.parts import Part, Text, Thought, ToolCall
+from swell.text.stream import partial_length
+
+START, CHANNEL, MESSAGE, CONSTRAIN = "<|start|>", "<|channel|>", "<|message|>", "<|constrain|>"
+_ENDS = ("<|end|>", "<|call|>", "<|return|>")
+
+CONTROLS = (START, CHANNEL, MESSAGE, CONSTRAIN, *_ENDS)
+ANSWER_HEADS = tuple(
+    f"{CHANNEL}final{constraint}{MESSAGE}"
+    for constraint in ("", f"{CONSTRAIN}json", f" {CONSTRAIN}json", " json", f" {CONSTRAIN} json")
+)
+"""What stands before an answer."""
+
+_MARKS = (*_ENDS, START, CHANNEL, MESSAGE)
+_MARK = re.compile("|".join(map(re.escape, _MARKS)))
+_CHANNEL_NAME = re.compile(r"<\|channel\|>\s*(\w+)")
+_RECIPIENT = re.compile(r"\bto=([^\s<]+)")
+
+
+class HarmonyParser:
+    """Reads what follows `<|start|>assistant`.
+
+    A message is a head, `<|message|>` and a body. The head names the channel, and for a call the tool. What doesn't
+    begin with a head is taken for an answer. Every character is looked at once: what belongs to a head or a call is
+    kept until that is complete, and only what may become a mark is held with the next piece.
+    """
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self._held = ""
+        self._head: str | None = ""
+        """Of the message whose body is read; "" is an answer without a head; None while a head is read."""
+        self._kept: list[str] = []
+        self._strings = _Strings()
+        """Those of the call that is read."""
+        self._is_begun = False
+
+    def feed(self, text: str) -> list[Part]:
+        text, self._held = self._held + text, ""
+        if not self._is_begun and not self._begin(text):
+            self._held = text
+            return []
+        parts: list[Part] = []
+        position = 0
+        for mark in _MARK.finditer(text):
+            parts += self._take(text[position : mark.start()])
+            parts += self._pass(mark[0])
+            position = mark.end()
+        rest = text[position:]
+        length = len(rest) - partial_length(rest, _MARKS)
+        self._held = rest[length:]
+        return [*parts, *self._take(rest[:length])]
+
+    def finish(self) -> list[Part]:
+        """A head without a body is text."""
+        parts = self._take(self._held)
+        return [*parts, *self._leave("")]
+
+    def _begin(self, text: str) -> bool:
+        """Decides whether the output begins with a head; False if that isn't certain."""
+        start = text.lstrip()
+        heads = (START, CHANNEL, "to=")
+        if start.startswith(heads):
+            self._head = None
+        elif any(head.startswith(start) for head in heads):
+            return False
+        self._is_begun = True
+        return True
+
+    def _take(self, text: str) -> list[Part]:
+        """Text without a mark: some of a body is certain at once."""
+        if not text:
+            return []
+        if self._head is None or _RECIPIENT.search(self._head):
+            self._kept.append(text)
+            self._strings.feed(text)
+            return []
+        channel = _CHANNEL_NAME.findall(self._head)
+        return [Thought(text) if channel and channel[-1] == "analysis" else Text(text)]
+
+    def _pass(self, mark: str) -> list[Part]:
+        if self._head is None and mark in (MESSAGE, CHANNEL):
+            self._kept.append(mark)
+            if mark == MESSAGE:
+                self._head, self._kept, self._strings = "".join(self._kept), [], _Strings()
+            return []
+        if mark == MESSAGE or (self._head is not None and self._strings.are_open):
+            return self._take(mark)
+        parts = self._leave(mark if mark in _ENDS else "")
+        self._kept = [] if mark in _ENDS else [mark]
+        return parts
+
+    def _leave(self, end: str) -> list[Part]:
+        """What was kept, as the message that has its end here. What can't be read is text as it was written."""
+        head, kept = self._head, "".join(self._kept)
+        self._head, self._kept = None, []
+        if head is None:
+            return [Text(kept + end)] if kept.strip() else []
+        if (recipient := _RECIPIENT.findall(head)) == []:
+            return []
+        found = self._call(recipient[-1], kept, is_closed=end != "")
+        return [Text(head + kept + end) if found is None else found]
+
+    def _call(self, recipient: str, body: str, *, is_closed: bool) -> ToolCall | None:
+        """Nothing counts as no arguments, unless the output broke off before those that the tool must have."""
+        name = recipient.removeprefix("functions.")
+        if not body.strip():
+            return ToolCall(name, {}) if is_closed or not self._tools.get(name, {}).get("required") else None
+        return call(name, _arguments(body))
+
+
+class _Strings:
+    """Whether JSON that comes in pieces breaks off inside a string. What isn't JSON has none."""
+
+    _QUOTES = re.compile(r'\\(?:.|\Z)|"', re.DOTALL)
+
+    def __init__(self) -> None:
+        self._is_json: bool | None = None
+        self._held = ""
+        self.are_open = False
+
+    def feed(self, text: str) -> None:
+        if self._is_json is None and text.strip():
+            self._is_json = text.lstrip().startswith(("{", "["))
+        if not self._is_json:
+            return
+        text, self._held = self._held + text, ""
+        for quote in self._QUOTES.finditer(text):
+            if quote[0] == '"':
+                self.are_open = not self.are_open
+            elif quote[0] == "\\":
+                self._held = "\\"
+
+
+_DECODER = json.JSONDecoder(strict=False)
+
+
+def _arguments(body: str) -> object:
+    """A JSON object. Models also write it as the only one in a list, and close brackets that they never opened."""
+    value = parse_json(body)
+    if value is None:
+        value = parse_json(_without_ends(body.strip()))
+    return value[0] if isinstance(value, list) and len(value) == 1 else value
+
+
+def _without_ends(text: str) -> str:
+    """`text` without the brackets that follow a whole value."""
+    try:
+        _, end = _DECODER.raw_decode(text)
+    except (ValueError, RecursionError):
+        return text
+    return text if text[end:].strip("]} \t\r\n") else text[:end]

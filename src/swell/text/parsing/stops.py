@@ -1,0 +1,71 @@
+"""Stop strings, which end the answer."""
+
+from collections.abc import Iterable, Sequence
+
+from swell.text.parsing.parser import Parser
+from swell.text.parsing.parts import Part, Text
+from swell.text.stream import partial_length
+
+
+class StopStrings:
+    """What `parser` gives, up to the first stop string in the answer. Thoughts and calls may hold them.
+
+    Text that may become one is held back. Once one was `met`, whatever follows is ignored.
+    """
+
+    def __init__(self, parser: Parser, stops: Sequence[str]) -> None:
+        self._parser = parser
+        self._stops = tuple(stop for stop in stops if stop)
+        self._held = ""
+        self.met = ""
+        """The one that ended the answer."""
+        self.cut = ""
+        """What was known of the text from its beginning on."""
+
+    def feed(self, text: str) -> list[Part]:
+        if not self._stops:
+            return self._parser.feed(text)
+        if self.met:
+            return []
+        parts = self._before_stop(self._parser.feed(text))
+        if self.met:
+            self.cut += _text(self._parser.finish())
+        return parts
+
+    def finish(self) -> list[Part]:
+        if self.met:
+            return []
+        parts = self._before_stop(self._parser.finish())
+        return parts if self.met else [*parts, *self._release()]
+
+    def _before_stop(self, parts: Sequence[Part]) -> list[Part]:
+        shown: list[Part] = []
+        for index, part in enumerate(parts):
+            if not isinstance(part, Text):
+                shown += [*self._release(), part]
+                continue
+            text = self._held + part.text
+            end = self._look(text)
+            if end:
+                shown.append(Text(text[:end]))
+            if self.met:
+                self.cut = text[end:] + _text(parts[index + 1 :])
+                break
+            self._held = text[end:]
+        return shown
+
+    def _look(self, text: str) -> int:
+        """How much of `text` may be shown. Of several stop strings the first one counts, and of those the longest."""
+        found = [(index, -len(stop), stop) for stop in self._stops if (index := text.find(stop)) >= 0]
+        if not found:
+            return len(text) - (partial_length(text, self._stops) if self._stops else 0)
+        end, _, self.met = min(found)
+        return end
+
+    def _release(self) -> list[Part]:
+        held, self._held = self._held, ""
+        return [Text(held)] if held else []
+
+
+def _text(parts: Iterable[Part]) -> str:
+    return "".join(part.text for part in parts if isinstance(part, Text))

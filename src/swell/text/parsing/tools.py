@@ -1,0 +1,153 @@
+"""Takes tool calls out of the answer."""
+
+import re
+from collections.abc import Iterable, Sequence
+from enum import Enum, auto
+
+from swell.text.parsing.blocks import Block
+from swell.text.parsing.calls import Tools
+from swell.text.parsing.formats import BARE, ToolFormat
+from swell.text.parsing.parts import Part, Text
+from swell.text.stream import partial_length
+
+
+class _Place(Enum):
+    """Where in the answer the parser is."""
+
+    START = auto()
+    AFTER_CALL = auto()
+    AFTER_FENCED_CALL = auto()
+    IN_TEXT = auto()
+
+
+class ToolParser:
+    """Takes calls out of the answer. Blank space around them goes too; what is no call after all stays text.
+
+    At the start and after a call, JSON that names a tool of the request is a call even if nothing marks it.
+    """
+
+    def __init__(self, formats: Sequence[ToolFormat], tools: Tools) -> None:
+        self._marked = {one.opening: one for one in formats if one.opening}
+        self._openings = any_of(self._marked)
+        self._closings = sorted({tag for one in formats for tag in one.closings})
+        closing = any_of(self._closings).pattern
+        self._passed = {
+            _Place.START: _BLANK,
+            _Place.AFTER_CALL: re.compile(rf"(?:[{_SEPARATORS}]|{closing})*"),
+            _Place.AFTER_FENCED_CALL: re.compile(rf"(?:[{_SEPARATORS}]|{_FENCE}(?=\W)|{closing})*"),
+            _Place.IN_TEXT: _BLANK,
+        }
+        """What says nothing where it stands before a call."""
+        self._left_over = re.compile(rf"{_FENCE}(?!\w)|{closing}")
+        """Of that, what says nothing after a call either."""
+        self._tools = tools
+        self._place = _Place.START
+        self._held = ""
+        self._blank = ""
+        """What stands before what is held and counts only if no call follows."""
+        self._block: Block | None = None
+
+    def feed(self, text: str) -> list[Part]:
+        self._held += text
+        return self._take(is_final=False)
+
+    def finish(self) -> list[Part]:
+        parts = self._take(is_final=True)
+        if not self._is_left_over():
+            self._answer(parts, self._held)
+        return parts
+
+    def _is_left_over(self) -> bool:
+        """Whether nothing that says anything came since the last call."""
+        rest = self._left_over.sub("", self._blank + self._held)
+        return self._is_after_call and re.fullmatch(f"[{_SEPARATORS}]*", rest) is not None
+
+    @property
+    def _is_after_call(self) -> bool:
+        return self._place in (_Place.AFTER_CALL, _Place.AFTER_FENCED_CALL)
+
+    def _take(self, *, is_final: bool) -> list[Part]:
+        parts: list[Part] = []
+        while self._held:
+            if self._block is None:
+                parts += self._text(is_final=is_final)
+                if self._block is None:
+                    return parts
+            found = self._block.look(self._held, is_final=is_final)
+            if found is None:
+                return parts
+            settled, self._held = self._held[: found.length], self._held[found.length :]
+            self._block = None
+            if found.calls:
+                parts += found.calls
+                self._place = _Place.AFTER_FENCED_CALL if _FENCE in self._blank else _Place.AFTER_CALL
+                self._blank = ""
+            else:
+                self._answer(parts, settled)
+        return parts
+
+    def _text(self, *, is_final: bool) -> list[Part]:
+        """Takes the text before the next call, and begins that call if there is one."""
+        parts: list[Part] = []
+        self._move_blank(_end(self._passed[self._place], self._held))
+        if is_final and self._is_left_over():
+            return parts
+        if self._place != _Place.IN_TEXT and (not (is_final or self._is_certain()) or self._begin_bare()):
+            return parts
+        if found := self._openings.search(self._held):
+            end = found.start()
+        else:
+            end = len(self._held) - (partial_length(self._held, list(self._marked)) if self._marked else 0)
+            end = len(self._held) if is_final else end
+        before = self._held[:end].rstrip()
+        if before:
+            self._answer(parts, before)
+            self._held, end = self._held[len(before) :], end - len(before)
+        self._move_blank(end)
+        if found:
+            self._block = self._marked[found[0]].begin(self._tools)
+        return parts
+
+    def _begin_bare(self) -> bool:
+        """Begins a call that nothing marks, or that stands in a fence, if there is one."""
+        if self._openings.match(self._held):
+            return False
+        start = _end(_FENCE_LINE, self._held)
+        is_bare, marked = self._held[start : start + 1] in ("{", "["), self._openings.match(self._held, start)
+        if not is_bare and not marked:
+            return False
+        self._move_blank(start)
+        self._block = (BARE if marked is None else self._marked[marked[0]]).begin(self._tools)
+        return True
+
+    def _is_certain(self) -> bool:
+        """Whether what is held begins neither a fence nor a tag."""
+        rest = self._held[_end(_FENCE_LINE, self._held) :]
+        return not any(tag.startswith(rest) for tag in (_FENCE, *self._marked, *self._closings))
+
+    def _move_blank(self, length: int) -> None:
+        self._blank += self._held[:length]
+        self._held = self._held[length:]
+
+    def _answer(self, parts: list[Part], text: str) -> None:
+        blank = self._left_over.sub("", self._blank) if self._is_after_call else self._blank
+        text = text if self._is_after_call and not blank.strip() else blank + text
+        parts += [Text(text)] if text else []
+        self._blank, self._place = "", _Place.IN_TEXT
+
+
+def any_of(texts: Iterable[str]) -> re.Pattern[str]:
+    """Matches one of `texts`, the longest if there are several."""
+    return re.compile("|".join(map(re.escape, sorted(texts, key=len, reverse=True))) or r"(?!)")
+
+
+def _end(pattern: re.Pattern[str], text: str) -> int:
+    """Where a match of `pattern`, which may be empty, ends."""
+    found = pattern.match(text)
+    return 0 if found is None else found.end()
+
+
+_BLANK = re.compile(r"\s*")
+_SEPARATORS = r"\s;,}\]"
+_FENCE = "```"
+_FENCE_LINE = re.compile(r"(?:```\w{0,20}\s{0,200})?")

@@ -1,0 +1,81 @@
+"""Chat messages as clients send them and as templates want them."""
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from swell.errors import UnsupportedError
+from swell.models.model import Model
+
+
+class ToolFunction(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model called. The arguments are an object, never a string with JSON in it."""
+
+    index: int = 0
+    name: str = ""
+    arguments: dict[str, Any] = {}
+
+
+class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
+    """A call in an assistant's message."""
+
+    id: str = ""
+    function: ToolFunction = ToolFunction()
+
+
+class ToolSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A function that a model may call; `parameters` is a JSON schema of its arguments."""
+
+    name: str = ""
+    description: str = ""
+    parameters: dict[str, Any] = {}
+
+
+class Tool(msgspec.Struct, frozen=True, kw_only=True):
+    """A tool in a request."""
+
+    type: str = "function"
+    function: ToolSpec = ToolSpec()
+
+    def for_template(self) -> dict[str, object]:
+        """The tool under the names that chat templates use. They expect a schema to have its type and properties."""
+        function = self.function
+        parameters = {"type": "object", "properties": {}, **copy.deepcopy(function.parameters)}
+        fields = {"name": function.name, "description": function.description, "parameters": parameters}
+        return {"type": self.type, "function": fields}
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """One message. `images` are base64; `tool_name` and `tool_call_id` belong to the role "tool"."""
+
+    role: str = ""
+    content: str = ""
+    thinking: str = ""
+    images: list[str] = []
+    tool_calls: list[ToolCall] = []
+    tool_name: str = ""
+    tool_call_id: str = ""
+
+    @property
+    def is_system(self) -> bool:
+        """Whether it is the system's. What newer models of OpenAI call the developer's, templates know as that."""
+        return self.role.lower() in ("system", "developer")
+
+    @property
+    def is_begun_answer(self) -> bool:
+        """Whether the model is to carry it on if it comes last: the assistant's, unless it waits for results."""
+        return self.role.lower() == "assistant" and not self.tool_calls
+
+
+def refuse_images(model: Model, images: Sequence[str]) -> None:
+    """Raises UnsupportedError if there are any and the model can't see."""
+    if images and "vision" not in model.capabilities:
+        raise UnsupportedError(model.full_name, "vision")
+
+
+def prompt_messages(prompt: str, system: str) -> list[Message]:
+    """A prompt of /api/generate as a conversation of one turn."""
+    first = [Message(role="system", content=system)] if system else []
+    return [*first, Message(role="user", content=prompt)]

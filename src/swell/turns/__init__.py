@@ -1,0 +1,1 @@
+"""One turn of a conversation, in whatever words it was asked for: no HTTP."""

@@ -1,0 +1,80 @@
+"""Checks of a request that more than one endpoint makes. Their order is the endpoints' affair."""
+
+import asyncio
+
+import msgspec
+from starlette.requests import Request
+
+from swell.api.ollama.bodies import Common
+from swell.errors import (
+    InvalidFormatError,
+    InvalidRequestError,
+    ModelLoadError,
+    NoEmbeddingsError,
+    UnsupportedError,
+)
+from swell.models.catalog import is_path
+from swell.models.model import Model
+from swell.turns.services import is_local_client, services
+
+_TOP_LOGPROBS_MAX = 20
+_ANY_OBJECT = '{"type": "object"}'
+
+
+async def find_model(request: Request, name: str) -> Model:
+    """The model called `name`, or the file, if the client may name files. In a thread: it may read a header.
+
+    Raises what `Catalog.find` does, but InvalidRequestError for a file that is no model: the client chose it.
+    """
+    catalog = services(request).catalog
+    try:
+        return await asyncio.to_thread(catalog.find, name, allow_path=is_local_client(request))
+    except ModelLoadError as error:
+        if is_path(name):
+            raise InvalidRequestError(str(error)) from error
+        raise
+
+
+def check_top_logprobs(count: int) -> None:
+    if not 0 <= count <= _TOP_LOGPROBS_MAX:
+        raise InvalidRequestError(f"top_logprobs must be between 0 and {_TOP_LOGPROBS_MAX}")
+
+
+def check_thinking(name: str, model: Model, think: bool | str | None) -> None:
+    """Only a wish to think is refused; not to think is what every model can do. `name` as the client sent it."""
+    if think and "thinking" not in model.capabilities:
+        raise UnsupportedError(f'"{name}"', "thinking")
+
+
+def check_completes(name: str, model: Model, endpoint: str) -> None:
+    """Embedding models neither generate nor chat."""
+    if "completion" not in model.capabilities:
+        raise UnsupportedError(f'"{name}"', endpoint)
+
+
+def check_embeds(name: str, model: Model) -> None:
+    """Other models could be made to, but not to any use."""
+    if "embedding" not in model.capabilities:
+        raise NoEmbeddingsError(f'"{name}"')
+
+
+def check_features(body: Common) -> None:
+    """Refuses what Swell itself can't do yet, rather than answering as if it had not been asked."""
+    if body.debug_render_only:
+        raise UnsupportedError("swell", "rendering only (_debug_render_only)")
+
+
+def schema_of(format: object) -> str | None:
+    """The field `format` as a JSON schema; None for free text."""
+    if format in (None, ""):
+        return None
+    if format == "json":
+        return _ANY_OBJECT
+    if isinstance(format, dict):
+        return msgspec.json.encode(format).decode()
+    raise InvalidFormatError(str(format))
+
+
+def top_logprobs(body: Common) -> int | None:
+    """How many alternatives come with each token; None when no likelihoods are wanted."""
+    return body.top_logprobs if body.logprobs else None

@@ -1,0 +1,1 @@
+"""How a turn goes on when its runner is lost or short of memory."""

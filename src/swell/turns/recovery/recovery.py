@@ -1,0 +1,189 @@
+"""Does what the ladder says, until a request can go on."""
+
+import asyncio
+import contextlib
+import dataclasses
+import itertools
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol, TypeVar
+
+from swell.cache import CacheType
+from swell.errors import SwellError
+from swell.models.model import Model
+from swell.options import Options
+from swell.scheduler.fit import Fit
+from swell.scheduler.ward import Ward
+from swell.supervisor.causes import cause_of
+from swell.supervisor.runner import Runner
+from swell.turns.recovery.ladder import PROGRESS_TOKENS, Attempt, Rung, Situation, back_off_s, is_suspect, next_rung
+from swell.turns.recovery.quarantine import Quarantine
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_arrivals = itertools.count()
+_SMALLER = {CacheType.F16: CacheType.Q8_0, CacheType.Q8_0: CacheType.Q4_0}
+
+
+class Models(Protocol):
+    """What is asked of the scheduler."""
+
+    def lease(
+        self,
+        model: Model,
+        keep_alive_s: float | None = None,
+        options: Options = ...,
+        also: Fit = ...,
+        ward: Ward = ...,
+    ) -> AbstractAsyncContextManager[Runner]:
+        """A runner with `model` in `ward`, loaded as `options` and `also` want it."""
+
+    def fit_of(self, model: Model) -> Fit | None:
+        """How `model` is loaded; None if it isn't."""
+
+    def count_idle(self, *, but: Model) -> int:
+        """How many models nobody uses, not counting one."""
+
+    def count_busy(self) -> int:
+        """How many requests use some model."""
+
+    async def evict_idle(self, *, but: Model) -> None:
+        """Unload all models that nobody uses, except one; returns when they are gone."""
+
+    async def wait_for_change(self) -> None:
+        """Returns when a request has ended, or a model was loaded or unloaded, or after a time that is set."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Limits:
+    """`attempts_max` rungs are tried without progress; `is_cache_flexible`: the cache's type may be changed."""
+
+    attempts_max: int
+    is_cache_flexible: bool
+
+
+class Recovery:
+    """One request's way through failures.
+
+    A runner that ends takes all its requests along, and any of them may be why. So a request that has seen two end
+    goes on in quarantine, and only there it is given up for that.
+    """
+
+    def __init__(
+        self,
+        models: Models,
+        model: Model,
+        options: Options,
+        limits: Limits,
+        rungs: Counter[Rung],
+        quarantine: Quarantine,
+        content: object,
+    ) -> None:
+        """`rungs` counts what was tried, for everybody to see. `content` is all that the request consists of: where the
+        same was convicted before, it begins in quarantine, and has one life.
+        """
+        self.taken: list[Rung] = []
+        """All that was tried for this request."""
+        self._models = models
+        self._model = model
+        self._options = options
+        self._limits = limits
+        self._rungs = rungs
+        self._quarantine = quarantine
+        self._content = content
+        self._arrival = next(_arrivals)
+        self._tried: list[Attempt] = []
+        self._also = Fit()
+        self._ward = Ward.COMMON
+        self._is_known = quarantine.knows(model, content)
+        if self._is_known:
+            self._limits = dataclasses.replace(limits, attempts_max=0)
+
+    @contextlib.asynccontextmanager
+    async def lease(self, keep_alive_s: float | None) -> AsyncIterator[Runner]:
+        """A runner, as the request and what was tried for it want it."""
+        async with contextlib.AsyncExitStack() as stack:
+            self._ward = Ward.COMMON
+            if self._is_known or is_suspect(self._tried, self._limits.attempts_max):
+                self._ward = await stack.enter_async_context(self._quarantine.turn(self._model, self._arrival))
+                if self._ward is Ward.COMMON:  # another one was why
+                    self._tried.clear()
+            lease = self._models.lease(self._model, keep_alive_s, self._options, self._also, self._ward)
+            yield await stack.enter_async_context(lease)
+
+    def leaves(self, generated: int) -> bool:
+        """Whether a request in quarantine is cleared by so many tokens, and others wait to be: then it goes on among
+        those that are not suspected.
+        """
+        if self._ward is not Ward.QUARANTINE or not self._quarantine.is_wanted(self._model):
+            return False
+        self._tried = [attempt for attempt in self._tried if not attempt.is_forgotten(generated)]
+        if self._tried or (self._is_known and generated < PROGRESS_TOKENS):
+            return False
+        self._is_known = False
+        return True
+
+    async def after(self, error: SwellError, generated: int) -> Rung:
+        """Take the next rung after a failure with so many tokens generated; GIVE_UP if there is none.
+
+        What was tried is forgotten after progress, with which the ladder begins again.
+        """
+        cause = cause_of(error)
+        if cause is None:
+            return Rung.GIVE_UP
+        self._tried = [attempt for attempt in self._tried if not attempt.is_forgotten(generated)]
+        tried = [attempt.rung for attempt in self._tried]
+        rung = next_rung(cause, tried, self._situation())
+        if rung is Rung.GIVE_UP and cause.is_death and self._limits.attempts_max and self._ward is Ward.COMMON:
+            rung = Rung.RELOAD  # somebody else may be why: it is given up alone or not at all
+        log.warning("%s after %d tokens: %s. Next: %s", self._model.name, generated, error, rung.value)
+        self._rungs[rung] += 1
+        if rung is Rung.GIVE_UP:
+            if cause.is_death and self._ward is Ward.QUARANTINE:
+                self._quarantine.convict(self._model, self._content)
+            return rung
+        await asyncio.sleep(back_off_s(tried))
+        self._tried.append(Attempt(rung, cause, generated))
+        self.taken.append(rung)
+        await self._take(rung)
+        return rung
+
+    def _situation(self) -> Situation:
+        """While the request tries to go on it doesn't use its own model, which is no less wanted for that."""
+        fit = self._models.fit_of(self._model) or Fit()
+        return Situation(
+            idle_models=self._models.count_idle(but=self._model),
+            busy_requests=self._models.count_busy(),
+            has_other_placement=bool(fit.device_layers),
+            has_smaller_cache=self._limits.is_cache_flexible and fit.cache_type in _SMALLER,
+            attempts_max=self._limits.attempts_max,
+        )
+
+    async def _take(self, rung: Rung) -> None:
+        fit = self._models.fit_of(self._model) or Fit()
+        match rung:
+            case Rung.EVICT_IDLE:
+                await self._models.evict_idle(but=self._model)
+            case Rung.WAIT:
+                await self._models.wait_for_change()
+            case Rung.OTHER_PLACEMENT if fit.device_layers:
+                is_first = [attempt.rung for attempt in self._tried].count(rung) == 1
+                self._also = dataclasses.replace(self._also, device_layers=fit.device_layers // 2 if is_first else 0)
+            case Rung.SMALLER_CACHE if fit.cache_type in _SMALLER:
+                self._also = dataclasses.replace(self._also, cache_type=_SMALLER[fit.cache_type])
+
+
+async def retried(recovery: Recovery, keep_alive_s: float | None, work: Callable[[Runner], Awaitable[T]]) -> T:
+    """What `work` gives with a runner; done again as a whole where it fails for reasons that pass."""
+    while True:
+        try:
+            async with recovery.lease(keep_alive_s) as runner:
+                return await work(runner)
+        except SwellError as error:
+            failure = error
+        if await recovery.after(failure, 0) in (Rung.GIVE_UP, Rung.WINDOW_END):
+            raise failure

@@ -1,0 +1,80 @@
+"""A request in its model's own words, and how the answer to it is read."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from swell.models.model import Model
+from swell.protocol.messages import Loaded
+from swell.sandbox.job import Render
+from swell.sandbox.renderer import Renders
+from swell.text.parsing.dialect import ForcedCall, dialect_of
+from swell.text.parsing.parser import Chain, Parser, WithoutThoughts
+from swell.text.prompts.messages import Message, Tool
+from swell.text.prompts.template import without_template
+from swell.turns.completion import Prompt
+
+
+class Rendering:
+    """Puts messages into the words of a model's template.
+
+    A model that can think does so unless `thinking` is False. `must_call`: the answer is a call of one of the tools.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        renderer: Renders,
+        *,
+        tools: Sequence[Tool] = (),
+        thinking: bool | str | None = None,
+        must_call: bool = False,
+    ) -> None:
+        self._template = model.tools_template if tools else model.chat_template
+        self._dialect = dialect_of(self._template or "")
+        self._renderer = renderer
+        self._tools = tools
+        self._schemas = {tool.function.name: tool.function.parameters for tool in tools}
+        self._thinking = True if thinking is None and self._dialect.thinks else thinking
+        self._must_call = must_call
+
+    async def text(self, messages: Sequence[Message], facts: Loaded) -> str:
+        """The prompt; a last message of the assistant is its beginning of the answer.
+
+        Raises InvalidRequestError if the template refuses the messages.
+        """
+        if self._template is None:
+            return without_template(messages)
+        begun = messages[-1].content if messages and messages[-1].is_begun_answer else None
+        job = Render(
+            template=self._template,
+            messages=list(messages if begun is None else messages[:-1]),
+            bos_token=facts.bos_text,
+            eos_token=facts.eos_text,
+            tools=[tool.for_template() for tool in self._tools],
+            thinking=self._thinking,
+        )
+        text = await self._renderer.render(job)
+        text = text if self._thinking else self._dialect.without_thinking(text)
+        return self._dialect.continued(text, begun) if begun else text
+
+    def prompt(self, text: str, tokens: list[int], *, dropped_messages: int = 0, dropped_tokens: int = 0) -> Prompt:
+        """`text`, made by this, with all that goes with it. `tokens` are its tokens, or what was left of them."""
+        return Prompt(
+            tokens=tokens,
+            parser=self._parser(text),
+            preamble=self._dialect.preamble(text, thinking=bool(self._thinking)),
+            visible=self._dialect.controls(self._called_freely),
+            dropped_messages=dropped_messages,
+            dropped_tokens=dropped_tokens,
+        )
+
+    @property
+    def _called_freely(self) -> Mapping[str, Mapping[str, Any]]:
+        """The tools that the model may call in its own way."""
+        return {} if self._must_call else self._schemas
+
+    def _parser(self, text: str) -> Parser:
+        parser = self._dialect.parser(text, self._called_freely)
+        if self._dialect.thinks and not self._thinking:
+            parser = WithoutThoughts(parser)
+        return Chain(parser, ForcedCall(self._schemas)) if self._must_call else parser

@@ -1,0 +1,106 @@
+"""From texts to vectors: what all endpoints for embeddings do alike."""
+
+import math
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from starlette.requests import Request
+
+from swell.errors import (
+    EmbeddingValueError,
+    InputTooLongError,
+    ModelNotFoundError,
+    ModelNotPulledError,
+    UncuttableInputError,
+)
+from swell.models.model import Model
+from swell.options import Options
+from swell.supervisor.runner import Runner
+from swell.turns.checks import find_model
+from swell.turns.recovery.recovery import retried
+from swell.turns.services import Services
+
+_TINY_NORM = 1e-12
+"""What a shorter vector is divided by instead, as Ollama does: a null vector stays one."""
+
+
+async def find_embedder(request: Request, name: str) -> Model:
+    """The model called `name`; that there is none is said in the words of the endpoints for embeddings."""
+    try:
+        return await find_model(request, name)
+    except ModelNotFoundError as error:
+        raise ModelNotPulledError(name) from error
+
+
+class Computed(NamedTuple):
+    """Vectors, how many tokens they were computed from, and when the model was ready (`time.perf_counter_ns`)."""
+
+    vectors: list[list[float]]
+    tokens: int
+    loaded_ns: int
+
+
+async def compute(
+    parts: Services,
+    model: Model,
+    options: Options,
+    keep_alive_s: float | None,
+    texts: Sequence[str],
+    *,
+    truncates: bool,
+) -> Computed:
+    """Load, tokenise, cut, embed. Raises what `_fitted` and the runner raise."""
+
+    async def embed(runner: Runner) -> Computed:
+        loaded_ns = time.perf_counter_ns()
+        limit = _limit_tokens(options, parts.settings.context_length, runner.facts.context_max)
+        fitted = [await _fitted(runner, text, limit, truncates=truncates) for text in texts]
+        inputs = [tokens for tokens, _ in fitted]
+        vectors = await runner.embed(inputs, cut_tokens=sum(cut for _, cut in fitted), threads=options.threads)
+        return Computed(vectors, sum(map(len, inputs)), loaded_ns)
+
+    return await retried(parts.recovery(model, options, texts), keep_alive_s, embed)
+
+
+def _limit_tokens(options: Options, default_tokens: int, context_max: int) -> int:
+    """How long a text may be. Unlike a window it isn't raised to a sensible minimum."""
+    wanted = options.num_ctx if options.num_ctx is not None else default_tokens or context_max
+    return min(wanted, context_max)
+
+
+async def _fitted(runner: Runner, text: str, limit_tokens: int, *, truncates: bool) -> tuple[list[int], int]:
+    """The tokens of `text`, its end cut off if it must be and may, and how many were cut off. The tokenizer's own first
+    and last tokens stay.
+
+    Raises InputTooLongError, also when nothing would be left.
+    """
+    tokens = await runner.tokenize(text, add_special=True, parse_special=True, limit_tokens=limit_tokens)
+    if len(tokens) <= limit_tokens:
+        return tokens, 0
+    if not truncates:
+        raise InputTooLongError
+    bare = await runner.tokenize(text, add_special=False, parse_special=True, limit_tokens=limit_tokens)
+    keep = limit_tokens - (len(tokens) - len(bare))
+    if keep <= 0:
+        raise UncuttableInputError
+    places = range(len(tokens) - len(bare) + 1)
+    start = next((place for place in places if tokens[place : place + len(bare)] == bare), 0)
+    return tokens[: start + keep] + tokens[start + len(bare) :], len(bare) - keep
+
+
+def shortened(vector: Sequence[float], dimensions: int) -> list[float]:
+    """`vector` at length 1, or as many `dimensions` of it, again at length 1. Raises EmbeddingValueError."""
+    unit = _unit(finite(vector))
+    return _unit(unit[:dimensions]) if 0 < dimensions < len(unit) else unit
+
+
+def finite(vector: Sequence[float]) -> list[float]:
+    if not all(map(math.isfinite, vector)):
+        raise EmbeddingValueError
+    return list(vector)
+
+
+def _unit(vector: Sequence[float]) -> list[float]:
+    norm = max(math.hypot(*vector), _TINY_NORM)
+    return [number / norm for number in vector]

@@ -1,0 +1,109 @@
+"""Files with which llama.cpp crashes: two tries, then a pause."""
+
+import asyncio
+import dataclasses
+from datetime import timedelta
+
+import pytest
+from tests.scheduler.fakes import HandClock, World, model
+
+from swell.errors import LoadCrashedError, LoadDiedError, LoadTimeoutError, ModelLoadError, SwellError
+from swell.options import Options
+from swell.scheduler.crashes import LoadCrashes
+from swell.scheduler.fit import Fit
+
+CRASH = LoadDiedError("signal: aborted", -6)
+MODEL, FIT = model("a"), Fit(maps_weights=False)
+
+
+def test_after_two_crashes_a_load_is_refused_until_some_minutes_are_over() -> None:
+    clock = HandClock()
+    crashes = LoadCrashes(clock)
+    for _ in range(2):
+        crashes.check(MODEL, FIT)
+        crashes.note(MODEL, FIT, CRASH)
+    with pytest.raises(LoadCrashedError, match="crashed 2 times while it loaded /a;"):
+        crashes.check(MODEL, FIT)
+    asyncio.run(clock.advance(300))
+    crashes.check(MODEL, FIT)
+    crashes.note(MODEL, FIT, CRASH)
+    with pytest.raises(LoadCrashedError):
+        crashes.check(MODEL, FIT)
+
+
+def test_another_file_at_that_path_or_other_options_are_tried() -> None:
+    crashes = LoadCrashes(HandClock())
+    for _ in range(2):
+        crashes.note(MODEL, FIT, CRASH)
+    for other in (
+        dataclasses.replace(MODEL, modified_at=MODEL.modified_at + timedelta(seconds=1)),
+        dataclasses.replace(MODEL, size_bytes=1),
+    ):
+        crashes.check(other, FIT)
+    crashes.check(MODEL, Fit(maps_weights=True))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        LoadDiedError("signal: killed", -9),
+        LoadDiedError("signal: terminated", -15),
+        LoadDiedError("exit status 1", 1),
+        LoadDiedError("it can't be started"),
+        LoadTimeoutError("slow"),
+        ModelLoadError("/a", "no"),
+    ],
+)
+def test_what_is_no_crash_is_tried_on(error: SwellError) -> None:
+    crashes = LoadCrashes(HandClock())
+    for _ in range(5):
+        crashes.note(MODEL, FIT, error)
+        crashes.check(MODEL, FIT)
+
+
+def test_a_file_that_was_ever_loaded_is_not_to_blame() -> None:
+    crashes = LoadCrashes(HandClock())
+    crashes.note(MODEL, FIT, CRASH)
+    crashes.note_loaded(MODEL, FIT)
+    for _ in range(5):
+        crashes.note(MODEL, FIT, CRASH)
+        crashes.check(MODEL, FIT)
+    other = dataclasses.replace(MODEL, size_bytes=1)
+    for _ in range(2):
+        crashes.note(other, FIT, CRASH)
+    with pytest.raises(LoadCrashedError):
+        crashes.check(other, FIT)
+
+
+def test_only_so_much_is_remembered() -> None:
+    crashes = LoadCrashes(HandClock())
+    for number in range(1000):
+        for _ in range(2):
+            crashes.note(model(str(number)), FIT, CRASH)
+    crashes.check(model("0"), FIT)
+    with pytest.raises(LoadCrashedError):
+        crashes.check(model("999"), FIT)
+
+
+def test_a_load_that_would_crash_takes_nothing_from_others() -> None:
+    """Nor does one of its own that is loaded in another way, or an idle model that would have to go."""
+
+    async def story() -> World:
+        world = World(max_loaded_models=2)
+        for name in "ab":
+            async with world.scheduler.lease(model(name)):
+                pass
+        for number in range(4):
+            world.launcher.failures["/c"] = [CRASH]
+            with pytest.raises(LoadDiedError if number < 2 else LoadCrashedError):
+                async with world.scheduler.lease(model("c"), None, Options(use_mmap=False)):
+                    pass
+            if number == 1:
+                for name in "ab":
+                    async with world.scheduler.lease(model(name)):
+                        pass
+        return world
+
+    world = asyncio.run(story())
+    assert world.launcher.begun.count("/c") == 2
+    assert world.launcher.alive == ["/a", "/b"]

@@ -1,0 +1,39 @@
+from pathlib import Path
+
+import pytest
+
+from swell.cache import CacheType
+from swell.models.model import Model, open_model
+from swell.scheduler.estimate import Experience, Footprint, cell_bytes, estimate
+
+FOOTPRINT = Footprint(weights_bytes=1000, kv_bytes=100, other_bytes=50)
+
+
+@pytest.fixture
+def bundled(model_path: Path) -> Model:
+    return open_model(model_path, "smollm2:135m", "smollm2:135m")
+
+
+def test_the_bundled_model(bundled: Model) -> None:
+    """Measured: 96.6 MB of weights, 61 MB beside weights and cache after a prompt that fills a batch."""
+    found = estimate(bundled, slots=4, batch_tokens=256, initial_tokens=2048, cache_type=CacheType.F16)
+    assert found.weights_bytes == pytest.approx(96.6e6, rel=0.01)
+    assert found.other_bytes == pytest.approx(61e6, rel=0.1)
+    assert found.kv_bytes == 2048 * 23_040
+    assert cell_bytes(bundled, CacheType.Q8_0) == 23_040 * 34 // 64
+
+
+def test_what_was_measured_replaces_the_estimate(tmp_path: Path) -> None:
+    experience = Experience()
+    experience.note(tmp_path, FOOTPRINT, 70)
+    experience.note(tmp_path, FOOTPRINT, 60)
+    assert experience.correct(tmp_path, FOOTPRINT).total_bytes == 1170
+
+
+def test_what_was_measured_corrects_the_estimates_of_others(tmp_path: Path) -> None:
+    experience = Experience()
+    for number in range(20):
+        experience.note(tmp_path / str(number), FOOTPRINT, 75)
+    assert experience.correct(tmp_path / "new", FOOTPRINT).other_bytes == 75
+    experience.note(tmp_path / "odd", FOOTPRINT, 10**9)
+    assert experience.correct(tmp_path / "new", FOOTPRINT).other_bytes < 90

@@ -1,0 +1,204 @@
+"""What models of newer formats write, and what it means, also where it isn't what their templates show."""
+
+from typing import Any
+
+from tests.text.parsing.recorded import Recorded
+
+from swell.text.parsing.parts import Text, Thought, ToolCall
+
+
+def _paris(**more: Any) -> ToolCall:
+    return ToolCall("get_weather", {"location": "Paris", **more})
+
+
+NOW = ToolCall("now", {})
+GEMMA = "<|tool_call>call:"
+LFM = "List of tools: <|tool_list_start|>"
+K3 = "<|open|> <|close|> <|end_of_msg|>"
+SOLAR = "<|think|> <|content|> <|begin|> <|tool_call:begin|>"
+FUNCTIONARY = ">>>all >>>${recipient}"
+MINICPM = '<function name="NAME"><param name="KEY">'
+MARK = '<|"|>'
+
+
+def _gemma(inside: str, *parts: ToolCall) -> Recorded:
+    output = f"<|tool_call>{inside}<tool_call|>"
+    return Recorded(f"Gemma 4: {inside}", GEMMA, output, [*parts] or [Text(output)])
+
+
+def _lfm(inside: str, *parts: ToolCall) -> Recorded:
+    output = f"<|tool_call_start|>{inside}<|tool_call_end|>"
+    return Recorded(f"LFM2: {inside}", LFM, output, [*parts] or [Text(output)])
+
+
+NEWER = [
+    _gemma(f"call:get_weather{{location={MARK}Paris{MARK},days=2}}", _paris(days=2)),
+    _gemma('call:get_weather{location:"Paris"}', _paris()),
+    _gemma("call:get_weather{location:'Paris'}", _paris()),
+    _gemma("call:get_weather{location:Paris}", _paris()),
+    _gemma("call:get_weather{location:Paris, days:3}", _paris(days=3)),
+    _gemma("call:get_weather{location:Paris, France}", ToolCall("get_weather", {"location": "Paris, France"})),
+    _gemma(f"call:get_weather{{location:{MARK}Paris}}", _paris()),
+    _gemma(f"call:get_weather{{location:Paris{MARK}}}", _paris()),
+    _gemma(f"call:get_weather{{location:{MARK}Paris,days:2}}", _paris(days=2)),
+    _gemma(f"call:get_weather{{location:{MARK}Paris{MARK}", _paris()),
+    _gemma(f"call:get_weather{{location:{MARK}Paris{MARK}}}}}", _paris()),
+    _gemma(f"call:get_weather{{location:{MARK}Paris{MARK},hours:[1,2}}", _paris(hours=[1, 2])),
+    _gemma(f"call:get_weather{{{MARK}location{MARK}:{MARK}Paris{MARK}}}", _paris()),
+    _gemma(f"call:weather.api:get_weather{{location:{MARK}Paris{MARK}}}", _paris()),
+    _gemma(f"get_weather{{location:{MARK}Paris{MARK}}}", _paris()),
+    _gemma(f"call:get_weather{{location:{MARK}Paris{MARK},metric:True,days:None}}", _paris(metric=True, days=None)),
+    _gemma(
+        f"call:get_weather{{location:75001,days:{MARK}2{MARK}}}",
+        ToolCall("get_weather", {"location": "75001", "days": 2}),
+    ),
+    _gemma(f"call:write_file{{path:{MARK}a,text:{MARK}b{MARK}}}", ToolCall("write_file", {"path": "a", "text": "b"})),
+    _gemma("call:write_file{lines:[red,dark green]}", ToolCall("write_file", {"lines": ["red", "dark green"]})),
+    _gemma("call:now", NOW),
+    _gemma("call:now{}call:now{}", NOW, NOW),
+    _gemma(f"call:get_weather{{location:{MARK}Paris"),
+    _gemma("call:get_weather{location:Paris"),
+    _gemma(f"call:get_weather{{location:{MARK}Paris{MARK} and more}}"),
+    _gemma("call:get_weather{location:{}[}"),
+    _gemma("unknown{a:1}"),
+    _gemma("call:get_weather{days:1,days:2}"),
+    Recorded(
+        "Gemma 4: a tag in a string",
+        GEMMA,
+        f"<|tool_call>call:write_file{{text:{MARK}<tool_call|>{MARK}}}<tool_call|>Done.",
+        [ToolCall("write_file", {"text": "<tool_call|>"}), Text("Done.")],
+    ),
+    Recorded(
+        "Gemma 4: two with a mark missing",
+        GEMMA,
+        f"<|tool_call>call:get_weather{{location:{MARK}Paris}}<tool_call|>" * 2,
+        [_paris(), _paris()],
+    ),
+    Recorded(
+        "Gemma 4: cut off",
+        GEMMA,
+        f"<|tool_call>call:get_weather{{location:{MARK}Paris{MARK}",
+        [Text(f"<|tool_call>call:get_weather{{location:{MARK}Paris{MARK}")],
+    ),
+    Recorded("Gemma 4: not closed", GEMMA, "<|tool_call>call:now{}", [NOW]),
+    _lfm('[write_file(text="a\nb")]', ToolCall("write_file", {"text": "a\nb"})),
+    _lfm("[write_file(text='it's', path='x')]", ToolCall("write_file", {"text": "it's", "path": "x"})),
+    _lfm('[write_file(text="""a "b" c""")]', ToolCall("write_file", {"text": 'a "b" c'})),
+    _lfm("[write_file(from='x', class=1)]", ToolCall("write_file", {"from": "x", "class": 1})),
+    _lfm("[server.get_weather(location='Paris')]", _paris()),
+    _lfm(
+        "[get_weather(location='Paris', hours=[1, 2.5], metric=True, days=None)]",
+        _paris(hours=[1, 2.5], metric=True, days=None),
+    ),
+    _lfm("[get_weather(location=Paris, days='2')]", _paris(days=2)),
+    _lfm("[get_weather(location='Paris'), now(]", _paris(), NOW),
+    _lfm("get_weather(location='Paris')", _paris()),
+    _lfm("[get_weather(location='Paris'", _paris()),
+    _lfm('[{"name": "now", "arguments": {}}]', NOW),
+    _lfm("[get_weather(location=a + b)]"),
+    _lfm("[get_weather(days=today())]"),
+    _lfm("[get_weather(*places)]"),
+    _lfm("[unknown(x)]"),
+    Recorded(
+        "LFM2: a tag in a string",
+        LFM,
+        "<|tool_call_start|>[write_file(text='<|tool_call_end|>')]<|tool_call_end|>",
+        [ToolCall("write_file", {"text": "<|tool_call_end|>"})],
+    ),
+    Recorded(
+        "LFM2.5, bare",
+        LFM,
+        "[get_weather(location='Paris [a]'), now()]\nOk",
+        [ToolCall("get_weather", {"location": "Paris [a]"}), NOW, Text("Ok")],
+    ),
+    Recorded("LFM2.5, a list of something else", LFM, "[1, 2] and [x(y)]", [Text("[1, 2] and [x(y)]")]),
+    Recorded("LFM2.5, an unknown tool", LFM, "[print(1)]", [Text("[print(1)]")]),
+    Recorded("LFM2.5, cut off", LFM, "[now(), get_wea", [Text("[now(), get_wea")]),
+    Recorded(
+        "MiniMax M2",
+        "<minimax:tool_call>",
+        'I look.\n<minimax:tool_call>\n<invoke name="get_weather">\n<parameter name="location">Paris</parameter>\n'
+        '<parameter name="days">2</parameter>\n</invoke>\n<invoke name="now">\n</invoke>\n</minimax:tool_call>',
+        [Text("I look."), _paris(days=2), NOW],
+    ),
+    Recorded(
+        "MiniMax M2, cut off",
+        "<minimax:tool_call>",
+        '<minimax:tool_call><invoke name="now"></invoke><invoke name="now">',
+        [Text('<minimax:tool_call><invoke name="now"></invoke><invoke name="now">')],
+    ),
+    Recorded(
+        "DeepSeek 3.2",
+        "{% set dsml = '｜DSML｜' %}<{{ dsml }}function_calls>",
+        '<｜DSML｜function_calls>\n<｜DSML｜invoke name="get_weather">\n<｜DSML｜parameter name="location" '
+        'string="true">Paris</｜DSML｜parameter>\n<｜DSML｜parameter name="more" string="false">[1]'
+        "</｜DSML｜parameter>\n</｜DSML｜invoke>\n"
+        "</｜DSML｜function_calls>",
+        [_paris(more=[1])],
+    ),
+    Recorded(
+        "MiniCPM5",
+        MINICPM,
+        'Hm. <function name="get_weather"><param name="location"><![CDATA[a</param>]]></param></function>',
+        [Text("Hm."), ToolCall("get_weather", {"location": "a</param>"})],
+    ),
+    Recorded("MiniCPM5, another tag", MINICPM, "<functions> are", [Text("<functions> are")]),
+    Recorded(
+        "Hunyuan 3",
+        "<tool_calls:opensource>",
+        "<tool_calls:opensource>\n<tool_call:opensource>get_weather<tool_sep:opensource>\n<arg_key:opensource>location"
+        "</arg_key:opensource>\n<arg_value:opensource>Paris</arg_value:opensource>\n</tool_call:opensource>\n"
+        "</tool_calls:opensource>",
+        [_paris()],
+    ),
+    Recorded(
+        "Hunyuan 3, thoughts",
+        "<think:opensource></think:opensource>",
+        "<think:opensource>Hm</think:opensource>Hi",
+        [Thought("Hm"), Text("Hi")],
+    ),
+    Recorded(
+        "Apriel 1.6",
+        "Here are my reasoning steps: [BEGIN FINAL RESPONSE] <tool_calls>",
+        'Hm.\n[BEGIN FINAL RESPONSE]\nHi <tool_calls>[{"name": "now", "arguments": {}, "id": "1"}]</tool_calls>',
+        [Thought("Hm."), Text("Hi"), NOW],
+        "<|begin_assistant|>\nHere are my reasoning steps:\n",
+    ),
+    Recorded(
+        "GigaChat 3",
+        "'function call' <|role_sep|>",
+        'Look.\n\nfunction call<|role_sep|>\n{"name": "now", "arguments": {}}',
+        [Text("Look."), NOW],
+    ),
+    Recorded("Apertus", "<|tools_prefix|>", '<|tools_prefix|>[{"now": {}}, {"now": {}}]<|tools_suffix|>', [NOW, NOW]),
+    Recorded("Functionary 3.1", "<function=", '<function=get_weather>{"location": "Paris"}</function>', [_paris()]),
+    Recorded(
+        "Functionary 3.2",
+        FUNCTIONARY,
+        'all\nI look >>> there.>>>get_weather\n{"location": "Paris"}>>>now\n{}',
+        [Text("I look >>> there."), _paris(), NOW],
+        "assistant\n\n>>>",
+    ),
+    Recorded(
+        "Functionary 3.2, a call first", FUNCTIONARY, "now\n{}>>>all\nDone", [NOW, Text("Done")], "assistant\n\n>>>"
+    ),
+    Recorded("Functionary 3.2, no tools", FUNCTIONARY, "all\nHi >>> x", [Text("Hi >>> x")], ">>>", {}),
+    Recorded(
+        "Kimi K3",
+        K3,
+        "Hm<|close|>think<|sep|><|open|>response<|sep|>I look.<|close|>response<|sep|><|open|>tools<|sep|><|open|>call "
+        'tool="get_weather" index="1"<|sep|><|open|>argument key="location" type="string"<|sep|>Paris'
+        "<|close|>argument<|sep|><|close|>call<|sep|><|close|>tools<|sep|><|close|>message<|sep|>",
+        [Thought("Hm"), Text("I look."), _paris()],
+        "<|open|>message<|sep|><|open|>think<|sep|>",
+    ),
+    Recorded(
+        "Solar Open",
+        SOLAR,
+        "<|think|>Hm<|end|><|begin|>assistant<|content|>I look.<|end|><|begin|>assistant<|tool_calls|>"
+        '<|tool_call:begin|>a1<|tool_call:name|>get_weather<|tool_call:args|>{"location": "Paris"}<|tool_call:end|>'
+        "<|calls|>",
+        [Thought("Hm"), Text("I look."), _paris()],
+    ),
+    Recorded("Olmo 3", "<function_calls>", "<function_calls>now()\nnow()</function_calls>", [NOW, NOW]),
+]

@@ -10,7 +10,7 @@ import pytest
 from tests.tiny.header import write_gguf
 
 from swell.llama import logs
-from swell.llama.model import Model
+from swell.llama.model import LlamaModel
 
 # A busy machine makes an example take longer than Hypothesis allows by default.
 hypothesis.settings.register_profile("no deadline", deadline=None)
@@ -30,9 +30,9 @@ def model_path() -> Path:
 
 
 @pytest.fixture(scope="session")
-def model(model_path: Path) -> Iterator[Model]:
+def model(model_path: Path) -> Iterator[LlamaModel]:
     logs.route()
-    with Model(model_path) as loaded:
+    with LlamaModel(model_path) as loaded:
         yield loaded
 
 

@@ -20,18 +20,18 @@ from benchmarks.serve.servers import Kind, Server, Setup, running
 from benchmarks.serve.workloads import Workload
 
 from swell.bench.tables import Section, as_text
-from swell.kv.gate import OpenGate
+from swell.kv.admission import OpenAdmission
 from swell.kv.policy import GrowthPolicy
 from swell.kv.reserved import ReservedStore
 from swell.llama import logs
 from swell.llama.context import ContextShape
 from swell.llama.library import api
-from swell.llama.model import Model
+from swell.llama.model import LlamaModel
 from swell.models.catalog import Catalog
 from swell.processors.allowance import Allowance
 from swell.processors.governor import Governor
 from swell.processors.shares import Demands
-from swell.protocol.messages import Generate, Step
+from swell.protocol.messages import Generate, StepOutput
 from swell.runner.engine import Engine
 from swell.runner.outbox import Outbox
 from swell.sampling import Sampling
@@ -89,19 +89,19 @@ def _thread_s(process: int, thread: int) -> float:
 def _of_engine(path: Path, streams: int) -> float:
     """Seconds per token of the engine's thread outside of the functions that compute."""
     logs.route()
-    delivered: list[Step] = []
+    delivered: list[StepOutput] = []
     ours, theirs = socket.socketpair()
     threading.Thread(target=_read, args=(theirs,), daemon=True).start()
     outbox = Outbox(ours, asyncio.new_event_loop())
 
-    def deliver(step: Step) -> None:
+    def deliver(step: StepOutput) -> None:
         delivered.append(step)
         outbox.send(step)
 
-    with Model(path) as loaded:
+    with LlamaModel(path) as loaded:
         policy = GrowthPolicy(initial_cells=2048, block_cells=1024, max_cells=2048)
         shape = ContextShape(cells=2048, slots=streams, batch_tokens=256, threads=Allowance().threads())
-        store = ReservedStore(loaded, shape, policy, OpenGate())
+        store = ReservedStore(loaded, shape, policy, OpenAdmission())
         governor = Governor(Demands.create(1), 0)
         engine = Engine(store, loaded.vocabulary, governor, shape.batch_tokens, deliver)
         for number in range(streams):

@@ -31,7 +31,7 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True):
     mirostat_eta: float = 0.1
 
 
-class Preamble(msgspec.Struct, frozen=True, kw_only=True):
+class ThinkingPreamble(msgspec.Struct, frozen=True, kw_only=True):
     """What may stand before a document: it begins with `opening` and ends with one of `closings`.
 
     With an empty `opening` it has begun already, in the prompt. Otherwise it may be missing.

@@ -22,10 +22,10 @@ from swell.models.model import Summary, open_model
 from swell.models.names import ModelName, parse_name
 from swell.options import Options
 from swell.protocol.messages import Emitted, Finished, FinishReason, Generate, Loaded, Prefilled
-from swell.sampling import Preamble, Sampling
+from swell.sampling import Sampling, ThinkingPreamble
 from swell.sandbox.job import CheckSchema, Render
-from swell.scheduler.fit import Fit
-from swell.scheduler.relief import Source
+from swell.scheduler.load_options import LoadOptions
+from swell.scheduler.reclaiming import Source
 from swell.scheduler.scheduler import LoadedModel, Scheduler
 from swell.scheduler.ward import Ward
 from swell.settings import Settings
@@ -58,7 +58,7 @@ class Asked(NamedTuple):
     """What a generation was to follow and to show."""
 
     schema: str | None
-    preamble: Preamble | None
+    preamble: ThinkingPreamble | None
     visible: tuple[str, ...]
 
 
@@ -153,7 +153,7 @@ class ScriptedScheduler:
         model: Model,
         keep_alive_s: float | None = None,
         options: Options | None = None,
-        also: Fit | None = None,
+        also: LoadOptions | None = None,
         ward: Ward = Ward.COMMON,
     ) -> AsyncIterator[ScriptedRunner]:
         self.calls.append(("lease", model.name, keep_alive_s))
@@ -165,7 +165,7 @@ class ScriptedScheduler:
         finally:
             self.leases -= 1
 
-    def fit_of(self, model: Model) -> None:
+    def load_options_of(self, model: Model) -> None:
         return None
 
     def count_idle(self, *, but: Model) -> int:

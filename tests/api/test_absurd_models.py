@@ -17,7 +17,7 @@ from swell.models.headers import Headers
 from swell.models.model import open_model
 from swell.options import Options
 from swell.scheduler import estimate
-from swell.scheduler.fit import wanted_fit
+from swell.scheduler.load_options import requested_load_options
 from swell.scheduler.placement import needs
 
 COST_BYTES = 16 << 20
@@ -93,7 +93,7 @@ def _file(values: dict[str, bytes], infos: list[tuple[str, list[int], int, int]]
 def _use(path: Path) -> None:
     """What the server works out before a load."""
     model = open_model(path, "x", "x")
-    fit = wanted_fit(Options(num_gpu=99), model, 1)
+    fit = requested_load_options(Options(num_gpu=99), model, 1)
     assert fit.device_layers is not None
     assert fit.device_layers >= 0
     found = estimate.estimate(model, slots=1, batch_tokens=256, initial_tokens=2048, cache_type=CacheType.F16)

@@ -3,11 +3,11 @@
 import pytest
 
 from swell.bench.quantiles import added_s, percentile, spread
-from swell.bench.results import Step
+from swell.bench.results import BenchStep
 
 
-def step(duration_s: float, *, grown: bool = False) -> Step:
-    return Step(0, duration_s, 0.0, 0.0, grown, False)
+def step(duration_s: float, *, grown: bool = False) -> BenchStep:
+    return BenchStep(0, duration_s, 0.0, 0.0, grown, False)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from swell.bench.kv import CreationResult, Report, SeriesResult, write
 from swell.bench.machine import Machine
 from swell.bench.plan import PEER
 from swell.bench.report import sections
-from swell.bench.results import Growth, GrowthResult, MemoryStage, Run, SpeedResult, Stage, Step, WasteResult
+from swell.bench.results import BenchRun, BenchStep, Growth, GrowthResult, MemoryStage, SpeedResult, Stage, WasteResult
 from swell.cache import StoreKind
 
 CELL_BYTES = 1000
@@ -57,15 +57,15 @@ def report() -> Report:
     results = {"reserved": RESERVED, "eager": EAGER, PEER: SERVER}
     counts = {"reserved": (512,), "eager": (), PEER: ()}
     growth = GrowthResult(
-        steps=[Step(1, 0.010, 1e-6, 1e-6, False, False), Step(2, 0.011, 9e-5, 8e-5, True, False)],
+        steps=[BenchStep(1, 0.010, 1e-6, 1e-6, False, False), BenchStep(2, 0.011, 9e-5, 8e-5, True, False)],
         reading=[Growth(3, 1e-4, 9e-5, False)],
         bare=[Growth(4, 2e-4, 1e-4, False)],
     )
     runs = [
-        Run(StoreKind.RESERVED, 256, 1, 1.0),
-        Run(StoreKind.EAGER, 256, 0, 1.1),
-        Run(StoreKind.EAGER, 256, 0, 1.3),
-        Run(StoreKind.RESERVED, 256, 1, 1.0),
+        BenchRun(StoreKind.RESERVED, 256, 1, 1.0),
+        BenchRun(StoreKind.EAGER, 256, 0, 1.1),
+        BenchRun(StoreKind.EAGER, 256, 0, 1.3),
+        BenchRun(StoreKind.RESERVED, 256, 1, 1.0),
     ]
     return Report(
         command="swell bench kv model",

@@ -9,10 +9,10 @@ from swell.cli import usage
 from swell.cli.chat import converse
 from swell.cli.client import Client
 from swell.cli.commands import obey
-from swell.cli.conversation import Conversation
+from swell.cli.conversation import ChatSession
 from swell.cli.errors import RefusedError
 from swell.cli.keyboard import Keyboard, LineDropped
-from swell.cli.run import Run
+from swell.cli.run import RunOptions
 from swell.settings import parse_host
 
 Answers = dict[str, tuple[int, str]]
@@ -45,11 +45,11 @@ class Typist(Keyboard):
         raise key
 
 
-def converse_with(address: str, *typed: str | type[BaseException], run: Run | None = None) -> Typist:
+def converse_with(address: str, *typed: str | type[BaseException], run: RunOptions | None = None) -> Typist:
     """Hold a conversation in which `typed` is typed."""
     typist = Typist(*typed)
     with Client(parse_host(address)) as client:
-        converse(client, run or Run("m"), typist)
+        converse(client, run or RunOptions("m"), typist)
     return typist
 
 
@@ -158,7 +158,7 @@ def test_what_is_set_is_asked_for(address: str, asked: Asked, capsys: Captured) 
         address,
         *("/set parameter temperature 0.5", "/set parameter num_ctx 4096", "/set parameter stop END STOP", "a"),
         *("/set format json", "/set parameter temperature 1", "b", "/set noformat", "/set format yaml", "c"),
-        run=Run("m", format={"type": "object"}),
+        run=RunOptions("m", format={"type": "object"}),
     )
     options = {"temperature": 0.5, "num_ctx": 4096, "stop": ["END", "STOP"]}
     first, second, third = chats(asked)
@@ -213,7 +213,7 @@ def test_the_system_message_stays(address: str, asked: Asked, capsys: Captured) 
 def test_a_model_that_can_not_be_loaded_changes_nothing(address: str, answers: Answers, capsys: Captured) -> None:
     answers["POST /api/generate"] = (404, '{"error":"model \'x\' not found"}')
     with Client(parse_host(address)) as client:
-        conversation = Conversation(client, Typist(), Run("m"))
+        conversation = ChatSession(client, Typist(), RunOptions("m"))
         conversation.turn("a")
         obey("/load x", conversation)
         answers["POST /api/generate"] = (400, '{"error":"out of order"}')

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from swell.cli.replies import Details, Shown, Tensor
+from swell.cli.replies import ModelDetails, Shown, TensorRow
 from swell.cli.show import format_value, sections
 
 Answers = dict[str, tuple[int, str]]
@@ -24,7 +24,7 @@ INFO = {
 
 def test_sections() -> None:
     shown = Shown(
-        details=Details(family="llama", parameter_size="3.2B", quantization_level="Q4_K_M"),
+        details=ModelDetails(family="llama", parameter_size="3.2B", quantization_level="Q4_K_M"),
         model_info=INFO,
         capabilities=["completion", "tools"],
         parameters='stop                           "<|im_end|>"\ntemperature                    0.7',
@@ -60,7 +60,7 @@ def test_sections() -> None:
 
 
 def test_verbose_adds_metadata_and_tensors() -> None:
-    shown = Shown(model_info=INFO, tensors=[Tensor("output.weight", "Q8_0", [576, 49152])])
+    shown = Shown(model_info=INFO, tensors=[TensorRow("output.weight", "Q8_0", [576, 49152])])
     text = sections(shown, verbose=True)
     assert "    parameters          3.2B      \n" in text
     assert "    tokenizer.ggml.add_bos_token    false         \n    tokenizer.ggml.tokens           null" in text

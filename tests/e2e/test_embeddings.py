@@ -13,7 +13,7 @@ from tests.e2e.server import MODEL, Server, running, wait_until
 from tests.tiny.encoder import ENCODER_TOKENS, ENCODER_WIDTH, write_bert
 
 from swell.llama.embedding import EmbeddingContext
-from swell.llama.model import Model
+from swell.llama.model import LlamaModel
 
 SKY, GRASS, DOG = "why is the sky blue?", "why is the grass green?", "a dog runs, a cat sleeps."
 
@@ -153,7 +153,10 @@ def _stats(server: Server) -> dict[str, Any]:
 
 def _needed_bytes(encoder: str) -> int:
     """What the context for the longest text takes."""
-    with Model(Path(encoder)) as model, EmbeddingContext(model, ENCODER_TOKENS, 1, fused=True, reserves=True) as made:
+    with (
+        LlamaModel(Path(encoder)) as model,
+        EmbeddingContext(model, ENCODER_TOKENS, 1, fused=True, reserves=True) as made,
+    ):
         return made.reserved_bytes
 
 

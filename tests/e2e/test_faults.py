@@ -13,7 +13,7 @@ from tests.e2e.streams import STORY, answer, fresh, rungs, sabotaged
 
 from swell.errors import RunnerLostError
 from swell.loss import Loss
-from swell.turns.recovery.ladder import Rung
+from swell.turns.recovery.ladder import RecoveryStep
 
 pytestmark = pytest.mark.destructive
 
@@ -47,7 +47,7 @@ def test_a_runner_killed_by_the_kernel_for_want_of_memory_is_replaced(log: Path,
     with running(log, ONE_SLOT, before=group.enter_with(ENOUGH_BYTES)) as server:
         whole = answer(server, "/api/generate", BODY)
         assert interrupted(server, lambda: starve(group, server.runner())) == whole
-        assert rungs(server) == {Rung.RELOAD.value: 1}
+        assert rungs(server) == {RecoveryStep.RELOAD.value: 1}
         assert str(RunnerLostError(-signal.SIGKILL, Loss.OUT_OF_MEMORY)) in log.read_text()
 
 
@@ -64,7 +64,7 @@ def test_after_such_a_kill_idle_models_make_way_first(log: Path, group: Group, s
         assert (
             answer(server, "/api/generate", BODY, lambda line: take_its_memory() if line == MIDDLE else None) == whole
         )
-        assert rungs(server) == {Rung.EVICT_IDLE.value: 1}
+        assert rungs(server) == {RecoveryStep.EVICT_IDLE.value: 1}
         assert not idle.is_running()
         assert server.loaded()["name"] == MODEL
 
@@ -96,7 +96,7 @@ def test_a_runner_that_freezes_while_it_asks_for_memory_harms_no_other(log: Path
     with running(log, sabotaged(settings)) as server:
         whole = answer(server, "/api/generate", BODY)
         assert interrupted(server, freeze) == whole
-        assert rungs(server) == {Rung.RELOAD.value: 1}
+        assert rungs(server) == {RecoveryStep.RELOAD.value: 1}
         assert "gave no sign of life" in log.read_text()
 
 
@@ -104,7 +104,7 @@ def test_a_failed_assertion_in_c_is_a_crash_that_is_replaced(log: Path) -> None:
     with running(log, sabotaged(ONE_SLOT)) as server:
         whole = answer(server, "/api/generate", BODY)
         assert interrupted(server, lambda: server.runner().send_signal(signal.SIGUSR1)) == whole
-        assert rungs(server) == {Rung.RELOAD.value: 1}
+        assert rungs(server) == {RecoveryStep.RELOAD.value: 1}
         said = log.read_text()
         assert "GGML_ASSERT(logits != nullptr) failed" in said
         assert str(RunnerLostError(-signal.SIGABRT, Loss.CRASHED)) in said

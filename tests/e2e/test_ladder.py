@@ -22,8 +22,8 @@ from tests.e2e.streams import rungs, sabotaged
 from tests.tiny.attention import write_llama
 
 from swell.scheduler.accounts import HEADROOM_MIN_BYTES
-from swell.scheduler.relief import Source
-from swell.turns.recovery.ladder import Rung
+from swell.scheduler.reclaiming import Source
+from swell.turns.recovery.ladder import RecoveryStep
 
 CELL_BYTES = 23_040
 TINY_CELL_BYTES = 4 * 2 * 2 * 32 * 2
@@ -160,8 +160,8 @@ def test_idle_models_are_evicted(log: Path, twin: str) -> None:
         server.generate(PROMPT, predict=4, model=twin)
         answer = server.generate(PROMPT, predict=40)
         check_count(answer, NUMBERS + 1, 40)
-        assert answer["resumed"] == [Rung.EVICT_IDLE.value]
-        assert rungs(server) == {Rung.EVICT_IDLE.value: 1}
+        assert answer["resumed"] == [RecoveryStep.EVICT_IDLE.value]
+        assert rungs(server) == {RecoveryStep.EVICT_IDLE.value: 1}
         assert server.loaded()["name"] == MODEL
 
 
@@ -175,21 +175,21 @@ def test_busy_models_are_waited_for(log: Path, tiny: list[str]) -> None:
         whole = server.generate("x" * 60, predict=80, model=needy)
         with held(server, busy, "x" * 100) as finish:
             coming = clients.submit(server.generate, "x" * 60, predict=80, model=needy)
-            wait_until(lambda: rungs(server) == {Rung.WAIT.value: 1}, "others are waited for")
+            wait_until(lambda: rungs(server) == {RecoveryStep.WAIT.value: 1}, "others are waited for")
             last = finish()
             answer = coming.result()
         assert (answer["response"], answer["eval_count"]) == (whole["response"], 80)
         assert (last["done_reason"], last["eval_count"]) == ("length", HELD)
-        assert answer["resumed"] == [Rung.WAIT.value]
-        assert rungs(server) == {Rung.WAIT.value: 1}
+        assert answer["resumed"] == [RecoveryStep.WAIT.value]
+        assert rungs(server) == {RecoveryStep.WAIT.value: 1}
 
 
 def test_the_cache_is_stored_in_less(log: Path) -> None:
     with running(log, with_cells(140, OLLAMA_KV_CACHE_TYPE="auto")) as server:
         answer = server.generate(PROMPT, predict=100)
         check_count(answer, NUMBERS + 1, 100)
-        assert answer["resumed"] == [Rung.SMALLER_CACHE.value]
-        assert rungs(server) == {Rung.SMALLER_CACHE.value: 1}
+        assert answer["resumed"] == [RecoveryStep.SMALLER_CACHE.value]
+        assert rungs(server) == {RecoveryStep.SMALLER_CACHE.value: 1}
 
 
 def test_the_window_ends_where_the_memory_does(log: Path) -> None:
@@ -199,13 +199,13 @@ def test_the_window_ends_where_the_memory_does(log: Path) -> None:
         shifted = server.generate(PROMPT, predict=100, options={"num_ctx": cells})
         assert "resumed" not in shifted
         answer = server.generate(PROMPT, predict=100)
-        assert answer["resumed"] == [Rung.WINDOW_END.value]
+        assert answer["resumed"] == [RecoveryStep.WINDOW_END.value]
         for name in ("response", "eval_count", "done_reason"):
             assert answer[name] == shifted[name]
         ended = server.generate(PROMPT, predict=100, shift=False)
         check_count(ended, NUMBERS + 1, cells + 1 - ended["prompt_eval_count"])
-        assert ended["resumed"] == [Rung.WINDOW_END.value]
-        assert rungs(server) == {Rung.WINDOW_END.value: 2}
+        assert ended["resumed"] == [RecoveryStep.WINDOW_END.value]
+        assert rungs(server) == {RecoveryStep.WINDOW_END.value: 2}
 
 
 @pytest.mark.destructive
@@ -222,10 +222,10 @@ def test_one_answer_takes_all_rungs_in_their_order(log: Path, tiny: list[str]) -
             assert rungs(server) == Counter(answer["resumed"])
             last = finish()
         assert answer["resumed"] == [
-            Rung.EVICT_IDLE.value,
-            *(Rung.WAIT.value, Rung.SMALLER_CACHE.value),
-            *(Rung.WAIT.value, Rung.SMALLER_CACHE.value),
-            *(Rung.WAIT.value, Rung.WINDOW_END.value),
+            RecoveryStep.EVICT_IDLE.value,
+            *(RecoveryStep.WAIT.value, RecoveryStep.SMALLER_CACHE.value),
+            *(RecoveryStep.WAIT.value, RecoveryStep.SMALLER_CACHE.value),
+            *(RecoveryStep.WAIT.value, RecoveryStep.WINDOW_END.value),
         ]
         assert (answer["done_reason"], answer["eval_count"]) == ("length", 2000)
         assert (last["done_reason"], last["eval_count"]) == ("length", HELD)

@@ -20,7 +20,7 @@ from tests.e2e.streams import STORY, answer, fresh, kill_runner, rungs
 from tests.e2e.templates import CALLS, THINKS, write_with_template
 from tests.tiny.encoder import write_bert
 
-from swell.turns.recovery.ladder import Rung
+from swell.turns.recovery.ladder import RecoveryStep
 
 pytestmark = [pytest.mark.slow, pytest.mark.destructive]
 
@@ -115,7 +115,7 @@ def test_a_killed_runner_is_not_noticed(server: Server, models: dict[str, str], 
 
 
 def resumptions(server: Server) -> int:
-    return rungs(server).get(Rung.RELOAD.value, 0)
+    return rungs(server).get(RecoveryStep.RELOAD.value, 0)
 
 
 def _kills_at(server: Server, moments: set[int]) -> Callable[[int], None]:
@@ -181,7 +181,7 @@ def test_eight_streams_of_one_runner_all_finish(tmp_path: Path) -> None:
         for first, found in enumerate(answers, start=1):
             assert found["eval_count"] == 70
             assert found["response"] == counting(first + 30, len(found["response"]))
-        assert rungs(server) == {Rung.RELOAD.value: STREAMS}
+        assert rungs(server) == {RecoveryStep.RELOAD.value: STREAMS}
 
 
 def test_embeddings_are_computed_again(tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ def test_embeddings_are_computed_again(tmp_path: Path) -> None:
         kill_runner(server)
         thread.join()
         assert found[0]["embeddings"] == whole
-        assert rungs(server) == {Rung.RELOAD.value: 1}
+        assert rungs(server) == {RecoveryStep.RELOAD.value: 1}
 
 
 def test_a_frozen_runner_is_replaced(tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ def test_a_frozen_runner_is_replaced(tmp_path: Path) -> None:
 
         assert answer(server, path, body, freeze) == expected
         assert not frozen[0].is_running()
-        assert rungs(server) == {Rung.RELOAD.value: 1}
+        assert rungs(server) == {RecoveryStep.RELOAD.value: 1}
         assert "no sign of life" in server.log.read_text()
 
 

@@ -1,4 +1,4 @@
-"""The gate of a server: what it grants, what it refuses, and with which numbers."""
+"""A server's admission: what it grants, what it refuses, and with which numbers."""
 
 import contextlib
 import dataclasses
@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 from tests.kv.driving import fill
 
 from swell.kv import selfcheck
-from swell.kv.admission import Admission
 from swell.kv.copied import CopiedStore
 from swell.kv.eager import EagerStore
+from swell.kv.memory_admission import MemoryAdmission
 from swell.kv.planes import Plane
 from swell.kv.policy import GrowthPolicy
 from swell.kv.reserved import ReservedStore
 from swell.kv.store import KvStore
 from swell.llama import logs
 from swell.llama.context import Context, ContextShape
-from swell.llama.model import Model
+from swell.llama.model import LlamaModel
 from swell.memory.ledger import Entry, Ledger
 
 ENTRIES = 3
@@ -48,8 +48,10 @@ def ledger() -> Iterator[Ledger]:
         yield created
 
 
-def gate(ledger: Ledger, free: int, *, entry: int = 0, budget: int | None = None, headroom: int = 0) -> Admission:
-    return Admission(ledger, entry, SetMemory(free), budget_bytes=budget, headroom_bytes=headroom)
+def admission_of(
+    ledger: Ledger, free: int, *, entry: int = 0, budget: int | None = None, headroom: int = 0
+) -> MemoryAdmission:
+    return MemoryAdmission(ledger, entry, SetMemory(free), budget_bytes=budget, headroom_bytes=headroom)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +70,7 @@ def gate(ledger: Ledger, free: int, *, entry: int = 0, budget: int | None = None
 def test_the_tighter_of_budget_and_free_memory_holds(
     ledger: Ledger, free: int, budget: int | None, headroom: int, most: int
 ) -> None:
-    own = gate(ledger, free, budget=budget, headroom=headroom)
+    own = admission_of(ledger, free, budget=budget, headroom=headroom)
     assert own.spare_bytes() == most
     assert own.claim(most + 1) == most
     assert ledger.total_granted_bytes() == 0
@@ -79,7 +81,7 @@ def test_the_tighter_of_budget_and_free_memory_holds(
 
 
 def test_what_is_promised_and_not_written_is_no_longer_free(ledger: Ledger) -> None:
-    own = gate(ledger, 100)
+    own = admission_of(ledger, 100)
     assert own.claim(70) is None
     assert own.spare_bytes() == 30
     own.note(50, 0)  # had they been written meanwhile, the probe would say 50
@@ -87,7 +89,7 @@ def test_what_is_promised_and_not_written_is_no_longer_free(ledger: Ledger) -> N
 
 
 def test_the_promises_of_another_runner_count(ledger: Ledger) -> None:
-    own, other = gate(ledger, 100, entry=0, headroom=10), gate(ledger, 100, entry=1, headroom=10)
+    own, other = admission_of(ledger, 100, entry=0, headroom=10), admission_of(ledger, 100, entry=1, headroom=10)
     assert other.claim(60) is None
     assert own.spare_bytes() == 30
     assert own.claim(31) == 30
@@ -96,7 +98,7 @@ def test_the_promises_of_another_runner_count(ledger: Ledger) -> None:
 
 
 def test_the_budget_is_one_for_all_runners(ledger: Ledger) -> None:
-    gates = [gate(ledger, 1000 * MB, entry=entry, budget=100) for entry in range(ENTRIES)]
+    gates = [admission_of(ledger, 1000 * MB, entry=entry, budget=100) for entry in range(ENTRIES)]
     assert [each.claim(40) for each in gates] == [None, None, 20]
     gates[0].note(40, 0)  # a budget is of what is granted, written or not
     assert gates[2].claim(40) == 20
@@ -107,7 +109,7 @@ def test_the_budget_is_one_for_all_runners(ledger: Ledger) -> None:
 
 def test_free_memory_is_measured_for_every_claim(ledger: Ledger) -> None:
     memory = SetMemory(100)
-    own = Admission(ledger, 0, memory, budget_bytes=None, headroom_bytes=0)
+    own = MemoryAdmission(ledger, 0, memory, budget_bytes=None, headroom_bytes=0)
     memory.bytes = 10
     assert own.claim(20) == 10
     memory.bytes = 50
@@ -115,7 +117,7 @@ def test_free_memory_is_measured_for_every_claim(ledger: Ledger) -> None:
 
 
 def test_what_is_released_can_be_claimed_again(ledger: Ledger) -> None:
-    own = gate(ledger, 100, budget=80)
+    own = admission_of(ledger, 100, budget=80)
     assert own.claim(80) is None
     own.release(30)
     assert own.spare_bytes() == 30
@@ -128,7 +130,7 @@ def test_what_is_released_can_be_claimed_again(ledger: Ledger) -> None:
 
 def test_a_growth_leaves_room_for_the_mapped_weights_of_all_runners(ledger: Ledger) -> None:
     """The kernel calls them cache that it can drop; then they are read from the disk for every token."""
-    own = gate(ledger, 100, headroom=10)
+    own = admission_of(ledger, 100, headroom=10)
     ledger.note_mapped(0, 30)
     ledger.note_mapped(1, 20)
     assert own.spare_bytes() == 40
@@ -139,7 +141,7 @@ def test_a_growth_leaves_room_for_the_mapped_weights_of_all_runners(ledger: Ledg
 
 
 def test_used_and_granted_are_booked_for_the_own_entry(ledger: Ledger) -> None:
-    own = gate(ledger, 100, entry=1)
+    own = admission_of(ledger, 100, entry=1)
     own.claim(70)
     own.note(20, 0)
     assert [ledger.entry(entry) for entry in range(ENTRIES)] == [Entry(0, 0), Entry(70, 20), Entry(0, 0)]
@@ -147,7 +149,7 @@ def test_used_and_granted_are_booked_for_the_own_entry(ledger: Ledger) -> None:
 
 def test_nothing_is_spare_where_more_is_promised_than_there_is(ledger: Ledger) -> None:
     memory = SetMemory(100)
-    own = Admission(ledger, 0, memory, budget_bytes=90, headroom_bytes=10)
+    own = MemoryAdmission(ledger, 0, memory, budget_bytes=90, headroom_bytes=10)
     assert own.claim(90) is None
     memory.bytes = 5
     assert own.spare_bytes() == 0
@@ -156,8 +158,8 @@ def test_nothing_is_spare_where_more_is_promised_than_there_is(ledger: Ledger) -
 
 
 def test_a_budget_that_was_lowered_below_what_is_granted_refuses(ledger: Ledger) -> None:
-    assert gate(ledger, 100, entry=0, budget=80).claim(80) is None
-    own = gate(ledger, 100, entry=1, budget=50)
+    assert admission_of(ledger, 100, entry=0, budget=80).claim(80) is None
+    own = admission_of(ledger, 100, entry=1, budget=50)
     assert own.spare_bytes() == 0
     assert own.claim(1) == 0
 
@@ -174,7 +176,7 @@ class Runners:
         self.total_bytes, self.budget_bytes, self.headroom_bytes = total_bytes, budget_bytes, headroom_bytes
         self.granted, self.written = [0] * ENTRIES, [0] * ENTRIES
         self.gates = [
-            Admission(ledger, entry, self.memory, budget_bytes=budget_bytes, headroom_bytes=headroom_bytes)
+            MemoryAdmission(ledger, entry, self.memory, budget_bytes=budget_bytes, headroom_bytes=headroom_bytes)
             for entry in range(ENTRIES)
         ]
 
@@ -250,7 +252,7 @@ def hurried_threads() -> Iterator[None]:
 @pytest.mark.usefixtures("hurried_threads")
 def test_runners_that_claim_at_the_same_time_are_not_promised_the_same_memory(ledger: Ledger) -> None:
     def most_granted(entry: int) -> int:
-        own, chance, granted, most = gate(ledger, 100, entry=entry), random.Random(entry), 0, 0
+        own, chance, granted, most = admission_of(ledger, 100, entry=entry), random.Random(entry), 0, 0
         for _ in range(3000):
             amount_bytes = chance.randint(1, 100)
             if own.claim(amount_bytes) is None:
@@ -272,21 +274,21 @@ POLICY = GrowthPolicy(initial_cells=16, block_cells=32, max_cells=256)
 
 
 @pytest.fixture(scope="module")
-def probe_model() -> Iterator[Model]:
+def probe_model() -> Iterator[LlamaModel]:
     logs.route()
-    with Model(selfcheck._PROBE) as loaded:
+    with LlamaModel(selfcheck._PROBE) as loaded:
         yield loaded
 
 
-def reserved(model: Model, own: Admission) -> KvStore:
+def reserved(model: LlamaModel, own: MemoryAdmission) -> KvStore:
     return ReservedStore(model, SHAPE, POLICY, own)
 
 
-def copied(model: Model, own: Admission) -> KvStore:
+def copied(model: LlamaModel, own: MemoryAdmission) -> KvStore:
     return CopiedStore(model, SHAPE, POLICY, own)
 
 
-def eager(model: Model, own: Admission) -> KvStore:
+def eager(model: LlamaModel, own: MemoryAdmission) -> KvStore:
     return EagerStore(model, SHAPE, own)
 
 
@@ -295,9 +297,9 @@ STORES = (reserved, copied, eager)
 
 @pytest.mark.parametrize("open_store", STORES)
 def test_a_store_books_what_it_is_granted(
-    probe_model: Model, ledger: Ledger, open_store: Callable[[Model, Admission], KvStore]
+    probe_model: LlamaModel, ledger: Ledger, open_store: Callable[[LlamaModel, MemoryAdmission], KvStore]
 ) -> None:
-    store = open_store(probe_model, gate(ledger, 100 * MB))
+    store = open_store(probe_model, admission_of(ledger, 100 * MB))
     fill(store, 1, 200)
     assert ledger.entry(0).granted_bytes == store.booked_bytes
     ledger.check()
@@ -307,9 +309,9 @@ def test_a_store_books_what_it_is_granted(
 
 @pytest.mark.parametrize("open_store", [reserved, copied])
 def test_a_closed_store_leaves_nothing_in_the_books(
-    probe_model: Model, ledger: Ledger, open_store: Callable[[Model, Admission], KvStore]
+    probe_model: LlamaModel, ledger: Ledger, open_store: Callable[[LlamaModel, MemoryAdmission], KvStore]
 ) -> None:
-    store = open_store(probe_model, gate(ledger, 100 * MB))
+    store = open_store(probe_model, admission_of(ledger, 100 * MB))
     fill(store, 1, 200)
     store.settle(1)
     store.close()
@@ -319,10 +321,10 @@ def test_a_closed_store_leaves_nothing_in_the_books(
 
 @pytest.mark.parametrize("open_store", [copied, eager])
 def test_memory_that_llama_fills_at_once_is_not_counted_as_promised_as_well(
-    probe_model: Model, ledger: Ledger, open_store: Callable[[Model, Admission], KvStore]
+    probe_model: LlamaModel, ledger: Ledger, open_store: Callable[[LlamaModel, MemoryAdmission], KvStore]
 ) -> None:
     """The system no longer says it is free; promised, too, it would be missing twice for every other runner."""
-    store = open_store(probe_model, gate(ledger, 100 * MB))
+    store = open_store(probe_model, admission_of(ledger, 100 * MB))
     fill(store, 1, 100)
     left_bytes = ledger.spare_bytes(lambda: 0)
     store.close()
@@ -330,9 +332,9 @@ def test_memory_that_llama_fills_at_once_is_not_counted_as_promised_as_well(
 
 
 def test_what_is_free_for_a_moment_while_a_cache_moves_stays_promised(
-    probe_model: Model, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+    probe_model: LlamaModel, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, create, promised = copied(probe_model, gate(ledger, 100 * MB)), CopiedStore._create, list[int]()
+    store, create, promised = copied(probe_model, admission_of(ledger, 100 * MB)), CopiedStore._create, list[int]()
 
     def create_and_look(self: CopiedStore, capacity: int) -> Context:
         promised.append(-ledger.spare_bytes(lambda: 0))
@@ -346,10 +348,10 @@ def test_what_is_free_for_a_moment_while_a_cache_moves_stays_promised(
 
 
 def test_memory_is_out_of_the_books_before_it_is_given_back(
-    probe_model: Model, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+    probe_model: LlamaModel, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Otherwise it would look free and in use at once, and could be promised to another runner while it is granted."""
-    store, give_back, used = reserved(probe_model, gate(ledger, 100 * MB)), Plane.give_back, set[int]()
+    store, give_back, used = reserved(probe_model, admission_of(ledger, 100 * MB)), Plane.give_back, set[int]()
 
     def look_and_give_back(self: Plane, slot: int, start: int, end: int) -> None:
         used.add(ledger.entry(0).used_bytes)

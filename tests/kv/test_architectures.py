@@ -13,16 +13,16 @@ from tests.kv.driving import fill, generate, write
 from tests.tiny import ARCHITECTURES, Architecture
 
 from swell.cache import CacheType, FlashAttention
+from swell.kv.admission import OpenAdmission
 from swell.kv.copied import CopiedStore
 from swell.kv.eager import EagerStore
-from swell.kv.gate import OpenGate
 from swell.kv.policy import GrowthPolicy
 from swell.kv.reserved import ReservedStore
 from swell.kv.store import KvStore
 from swell.llama import logs
 from swell.llama.context import ContextShape
 from swell.llama.library import api
-from swell.llama.model import Model
+from swell.llama.model import LlamaModel
 from swell.memory.resident import PAGE_BYTES
 
 SHAPE = ContextShape(cells=1024, slots=3, batch_tokens=256, threads=2)
@@ -38,11 +38,11 @@ def architecture(request: pytest.FixtureRequest) -> Architecture:
 
 
 @pytest.fixture(scope="module")
-def tiny(architecture: Architecture, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
+def tiny(architecture: Architecture, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaModel]:
     logs.route()
     path = tmp_path_factory.mktemp("model") / f"{architecture.name}.gguf"
     architecture.write(path)
-    with Model(path) as loaded:
+    with LlamaModel(path) as loaded:
         yield loaded
 
 
@@ -72,30 +72,30 @@ def in_three_growths_and_a_shrink(store: KvStore) -> list[int]:
 
 
 @pytest.fixture(scope="module")
-def in_an_ordinary_cache(tiny: Model) -> Callable[[ContextShape], list[int]]:
+def in_an_ordinary_cache(tiny: LlamaModel) -> Callable[[ContextShape], list[int]]:
     """The same tokens from a cache that never grows; computed once for each shape."""
 
     @functools.cache
     def compute(shape: ContextShape) -> list[int]:
-        return in_three_growths_and_a_shrink(EagerStore(tiny, dataclasses.replace(shape, cells=512), OpenGate()))
+        return in_three_growths_and_a_shrink(EagerStore(tiny, dataclasses.replace(shape, cells=512), OpenAdmission()))
 
     return compute
 
 
 def test_reserved_growth_is_exact(
-    tiny: Model, shape: ContextShape, in_an_ordinary_cache: Callable[[ContextShape], list[int]]
+    tiny: LlamaModel, shape: ContextShape, in_an_ordinary_cache: Callable[[ContextShape], list[int]]
 ) -> None:
-    store = ReservedStore(tiny, shape, POLICY, OpenGate())
+    store = ReservedStore(tiny, shape, POLICY, OpenAdmission())
     assert in_three_growths_and_a_shrink(store) == in_an_ordinary_cache(shape)
 
 
 def test_copied_growth_is_exact_or_lossless(
-    tiny: Model,
+    tiny: LlamaModel,
     architecture: Architecture,
     shape: ContextShape,
     in_an_ordinary_cache: Callable[[ContextShape], list[int]],
 ) -> None:
-    store = CopiedStore(tiny, shape, POLICY, OpenGate())
+    store = CopiedStore(tiny, shape, POLICY, OpenAdmission())
     if claim(architecture).copied_exactly:
         assert in_three_growths_and_a_shrink(store) == in_an_ordinary_cache(shape)
         return
@@ -105,15 +105,15 @@ def test_copied_growth_is_exact_or_lossless(
     assert store.copied_bytes > before
     assert store.cells[1].stored == 300
     assert store.context.positions(1)[1] == 299
-    ordinary = EagerStore(tiny, shape, OpenGate())
+    ordinary = EagerStore(tiny, shape, OpenAdmission())
     fill(ordinary, 1, 300)
     assert distance(logits(store, 1, [7, 8, 9]), logits(ordinary, 1, [7, 8, 9])) < ROUNDING
     ordinary.close()
     store.close()
 
 
-def test_memory_goes_back(tiny: Model, architecture: Architecture, shape: ContextShape) -> None:
-    store = ReservedStore(tiny, shape, POLICY, OpenGate())
+def test_memory_goes_back(tiny: LlamaModel, architecture: Architecture, shape: ContextShape) -> None:
+    store = ReservedStore(tiny, shape, POLICY, OpenAdmission())
     fill(store, 0, 700)
     fill(store, 1, 200)
     full = store.measure()
@@ -133,13 +133,13 @@ def test_memory_goes_back(tiny: Model, architecture: Architecture, shape: Contex
     assert empty.granted == 0
 
 
-def test_a_beginning_is_reused_as_far_as_it_can_be(tiny: Model, architecture: Architecture) -> None:
+def test_a_beginning_is_reused_as_far_as_it_can_be(tiny: LlamaModel, architecture: Architecture) -> None:
     reuse = claim(architecture).reuse
-    store = ReservedStore(tiny, SHAPE, POLICY, OpenGate())
+    store = ReservedStore(tiny, SHAPE, POLICY, OpenAdmission())
     fill(store, 1, 900)
     assert store.rewind(1, 880) == (0 if reuse == NONE else 880)
     if reuse != NONE:
-        ordinary = EagerStore(tiny, SHAPE, OpenGate())
+        ordinary = EagerStore(tiny, SHAPE, OpenAdmission())
         fill(ordinary, 1, 880)
         assert distance(logits(store, 1, [7, 8, 9]), logits(ordinary, 1, [7, 8, 9])) < ROUNDING
         ordinary.close()
@@ -150,11 +150,11 @@ def test_a_beginning_is_reused_as_far_as_it_can_be(tiny: Model, architecture: Ar
     store.close()
 
 
-def test_the_number_of_threads_changes_nothing(tiny: Model, shape: ContextShape) -> None:
+def test_the_number_of_threads_changes_nothing(tiny: LlamaModel, shape: ContextShape) -> None:
     """Neither while a prompt is read nor within an answer, wherever llama.cpp computes in another way."""
 
     def compute(threads: Iterator[int]) -> list[list[float]]:
-        store, found = ReservedStore(tiny, shape, POLICY, OpenGate()), []
+        store, found = ReservedStore(tiny, shape, POLICY, OpenAdmission()), []
         for cells in (100, 132, 224, 20):  # up to the 256th cell, the 512th, and beyond
             store.context.use_threads(next(threads))
             fill(store, 1, cells)

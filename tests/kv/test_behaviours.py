@@ -12,15 +12,15 @@ from tests.tiny import ARCHITECTURES
 
 from swell.cache import FlashAttention
 from swell.errors import KvGrowError
+from swell.kv.admission import OpenAdmission
 from swell.kv.copied import CopiedStore
 from swell.kv.eager import EagerStore
-from swell.kv.gate import OpenGate
 from swell.kv.policy import GrowthPolicy
 from swell.kv.reserved import ReservedStore
 from swell.kv.store import KvStore
 from swell.llama import logs
 from swell.llama.context import Context, ContextShape
-from swell.llama.model import Model
+from swell.llama.model import LlamaModel
 from swell.memory.resident import process_resident
 
 SHAPE = ContextShape(cells=1024, slots=3, batch_tokens=256, threads=1)
@@ -32,15 +32,15 @@ ELASTIC = (ReservedStore, CopiedStore)
 
 
 @pytest.fixture(scope="module")
-def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaModel]:
     path = tmp_path_factory.mktemp("models") / "llama.gguf"
     ARCHITECTURES["llama"].write(path)
     logs.route()
-    with Model(path) as loaded:
+    with LlamaModel(path) as loaded:
         yield loaded
 
 
-class NarrowGate(OpenGate):
+class NarrowGate(OpenAdmission):
     """Grants until `limit_bytes` are granted."""
 
     limit_bytes = sys.maxsize
@@ -57,9 +57,9 @@ def with_attention(flash_attention: FlashAttention) -> ContextShape:
     return dataclasses.replace(SHAPE, flash_attention=flash_attention)
 
 
-def undisturbed(model: Model, shape: ContextShape, prompt: list[int], count: int) -> list[int]:
+def undisturbed(model: LlamaModel, shape: ContextShape, prompt: list[int], count: int) -> list[int]:
     """What a cache writes that has all its memory from the start, with no neighbours."""
-    store = EagerStore(model, shape, OpenGate())
+    store = EagerStore(model, shape, OpenAdmission())
     tokens = generate(store, 1, prompt, count)
     store.close()
     return tokens
@@ -71,11 +71,11 @@ def undisturbed(model: Model, shape: ContextShape, prompt: list[int], count: int
 @pytest.mark.parametrize("flash_attention", [FlashAttention.ON, FlashAttention.OFF])
 @pytest.mark.parametrize("kind", ELASTIC)
 def test_grows_from_8_cells_with_intact_data_and_mask(
-    tiny_model: Model, kind: type[ReservedStore | CopiedStore], flash_attention: FlashAttention
+    tiny_model: LlamaModel, kind: type[ReservedStore | CopiedStore], flash_attention: FlashAttention
 ) -> None:
     """Two slots take turns and grow past one another; each writes what it would have written alone."""
     shape = with_attention(flash_attention)
-    store = kind(tiny_model, shape, POLICY, OpenGate())
+    store = kind(tiny_model, shape, POLICY, OpenAdmission())
     assert [cells.granted for cells in store.cells] == [8, 8, 8]
     found, grants = {1: list(PROMPT), 2: list(OTHER_PROMPT)}, {8}
     while len(found[1]) < len(PROMPT) + COUNT:
@@ -93,11 +93,11 @@ def test_grows_from_8_cells_with_intact_data_and_mask(
 @pytest.mark.parametrize("flash_attention", [FlashAttention.ON, FlashAttention.OFF])
 @pytest.mark.parametrize("kind", ELASTIC)
 def test_goes_on_from_a_prefix_after_shrinking_and_growing(
-    tiny_model: Model, kind: type[ReservedStore | CopiedStore], flash_attention: FlashAttention
+    tiny_model: LlamaModel, kind: type[ReservedStore | CopiedStore], flash_attention: FlashAttention
 ) -> None:
     """In both layouts of V the cells that were given back don't take any that stay with them."""
     shape = with_attention(flash_attention)
-    store = kind(tiny_model, shape, POLICY, OpenGate())
+    store = kind(tiny_model, shape, POLICY, OpenAdmission())
     tokens = PROMPT + generate(store, 1, PROMPT, 60)
     fill(store, 1, 700)
     store.rewind(1, 50)
@@ -112,12 +112,12 @@ def test_goes_on_from_a_prefix_after_shrinking_and_growing(
 
 @pytest.mark.parametrize("kind", ELASTIC)
 def test_a_refused_growth_leaves_the_slot_and_its_neighbours_working(
-    tiny_model: Model, kind: type[ReservedStore | CopiedStore]
+    tiny_model: LlamaModel, kind: type[ReservedStore | CopiedStore]
 ) -> None:
-    gate = NarrowGate()
-    store = kind(tiny_model, SHAPE, POLICY, gate)
+    admission = NarrowGate()
+    store = kind(tiny_model, SHAPE, POLICY, admission)
     found = {slot: prompt + generate(store, slot, prompt, 30) for slot, prompt in ((0, PROMPT), (1, OTHER_PROMPT))}
-    gate.limit_bytes = gate.granted_bytes + store.bytes_of(12)
+    admission.limit_bytes = admission.granted_bytes + store.bytes_of(12)
     before = [dataclasses.astuple(cells) for cells in store.cells]
     with pytest.raises(KvGrowError) as refusal:
         store.prepare(0, 300)
@@ -131,13 +131,13 @@ def test_a_refused_growth_leaves_the_slot_and_its_neighbours_working(
         found[slot] += generate(store, slot, found[slot][-1:], 6 if slot == 0 else 4)
         assert found[slot] == prompt + undisturbed(tiny_model, SHAPE, prompt, len(found[slot]) - len(prompt))
     store.close()
-    assert gate.granted_bytes == 0
+    assert admission.granted_bytes == 0
 
 
-def test_without_a_whole_block_to_spare_a_slot_grows_by_what_it_needs(tiny_model: Model) -> None:
-    gate = NarrowGate()
-    store = ReservedStore(tiny_model, SHAPE, dataclasses.replace(POLICY, block_cells=256), gate)
-    gate.limit_bytes = gate.granted_bytes + store.bytes_of(3)
+def test_without_a_whole_block_to_spare_a_slot_grows_by_what_it_needs(tiny_model: LlamaModel) -> None:
+    admission = NarrowGate()
+    store = ReservedStore(tiny_model, SHAPE, dataclasses.replace(POLICY, block_cells=256), admission)
+    admission.limit_bytes = admission.granted_bytes + store.bytes_of(3)
     store.ensure(1, 10)
     assert store.cells[1].granted == 10
     store.ensure(1, 11)
@@ -153,11 +153,11 @@ def test_a_refusal_is_worded_for_people() -> None:
     )
 
 
-def test_the_bundled_model_is_refused_in_those_words(model: Model) -> None:
-    gate = NarrowGate()
+def test_the_bundled_model_is_refused_in_those_words(model: LlamaModel) -> None:
+    admission = NarrowGate()
     policy = GrowthPolicy(initial_cells=2048, block_cells=1024, max_cells=8192)
-    store = ReservedStore(model, ContextShape(cells=8192, slots=1, batch_tokens=256, threads=1), policy, gate)
-    gate.limit_bytes = gate.granted_bytes + 12_100_000
+    store = ReservedStore(model, ContextShape(cells=8192, slots=1, batch_tokens=256, threads=1), policy, admission)
+    admission.limit_bytes = admission.granted_bytes + 12_100_000
     with pytest.raises(KvGrowError) as refusal:
         store.ensure(0, 3072)
     store.close()
@@ -173,18 +173,18 @@ import resource
 from pathlib import Path
 from swell.errors import ContextError, KvGrowError
 from swell.kv.copied import CopiedStore
-from swell.kv.gate import OpenGate
+from swell.kv.admission import OpenAdmission
 from swell.kv.policy import GrowthPolicy
 from swell.llama.context import ContextShape
-from swell.llama.model import Model
+from swell.llama.model import LlamaModel
 from tests.kv.driving import fill
 
 policy = GrowthPolicy(initial_cells=8, block_cells=8, max_cells=8192)
-gate = OpenGate()
-store = CopiedStore(Model(Path({str(model_path)!r})), ContextShape(
-    cells=8192, slots=2, batch_tokens=256, threads=1), policy, gate)
+admission = OpenAdmission()
+store = CopiedStore(LlamaModel(Path({str(model_path)!r})), ContextShape(
+    cells=8192, slots=2, batch_tokens=256, threads=1), policy, admission)
 fill(store, 0, 40)
-granted = gate.granted_bytes
+granted = admission.granted_bytes
 size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (size + (60 << 20), size + (60 << 20)))
 try:
@@ -192,7 +192,7 @@ try:
 except KvGrowError as error:
     assert isinstance(error.__cause__, ContextError), error.__cause__
     assert (error.from_cells, error.to_cells) == (8, 7000), error
-    assert gate.granted_bytes == granted
+    assert admission.granted_bytes == granted
     assert store.context.positions(0) == (0, 39)
     fill(store, 0, 40)
     print("refused and went on")
@@ -201,21 +201,21 @@ except KvGrowError as error:
     assert run.stdout == "refused and went on\n", run.stderr
 
 
-def test_a_shrinking_that_fails_disturbs_nobody(tiny_model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shrinking_that_fails_disturbs_nobody(tiny_model: LlamaModel, monkeypatch: pytest.MonkeyPatch) -> None:
     """There may be no memory for a copy just when memory is wanted back: then the old context goes on."""
 
     def fail(_self: Context) -> None:
         raise MemoryError
 
-    gate = OpenGate()
-    store = CopiedStore(tiny_model, SHAPE, POLICY, gate)
+    admission = OpenAdmission()
+    store = CopiedStore(tiny_model, SHAPE, POLICY, admission)
     tokens = PROMPT + generate(store, 1, PROMPT, 60)
     fill(store, 0, 900)
     store.rewind(0, 0)
     with monkeypatch.context() as patch:
         patch.setattr(Context, "save_all", fail)
         store.compact([0] * SHAPE.slots)
-    assert gate.granted_bytes == store.booked_bytes
+    assert admission.granted_bytes == store.booked_bytes
     assert generate(store, 1, tokens[-1:], 20) == undisturbed(tiny_model, SHAPE, PROMPT, 80)[60:]
     store.close()
 
@@ -223,13 +223,13 @@ def test_a_shrinking_that_fails_disturbs_nobody(tiny_model: Model, monkeypatch: 
 # --- cost ------------------------------------------------------------------------------------------------------
 
 
-def test_eight_slots_at_the_full_window_cost_little_more_than_one(model: Model) -> None:
+def test_eight_slots_at_the_full_window_cost_little_more_than_one(model: LlamaModel) -> None:
     policy = GrowthPolicy(initial_cells=2048, block_cells=1024, max_cells=8192)
 
     def created(slots: int) -> tuple[KvStore, int]:
         before = process_resident().total_bytes
         shape = ContextShape(cells=8192, slots=slots, batch_tokens=256, threads=2)
-        return ReservedStore(model, shape, policy, OpenGate()), process_resident().total_bytes - before
+        return ReservedStore(model, shape, policy, OpenAdmission()), process_resident().total_bytes - before
 
     one, one_bytes = created(1)
     one.close()

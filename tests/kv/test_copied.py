@@ -11,32 +11,32 @@ from tests.counting import PROMPT, expected
 from tests.kv.driving import fill, generate, write
 
 from swell.errors import ContextError, StateError
+from swell.kv.admission import OpenAdmission
 from swell.kv.copied import CacheLostError, CopiedStore
-from swell.kv.gate import OpenGate
 from swell.kv.policy import GrowthPolicy
 from swell.llama.context import Context, ContextShape
-from swell.llama.model import Model
+from swell.llama.model import LlamaModel
 
 SHAPE = ContextShape(cells=8192, slots=2, batch_tokens=256, threads=2)
 POLICY = GrowthPolicy(initial_cells=64, block_cells=64, max_cells=8192)
 
 
 @pytest.fixture
-def store(model: Model) -> Iterator[CopiedStore]:
-    opened = CopiedStore(model, SHAPE, POLICY, OpenGate())
+def store(model: LlamaModel) -> Iterator[CopiedStore]:
+    opened = CopiedStore(model, SHAPE, POLICY, OpenAdmission())
     yield opened
     opened.close()
 
 
-def prompt_of(model: Model, text: str = PROMPT) -> list[int]:
+def prompt_of(model: LlamaModel, text: str = PROMPT) -> list[int]:
     return model.vocabulary.tokenize(text, add_special=True, parse_special=False)
 
 
-def text_of(model: Model, tokens: list[int]) -> str:
+def text_of(model: LlamaModel, tokens: list[int]) -> str:
     return b"".join(model.vocabulary.piece(token) for token in tokens).decode()
 
 
-def test_counts_on_over_growths(model: Model, store: CopiedStore) -> None:
+def test_counts_on_over_growths(model: LlamaModel, store: CopiedStore) -> None:
     fill(store, 0, 200)  # another conversation in the same stream
     text = text_of(model, generate(store, 1, prompt_of(model), 400))
     assert text == expected(40, len(text))
@@ -45,9 +45,9 @@ def test_counts_on_over_growths(model: Model, store: CopiedStore) -> None:
     assert store.context.positions(0) == (0, 199)
 
 
-def test_copying_is_linear_in_the_final_length(model: Model) -> None:
+def test_copying_is_linear_in_the_final_length(model: LlamaModel) -> None:
     shape = ContextShape(cells=8192, slots=1, batch_tokens=256, threads=2)
-    store = CopiedStore(model, shape, GrowthPolicy(initial_cells=256, block_cells=256, max_cells=8192), OpenGate())
+    store = CopiedStore(model, shape, GrowthPolicy(initial_cells=256, block_cells=256, max_cells=8192), OpenAdmission())
     sizes = [store.capacity_cells]
     while store.cells[0].stored < 8192:
         # cells need not be computed to be moved: their positions are what the state consists of
@@ -65,7 +65,7 @@ def _pretend(store: CopiedStore, cells: int) -> None:
     store.advance(0, cells)
 
 
-def test_gives_memory_back_when_little_is_left(model: Model, store: CopiedStore) -> None:
+def test_gives_memory_back_when_little_is_left(model: LlamaModel, store: CopiedStore) -> None:
     write(store, 1, prompt_of(model))
     fill(store, 0, 1500)
     large = store.capacity_cells
@@ -80,7 +80,7 @@ def test_gives_memory_back_when_little_is_left(model: Model, store: CopiedStore)
 
 
 def test_cells_that_do_not_arrive_are_forgotten(
-    model: Model, store: CopiedStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    model: LlamaModel, store: CopiedStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def lose(_self: Context, _data: object) -> None:
         raise StateError("lost")
@@ -101,8 +101,8 @@ from pathlib import Path
 from swell.errors import ContextError, KvGrowError
 from tests.kv.test_copied import *
 
-model = Model(Path({str(model_path)!r}))
-store = CopiedStore(model, SHAPE, POLICY, OpenGate())
+model = LlamaModel(Path({str(model_path)!r}))
+store = CopiedStore(model, SHAPE, POLICY, OpenAdmission())
 first = generate(store, 1, prompt_of(model), 60)
 size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (size + (120 << 20), size + (120 << 20)))
@@ -122,7 +122,7 @@ print("went on")
 
 
 def test_a_store_that_lost_its_context_is_not_used_any_more(
-    model: Model, store: CopiedStore, monkeypatch: pytest.MonkeyPatch
+    model: LlamaModel, store: CopiedStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The caller's process ends; what it must not do is to go on with memory that was freed."""
 

@@ -25,22 +25,22 @@ import json, random, sys
 sys.stdin.readline()
 from pathlib import Path
 from swell.errors import KvGrowError, to_data
-from swell.kv.admission import Admission
+from swell.kv.memory_admission import MemoryAdmission
 from swell.kv.policy import GrowthPolicy
 from swell.kv.reserved import ReservedStore
 from swell.llama import logs
 from swell.llama.context import ContextShape
-from swell.llama.model import Model
+from swell.llama.model import LlamaModel
 from swell.memory.ledger import Ledger
 from swell.memory.probe import MemoryProbe
 from tests.kv.driving import fill
 
 logs.route()
 chance = random.Random(int(sys.argv[2]))
-gate = Admission(Ledger.create(1), 0, MemoryProbe(), budget_bytes=None, headroom_bytes=int(sys.argv[3]))
+admission = MemoryAdmission(Ledger.create(1), 0, MemoryProbe(), budget_bytes=None, headroom_bytes=int(sys.argv[3]))
 shape = ContextShape(cells={WINDOW_CELLS}, slots={SLOTS}, batch_tokens=256, threads=1)
 policy = GrowthPolicy(initial_cells=16, block_cells=chance.choice([16, 64, 256]), max_cells={WINDOW_CELLS})
-store = ReservedStore(Model(Path(sys.argv[1])), shape, policy, gate)
+store = ReservedStore(LlamaModel(Path(sys.argv[1])), shape, policy, admission)
 print("ready", flush=True)
 sys.stdin.readline()
 refusal = None

@@ -25,7 +25,7 @@ def device(name: str, free_bytes: int) -> DeviceMemory:
     return DeviceMemory(name=name, kind=DeviceKind.GPU, free_bytes=free_bytes, total_bytes=10_000)
 
 
-def gate(
+def admission_of(
     ledger: Ledger, *, host: int, free: dict[str, int], shares: dict[str, float], budget: int | None = None
 ) -> DeviceAdmission:
     return DeviceAdmission(
@@ -44,7 +44,7 @@ def test_a_claim_is_granted_if_every_place_has_room_for_its_part(
 ) -> None:
     ledger = Ledger.create(1)
     shares = {"a": layers / 10, "b": 0.1}
-    admission = gate(ledger, host=host, free={"a": first, "b": second}, shares=shares, budget=budget)
+    admission = admission_of(ledger, host=host, free={"a": first, "b": second}, shares=shares, budget=budget)
     rooms = [(first - 10) / shares["a"], (second - 10) / shares["b"]]
     if layers < 9:
         rooms.append((host - 100) / (1 - sum(shares.values())))
@@ -59,16 +59,16 @@ def test_a_claim_is_granted_if_every_place_has_room_for_its_part(
 def test_promises_in_host_memory_do_not_count_against_devices() -> None:
     ledger = Ledger.create(2)
     assert ledger.claim(1, 5_000, None)
-    wholly = gate(ledger, host=0, free={"a": 1_010}, shares={"a": 1.0})
+    wholly = admission_of(ledger, host=0, free={"a": 1_010}, shares={"a": 1.0})
     assert wholly.spare_bytes() == 1_000
-    partly = gate(ledger, host=5_300, free={"a": 1_010}, shares={"a": 0.5})
+    partly = admission_of(ledger, host=5_300, free={"a": 1_010}, shares={"a": 0.5})
     assert partly.spare_bytes() == 400
     ledger.close()
 
 
 def test_what_is_given_back_can_be_granted_again() -> None:
     ledger = Ledger.create(1)
-    admission = gate(ledger, host=0, free={"a": 10_000}, shares={"a": 1.0}, budget=500)
+    admission = admission_of(ledger, host=0, free={"a": 10_000}, shares={"a": 1.0}, budget=500)
     assert admission.claim(500) is None
     assert admission.claim(1) == 0
     admission.note(500, 0)

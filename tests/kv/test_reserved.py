@@ -15,14 +15,14 @@ from tests.kv.driving import fill, generate, write
 from swell.cache import StoreKind
 from swell.errors import KvLayoutError
 from swell.kv import selfcheck
-from swell.kv.choose import Wish, open_store
+from swell.kv.admission import OpenAdmission
+from swell.kv.choose import StoreOptions, open_store
 from swell.kv.eager import EagerStore
-from swell.kv.gate import OpenGate
 from swell.kv.policy import GrowthPolicy
 from swell.kv.reserved import ReservedStore
 from swell.llama import layout
 from swell.llama.context import Context, ContextShape
-from swell.llama.model import Model
+from swell.llama.model import LlamaModel
 from swell.memory.resident import process_resident
 
 CELL_BYTES = 23_040
@@ -32,16 +32,16 @@ POLICY = GrowthPolicy(initial_cells=256, block_cells=128, max_cells=2048)
 
 
 @pytest.fixture
-def store(model: Model) -> Iterator[ReservedStore]:
+def store(model: LlamaModel) -> Iterator[ReservedStore]:
     assert selfcheck.reserved_refusal() is None
-    opened = ReservedStore(model, SHAPE, POLICY, OpenGate())
+    opened = ReservedStore(model, SHAPE, POLICY, OpenAdmission())
     yield opened
     opened.close()
 
 
-def test_reserves_everything_and_holds_next_to_nothing(model: Model) -> None:
+def test_reserves_everything_and_holds_next_to_nothing(model: LlamaModel) -> None:
     before = process_resident().total_bytes
-    store = ReservedStore(model, SHAPE, POLICY, OpenGate())
+    store = ReservedStore(model, SHAPE, POLICY, OpenAdmission())
     kv = store.measure()
     store.close()
     assert kv.reserved == CELL_BYTES * SHAPE.cells * SHAPE.slots
@@ -70,7 +70,7 @@ def test_a_request_that_ends_gives_back_what_it_no_longer_stores(store: Reserved
     assert kv.slots_resident[2] == pytest.approx(CELL_BYTES * 512, rel=0.02)
 
 
-def test_an_idle_model_keeps_its_prefixes_and_nothing_else(store: ReservedStore, model: Model) -> None:
+def test_an_idle_model_keeps_its_prefixes_and_nothing_else(store: ReservedStore, model: LlamaModel) -> None:
     prompt = model.vocabulary.tokenize("1 2 3 4 5 6 7 8 9 10 11 12 ", add_special=True, parse_special=False)
     write(store, 3, prompt[:-1])
     fill(store, 0, 1000)
@@ -96,10 +96,10 @@ def anonymous_bytes() -> int:
 
 
 def test_copying_a_short_beginning_takes_what_is_booked_and_leaves_only_that(
-    model: Model, monkeypatch: pytest.MonkeyPatch
+    model: LlamaModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate, cells, shared = OpenGate(), 1500, 84
-    store = ReservedStore(model, SHAPE, POLICY, gate)
+    admission, cells, shared = OpenAdmission(), 1500, 84
+    store = ReservedStore(model, SHAPE, POLICY, admission)
     fill(store, slot=0, cells=cells)
     before, kept = anonymous_bytes(), store.bytes_of(cells)
     at_most: list[tuple[int, int]] = []
@@ -107,13 +107,13 @@ def test_copying_a_short_beginning_takes_what_is_booked_and_leaves_only_that(
 
     def restore_and_look(context: Context, slot: int, data: mmap.mmap | bytearray) -> None:
         restore_state(context, slot, data)
-        at_most.append((anonymous_bytes() - before, gate.granted_bytes - kept))
+        at_most.append((anonymous_bytes() - before, admission.granted_bytes - kept))
 
     monkeypatch.setattr(Context, "restore_state", restore_and_look)
     assert store.copy(0, 1, shared) == shared
     after, resident = anonymous_bytes() - before, store.measure().slots_resident[1]
     granted = [state.granted for state in store.cells]
-    booked_after = gate.granted_bytes
+    booked_after = admission.granted_bytes
     store.close()
     ((taken_bytes, booked_bytes),) = at_most
     assert kept < taken_bytes < booked_bytes + SLACK_BYTES
@@ -123,35 +123,35 @@ def test_copying_a_short_beginning_takes_what_is_booked_and_leaves_only_that(
     assert after < resident + SLACK_BYTES
 
 
-def test_closing_gives_all_memory_back(model: Model) -> None:
+def test_closing_gives_all_memory_back(model: LlamaModel) -> None:
     before = process_resident().total_bytes
     for _ in range(5):
-        store = ReservedStore(model, SHAPE, POLICY, OpenGate())
+        store = ReservedStore(model, SHAPE, POLICY, OpenAdmission())
         fill(store, slot=0, cells=512)
         store.close()
     assert process_resident().total_bytes - before < 15 << 20
 
 
-def test_greedy_tokens_equal_eager_over_growths(model: Model, store: ReservedStore) -> None:
+def test_greedy_tokens_equal_eager_over_growths(model: LlamaModel, store: ReservedStore) -> None:
     prompt = model.vocabulary.tokenize("The history of the lighthouse begins", add_special=True, parse_special=False)
     found = generate(store, 1, prompt, 500)
     assert store.cells[1].granted == 256 + 2 * 128
-    eager = EagerStore(model, SHAPE, OpenGate())
+    eager = EagerStore(model, SHAPE, OpenAdmission())
     assert generate(eager, 1, prompt, 500) == found
     eager.close()
 
 
-def test_eager_says_what_it_holds(model: Model) -> None:
-    store = EagerStore(model, SHAPE, OpenGate())
+def test_eager_says_what_it_holds(model: LlamaModel) -> None:
+    store = EagerStore(model, SHAPE, OpenAdmission())
     kv = store.measure()
     assert kv.granted == kv.resident == kv.reserved == CELL_BYTES * SHAPE.cells * SHAPE.slots
     assert [cells.granted for cells in store.cells] == [2048] * 4
     store.close()
 
 
-def wish(kind: StoreKind | None, refusal: str | None) -> Wish:
+def wish(kind: StoreKind | None, refusal: str | None) -> StoreOptions:
     eager = dataclasses.replace(SHAPE, slots=1)
-    return Wish(kind=kind, elastic=SHAPE, eager=eager, policy=POLICY, reserved_refusal=refusal)
+    return StoreOptions(kind=kind, elastic=SHAPE, eager=eager, policy=POLICY, reserved_refusal=refusal)
 
 
 @pytest.mark.parametrize(
@@ -163,8 +163,10 @@ def wish(kind: StoreKind | None, refusal: str | None) -> Wish:
         (StoreKind.EAGER, None, StoreKind.EAGER),
     ],
 )
-def test_the_choice_has_a_reason(model: Model, asked: StoreKind | None, refusal: str | None, kind: StoreKind) -> None:
-    chosen = open_store(model, wish(asked, refusal), OpenGate())
+def test_the_choice_has_a_reason(
+    model: LlamaModel, asked: StoreKind | None, refusal: str | None, kind: StoreKind
+) -> None:
+    chosen = open_store(model, wish(asked, refusal), OpenAdmission())
     chosen.store.close()
     assert chosen.store.kind is kind
     assert refusal is None or chosen.reason == refusal
@@ -175,16 +177,16 @@ def test_a_refused_reservation_falls_back_to_copying(model_path: Path) -> None:
     script = f"""
 import resource
 from pathlib import Path
-from swell.kv.choose import Wish, open_store
-from swell.kv.gate import OpenGate
-from swell.llama.model import Model
+from swell.kv.choose import StoreOptions, open_store
+from swell.kv.admission import OpenAdmission
+from swell.llama.model import LlamaModel
 from tests.kv.test_reserved import SHAPE, dataclasses, wish
 
-model = Model(Path({str(model_path)!r}))
+model = LlamaModel(Path({str(model_path)!r}))
 limit = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize() + (300 << 20)
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 order = dataclasses.replace(wish(None, None), elastic=dataclasses.replace(SHAPE, cells=8192))
-chosen = open_store(model, order, OpenGate())
+chosen = open_store(model, order, OpenAdmission())
 print(chosen.store.kind.value, chosen.reason)
 """
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
@@ -217,10 +219,12 @@ def test_a_self_check_that_crashes_is_a_refusal(monkeypatch: pytest.MonkeyPatch)
     assert selfcheck.reserved_refusal() == "the self-check died (exit code -11)"
 
 
-def test_a_kernel_without_huge_pages_is_no_reason_against_it(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kernel_without_huge_pages_is_no_reason_against_it(
+    model: LlamaModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It refuses advice that it doesn't know."""
     monkeypatch.setattr("mmap.MADV_NOHUGEPAGE", 12345)
-    opened = ReservedStore(model, SHAPE, POLICY, OpenGate())
+    opened = ReservedStore(model, SHAPE, POLICY, OpenAdmission())
     fill(opened, 0, 100)
     assert opened.cells[0].stored == 100
     opened.close()

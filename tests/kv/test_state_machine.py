@@ -14,8 +14,8 @@ from tests.tiny import ARCHITECTURES
 
 from swell.cache import StoreKind
 from swell.errors import AbortedError, KvGrowError
-from swell.kv.admission import Admission
 from swell.kv.copied import CopiedStore
+from swell.kv.memory_admission import MemoryAdmission
 from swell.kv.policy import GrowthPolicy
 from swell.kv.reserved import ReservedStore
 from swell.kv.store import KvStore
@@ -23,7 +23,7 @@ from swell.llama import logs
 from swell.llama.batch import Batch
 from swell.llama.context import Context, ContextShape
 from swell.llama.library import api
-from swell.llama.model import Model
+from swell.llama.model import LlamaModel
 from swell.memory.ledger import Ledger
 from swell.memory.resident import PAGE_BYTES, Pagemap
 
@@ -39,11 +39,11 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 
 @pytest.fixture(scope="module")
-def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaModel]:
     path = tmp_path_factory.mktemp("models") / "llama.gguf"
     ARCHITECTURES["llama"].write(path)
     logs.route()
-    with Model(path) as loaded:
+    with LlamaModel(path) as loaded:
         assert loaded.kv_cell_bytes(SHAPE.cache_type) == CELL_BYTES
         yield loaded
 
@@ -80,7 +80,7 @@ class History:
             if stored - kept < keep:
                 self._batches.append((tokens, keep - (stored - kept)))
 
-    def replay(self, model: Model, slot: int) -> list[float]:
+    def replay(self, model: LlamaModel, slot: int) -> list[float]:
         """The logits after the last token, computed in an ordinary context that never grew, cut as this was."""
         with Context(model, SHAPE) as context, Batch(SHAPE.batch_tokens) as batch:
             position, index = 0, -1
@@ -103,22 +103,24 @@ def logits(context: Context, index: int) -> list[float]:
 class StoreMachine(RuleBasedStateMachine):
     """Three slots, and another runner on the same books."""
 
-    model: ClassVar[Model]
+    model: ClassVar[LlamaModel]
     relative_tolerance: ClassVar = 0.0
 
     def __init__(self) -> None:
         super().__init__()
         self.memory = SetMemory()
         self.ledger = Ledger.create(2)
-        self.neighbour = self.gate(NEIGHBOUR)
+        self.neighbour = self.admission(NEIGHBOUR)
         self.neighbour_bytes = 0
-        self.store = self.open(self.gate(OWN))
+        self.store = self.open(self.admission(OWN))
         self.histories = [History() for _ in range(SHAPE.slots)]
 
-    def gate(self, entry: int) -> Admission:
-        return Admission(self.ledger, entry, self.memory, budget_bytes=BUDGET_BYTES, headroom_bytes=HEADROOM_BYTES)
+    def admission(self, entry: int) -> MemoryAdmission:
+        return MemoryAdmission(
+            self.ledger, entry, self.memory, budget_bytes=BUDGET_BYTES, headroom_bytes=HEADROOM_BYTES
+        )
 
-    def open(self, gate: Admission) -> KvStore:
+    def open(self, admission: MemoryAdmission) -> KvStore:
         raise NotImplementedError
 
     def teardown(self) -> None:
@@ -256,8 +258,8 @@ class StoreMachine(RuleBasedStateMachine):
 
 
 class ReservedMachine(StoreMachine):
-    def open(self, gate: Admission) -> ReservedStore:
-        opened = self.reserved = ReservedStore(self.model, SHAPE, POLICY, gate)
+    def open(self, admission: MemoryAdmission) -> ReservedStore:
+        opened = self.reserved = ReservedStore(self.model, SHAPE, POLICY, admission)
         return opened
 
     @invariant()
@@ -280,8 +282,8 @@ class CopiedMachine(StoreMachine):
 
     relative_tolerance: ClassVar = 1e-2
 
-    def open(self, gate: Admission) -> CopiedStore:
-        opened = self.copied = CopiedStore(self.model, SHAPE, POLICY, gate)
+    def open(self, admission: MemoryAdmission) -> CopiedStore:
+        opened = self.copied = CopiedStore(self.model, SHAPE, POLICY, admission)
         return opened
 
     @invariant()
@@ -295,7 +297,7 @@ def in_pages(size_bytes: int) -> int:
 
 
 @pytest.mark.parametrize("machine", [ReservedMachine, CopiedMachine])
-def test_no_sequence_of_operations_breaks_a_store(tiny_model: Model, machine: type[StoreMachine]) -> None:
+def test_no_sequence_of_operations_breaks_a_store(tiny_model: LlamaModel, machine: type[StoreMachine]) -> None:
     machine.model = tiny_model
     settings = hypothesis.settings(max_examples=100, stateful_step_count=40, deadline=None)
     run_state_machine_as_test(machine, settings=settings)

@@ -12,7 +12,7 @@ from swell.llama import logs
 from swell.llama.batch import Batch
 from swell.llama.context import Context, ContextShape
 from swell.llama.library import api
-from swell.llama.model import Model
+from swell.llama.model import LlamaModel
 
 SHAPE = ContextShape(cells=512, slots=2, batch_tokens=128, threads=2)
 PROMPT = [(token * 37 + 11) % 251 for token in range(48)]
@@ -34,9 +34,9 @@ def path(architecture: Architecture, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture(scope="module")
-def tiny_model(path: Path) -> Iterator[Model]:
+def tiny_model(path: Path) -> Iterator[LlamaModel]:
     logs.route()
-    with Model(path) as loaded:
+    with LlamaModel(path) as loaded:
         yield loaded
 
 
@@ -71,13 +71,13 @@ def test_is_small_and_the_same_each_time(architecture: Architecture, path: Path,
     assert path.stat().st_size < FILE_BYTES_MAX
 
 
-def test_loads(architecture: Architecture, tiny_model: Model) -> None:
+def test_loads(architecture: Architecture, tiny_model: LlamaModel) -> None:
     assert tiny_model.trained_tokens == architecture.trained_tokens
     assert tiny_model.window_tokens == architecture.window_tokens
     assert tiny_model.vocabulary.size == architecture.vocabulary_tokens
 
 
-def test_writes_without_end_or_rut(tiny_model: Model) -> None:
+def test_writes_without_end_or_rut(tiny_model: LlamaModel) -> None:
     with Context(tiny_model, SHAPE) as context:
         tokens = write(context, 1, PROMPT, 300)
         assert context.positions(1)[1] == len(PROMPT) + 299
@@ -85,21 +85,21 @@ def test_writes_without_end_or_rut(tiny_model: Model) -> None:
     assert len(set(tokens[-100:])) > 20
 
 
-def test_what_it_writes_depends_on_the_first_token(tiny_model: Model) -> None:
+def test_what_it_writes_depends_on_the_first_token(tiny_model: LlamaModel) -> None:
     with Context(tiny_model, SHAPE) as context:
         tokens = write(context, 0, PROMPT, 40)
         other = write(context, 1, [PROMPT[0] + 1, *PROMPT[1:]], 40)
     assert tokens != other
 
 
-def test_what_it_writes_depends_on_the_order(tiny_model: Model) -> None:
+def test_what_it_writes_depends_on_the_order(tiny_model: LlamaModel) -> None:
     middle = len(PROMPT) // 2
     swapped = [*PROMPT[:middle], PROMPT[middle + 1], PROMPT[middle], *PROMPT[middle + 2 :]]
     with Context(tiny_model, SHAPE) as context:
         assert write(context, 0, PROMPT, 40) != write(context, 1, swapped, 40)
 
 
-def test_slots_do_not_see_each_other(tiny_model: Model) -> None:
+def test_slots_do_not_see_each_other(tiny_model: LlamaModel) -> None:
     with Context(tiny_model, SHAPE) as context:
         alone = write(context, 0, PROMPT, 40)
         write(context, 1, PROMPT[::-1], 40)

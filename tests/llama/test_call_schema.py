@@ -8,7 +8,7 @@ import pytest
 
 from swell.errors import InvalidRequestError
 from swell.llama.grammar import GrammarCompiler
-from swell.llama.model import Model
+from swell.llama.model import LlamaModel
 from swell.text.prompts.calls import call_schema
 from swell.text.prompts.messages import Tool
 
@@ -34,7 +34,7 @@ NOW: dict[str, Any] = {"name": "now", "arguments": {}}
 DRAW: dict[str, Any] = {"name": "draw", "arguments": {"tree": [[], [[]]], "size": 1}}
 
 
-def allows(model: Model, names: list[str], document: object) -> bool:
+def allows(model: LlamaModel, names: list[str], document: object) -> bool:
     grammar = GrammarCompiler(model.vocabulary).compile(call_schema(TOOLS, names))
     for token in model.vocabulary.tokenize(json.dumps(document), add_special=False, parse_special=False):
         if not grammar.allows(token):
@@ -57,7 +57,7 @@ def allows(model: Model, names: list[str], document: object) -> bool:
         (["now"], [NOW], False),
     ],
 )
-def test_only_calls_of_the_named_tools(model: Model, names: list[str], document: object, allowed: bool) -> None:
+def test_only_calls_of_the_named_tools(model: LlamaModel, names: list[str], document: object, allowed: bool) -> None:
     assert allows(model, names, document) is allowed
 
 

@@ -6,7 +6,7 @@ from tests.counting import PROMPT, expected
 from swell.errors import AbortedError, ContextError, NoRoomError, StateError
 from swell.llama.batch import Batch
 from swell.llama.context import Context, ContextShape
-from swell.llama.model import Model
+from swell.llama.model import LlamaModel
 from swell.llama.sampler import Sampler, draw_seed
 from swell.sampling import Sampling
 
@@ -15,7 +15,7 @@ GREEDY = Sampling(seed=0, temperature=0)
 
 
 @pytest.fixture
-def context(model: Model) -> Iterator[Context]:
+def context(model: LlamaModel) -> Iterator[Context]:
     with Context(model, SHAPE) as created:
         yield created
 
@@ -48,11 +48,11 @@ def write(context: Context, batch: Batch, slot: int, start: int, index: int, cou
     return b"".join(pieces).decode()
 
 
-def prompt_tokens(model: Model) -> list[int]:
+def prompt_tokens(model: LlamaModel) -> list[int]:
     return model.vocabulary.tokenize(PROMPT, add_special=True, parse_special=False)
 
 
-def test_counts_on(model: Model, context: Context, batch: Batch) -> None:
+def test_counts_on(model: LlamaModel, context: Context, batch: Batch) -> None:
     tokens = prompt_tokens(model)
     text = write(context, batch, 1, len(tokens), read(context, batch, 1, tokens), 60, GREEDY)
     assert text == expected(40, len(text))
@@ -60,7 +60,7 @@ def test_counts_on(model: Model, context: Context, batch: Batch) -> None:
     assert context.positions(0) == (-1, -1)
 
 
-def test_forgotten_cells_can_be_computed_again(model: Model, context: Context, batch: Batch) -> None:
+def test_forgotten_cells_can_be_computed_again(model: LlamaModel, context: Context, batch: Batch) -> None:
     tokens = prompt_tokens(model)
     first = write(context, batch, 0, len(tokens), read(context, batch, 0, tokens), 20, GREEDY)
     assert context.remove(0, len(tokens) - 5)
@@ -68,7 +68,7 @@ def test_forgotten_cells_can_be_computed_again(model: Model, context: Context, b
     assert write(context, batch, 0, len(tokens), index, 20, GREEDY) == first
 
 
-def test_a_slots_state_moves_to_another_slot(model: Model, context: Context, batch: Batch) -> None:
+def test_a_slots_state_moves_to_another_slot(model: LlamaModel, context: Context, batch: Batch) -> None:
     tokens = prompt_tokens(model)
     read(context, batch, 0, tokens[:-1])
     context.restore_state(1, context.save_state(0))
@@ -77,7 +77,7 @@ def test_a_slots_state_moves_to_another_slot(model: Model, context: Context, bat
     assert write(context, batch, 1, len(tokens), index, 12, GREEDY).startswith("40 41 42")
 
 
-def test_a_damaged_state_leaves_the_slot_empty(model: Model, context: Context, batch: Batch) -> None:
+def test_a_damaged_state_leaves_the_slot_empty(model: LlamaModel, context: Context, batch: Batch) -> None:
     read(context, batch, 0, prompt_tokens(model))
     damaged = bytearray(context.save_state(0)[:-100])
     with pytest.raises(StateError):
@@ -85,7 +85,7 @@ def test_a_damaged_state_leaves_the_slot_empty(model: Model, context: Context, b
     assert context.positions(1) == (-1, -1)
 
 
-def test_a_batch_too_many_is_refused_and_changes_nothing(model: Model, context: Context, batch: Batch) -> None:
+def test_a_batch_too_many_is_refused_and_changes_nothing(model: LlamaModel, context: Context, batch: Batch) -> None:
     for start in (0, 256):
         read(context, batch, 0, [5] * 256, start)
     with pytest.raises(NoRoomError):
@@ -94,7 +94,7 @@ def test_a_batch_too_many_is_refused_and_changes_nothing(model: Model, context: 
     read(context, batch, 1, [5], 0)
 
 
-def test_an_abort_stops_one_decode(model: Model, context: Context, batch: Batch) -> None:
+def test_an_abort_stops_one_decode(model: LlamaModel, context: Context, batch: Batch) -> None:
     context.request_abort()
     with pytest.raises(AbortedError):
         read(context, batch, 0, prompt_tokens(model))
@@ -102,13 +102,13 @@ def test_an_abort_stops_one_decode(model: Model, context: Context, batch: Batch)
     read(context, batch, 0, prompt_tokens(model))
 
 
-def test_more_cells_than_can_be_counted_are_refused(model: Model) -> None:
+def test_more_cells_than_can_be_counted_are_refused(model: LlamaModel) -> None:
     with pytest.raises(ContextError) as caught:
         Context(model, ContextShape(cells=2**31, slots=1, batch_tokens=64, threads=1))
     assert caught.value.cells == 2**31
 
 
-def test_the_same_seed_draws_the_same_tokens(model: Model, context: Context, batch: Batch) -> None:
+def test_the_same_seed_draws_the_same_tokens(model: LlamaModel, context: Context, batch: Batch) -> None:
     tokens = model.vocabulary.tokenize("Once upon a time", add_special=True, parse_special=False)
     texts = []
     for seed in (7, 7, 8):

@@ -7,15 +7,15 @@ import pytest
 
 from swell.errors import InvalidRequestError
 from swell.llama.grammar import COMPILED_MAX, Grammar, GrammarCompiler
-from swell.llama.model import Model
+from swell.llama.model import LlamaModel
 
 
 @pytest.fixture(scope="module")
-def compiler(model: Model) -> GrammarCompiler:
+def compiler(model: LlamaModel) -> GrammarCompiler:
     return GrammarCompiler(model.vocabulary)
 
 
-def takes(grammar: Grammar, model: Model, text: str) -> bool:
+def takes(grammar: Grammar, model: LlamaModel, text: str) -> bool:
     """Whether `text` as a whole is a document of the grammar."""
     for token in model.vocabulary.tokenize(text, add_special=False, parse_special=False):
         if not grammar.allows(token):
@@ -62,7 +62,7 @@ def takes(grammar: Grammar, model: Model, text: str) -> bool:
     ],
 )
 def test_a_schema_allows_its_documents_only(
-    compiler: GrammarCompiler, model: Model, schema: dict[str, Any], good: list[str], bad: list[str]
+    compiler: GrammarCompiler, model: LlamaModel, schema: dict[str, Any], good: list[str], bad: list[str]
 ) -> None:
     for text in good:
         assert takes(compiler.compile(json.dumps(schema)), model, text), text
@@ -70,7 +70,7 @@ def test_a_schema_allows_its_documents_only(
         assert not takes(compiler.compile(json.dumps(schema)), model, text), text
 
 
-def test_nothing_but_an_end_follows_a_document(compiler: GrammarCompiler, model: Model) -> None:
+def test_nothing_but_an_end_follows_a_document(compiler: GrammarCompiler, model: LlamaModel) -> None:
     grammar = compiler.compile('{"const": 1}')
     assert not grammar.allows(model.vocabulary.eos)
     assert takes(grammar, model, "1")
@@ -78,7 +78,7 @@ def test_nothing_but_an_end_follows_a_document(compiler: GrammarCompiler, model:
     assert not grammar.allows(one)
 
 
-def test_whitespace_is_bounded(compiler: GrammarCompiler, model: Model) -> None:
+def test_whitespace_is_bounded(compiler: GrammarCompiler, model: LlamaModel) -> None:
     assert not takes(compiler.compile('{"type": "object"}'), model, "{\n\n\n\n}")
 
 
@@ -109,13 +109,13 @@ def test_what_is_no_schema_is_refused(compiler: GrammarCompiler, schema: str) ->
     ],
 )
 def test_what_of_a_pattern_cannot_be_followed_is_left_out(
-    compiler: GrammarCompiler, model: Model, schema: dict[str, Any], good: str, bad: str
+    compiler: GrammarCompiler, model: LlamaModel, schema: dict[str, Any], good: str, bad: str
 ) -> None:
     assert takes(compiler.compile(json.dumps(schema)), model, good)
     assert not takes(compiler.compile(json.dumps(schema)), model, bad)
 
 
-def test_an_integer_ends(compiler: GrammarCompiler, model: Model) -> None:
+def test_an_integer_ends(compiler: GrammarCompiler, model: LlamaModel) -> None:
     schema = '{"type": ["integer", "null"]}'
     for text in ("0", "-7", "1234567890123456789", "null"):
         assert takes(compiler.compile(schema), model, text)
@@ -123,13 +123,13 @@ def test_an_integer_ends(compiler: GrammarCompiler, model: Model) -> None:
 
 
 def test_what_a_schema_says_in_vain_is_logged(
-    compiler: GrammarCompiler, model: Model, caplog: pytest.LogCaptureFixture
+    compiler: GrammarCompiler, model: LlamaModel, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert takes(compiler.compile('{"type": "integer", "not": {"const": 1}}'), model, "1")
     assert "not" in caplog.text
 
 
-def test_the_schemas_used_last_are_kept(model: Model) -> None:
+def test_the_schemas_used_last_are_kept(model: LlamaModel) -> None:
     compiler = GrammarCompiler(model.vocabulary)
     schemas = [json.dumps({"const": number}) for number in range(COMPILED_MAX + 1)]
     for schema in schemas[:-1]:

@@ -9,7 +9,7 @@ from swell.llama import processor
 from swell.llama.batch import Batch
 from swell.llama.context import Context, ContextShape
 from swell.llama.library import api
-from swell.llama.model import Model
+from swell.llama.model import LlamaModel
 
 SHAPE = ContextShape(cells=1024, slots=1, batch_tokens=256, threads=2)
 PROMPT = [(token * 37 + 11) % 4000 for token in range(600)]
@@ -30,7 +30,7 @@ class Scripted:
         self.ended += 1
 
 
-def test_a_context_has_one_backend_that_can_be_caught(model: Model) -> None:
+def test_a_context_has_one_backend_that_can_be_caught(model: LlamaModel) -> None:
     assert processor.refusal() is None
     backends: list[int] = []
     with processor.catching_backends(backends.append), Context(model, SHAPE):
@@ -39,7 +39,7 @@ def test_a_context_has_one_backend_that_can_be_caught(model: Model) -> None:
         assert len(backends) == 1  # it is over
 
 
-def logits_of(model: Model, threads: Scripted | None) -> list[list[float]]:
+def logits_of(model: LlamaModel, threads: Scripted | None) -> list[list[float]]:
     """What follows a prompt of 600 tokens, and each of 8 more, with a backend that is governed or not."""
     found = []
     backends: list[int] = []
@@ -64,7 +64,7 @@ def logits_of(model: Model, threads: Scripted | None) -> list[list[float]]:
 
 
 @pytest.mark.parametrize("counts", [(1,), (2,), (1, 2, 3)])
-def test_a_governed_backend_computes_the_same_bits(model: Model, counts: tuple[int, ...]) -> None:
+def test_a_governed_backend_computes_the_same_bits(model: LlamaModel, counts: tuple[int, ...]) -> None:
     threads = Scripted(itertools.cycle(counts))
     assert logits_of(model, threads) == logits_of(model, None)
     assert threads.begun == threads.ended >= 11

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tests.control_group import new_group
 
-from swell.memory.cgroup import Group
+from swell.memory.cgroup import MemoryGroup
 from swell.memory.machine import MachineMemory
 from swell.memory.probe import FreeMemory, MemoryProbe
 
@@ -30,13 +30,13 @@ def machine() -> MachineMemory:
     return MachineMemory(total_bytes=1000 * MB, available_bytes=600 * MB)
 
 
-def group(directory: Path, limit: object, used_bytes: int) -> Group:
+def group(directory: Path, limit: object, used_bytes: int) -> MemoryGroup:
     directory.mkdir()
     (directory / "max").write_text(f"{limit}\n")
     (directory / "current").write_text(f"{used_bytes}\n")
     (directory / "stat").write_text("inactive_file 0\nactive_file 1000000\n")
     paths = [str(directory / name) for name in ("max", "current", "stat")]
-    return Group((paths[0],), paths[1], paths[2], (b"inactive_file", b"active_file"))
+    return MemoryGroup((paths[0],), paths[1], paths[2], (b"inactive_file", b"active_file"))
 
 
 def test_without_groups_it_is_the_machine() -> None:

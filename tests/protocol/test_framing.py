@@ -20,7 +20,7 @@ from swell.protocol.messages import (
     Prefilled,
     Reply,
     Request,
-    Step,
+    StepOutput,
     Tokenize,
     Tokenized,
 )
@@ -35,7 +35,7 @@ REQUESTS: list[Request] = [
     GetStats(3),
 ]
 REPLIES: list[Reply] = [
-    Step(
+    StepOutput(
         prefilled=[Prefilled(1, 3, 2, 10**9)],
         emitted=[Emitted(1, 42, b"\xff")],
         finished=[Finished(1, FinishReason.LENGTH, 5)],

@@ -13,13 +13,13 @@ from tests.rpc.worker import Worker, lending
 from swell.cache import StoreKind
 from swell.devices import LayersOn, Placement
 from swell.errors import KvGrowError
+from swell.kv.admission import OpenAdmission
 from swell.kv.copied import CopiedStore
-from swell.kv.gate import OpenGate
 from swell.kv.policy import GrowthPolicy
 from swell.llama.context import ContextShape
 from swell.llama.devices import worker_devices
-from swell.llama.model import Model
-from swell.turns.recovery.ladder import Rung
+from swell.llama.model import LlamaModel
+from swell.turns.recovery.ladder import RecoveryStep
 
 pytestmark = pytest.mark.rpc
 
@@ -57,14 +57,14 @@ def test_where_a_worker_has_no_room_fewer_layers_are_there(log: Path) -> None:
         (before,) = server.loaded()["devices"]
         answer = server.generate(FOX * 200, predict=4)
         assert (answer["response"], answer["eval_count"]) == ("\nThe quick brown", 4)  # as without a worker
-        assert set(answer["resumed"]) == {Rung.OTHER_PLACEMENT.value}
+        assert set(answer["resumed"]) == {RecoveryStep.OTHER_PLACEMENT.value}
         assert server.http.get("/stats").json()["server"]["rungs"] == Counter(answer["resumed"])
         after = server.loaded().get("devices") or [{"used": 0}]
         assert after[0]["used"] < before["used"] or server.loaded()["size_vram"] == 0
 
 
 def test_an_answer_goes_on_with_fewer_layers_on_a_worker_that_has_no_more_room(log: Path) -> None:
-    """The prompt fits 1024 cells, the answer doesn't. The gate says no, by what the worker says it has.
+    """The prompt fits 1024 cells, the answer doesn't. It is refused, by what the worker says it has.
 
     That a worker's own refusal leaves the cache as it was is the next test.
     """
@@ -76,7 +76,7 @@ def test_an_answer_goes_on_with_fewer_layers_on_a_worker_that_has_no_more_room(l
         body = {"model": MODEL, "prompt": prompt, "raw": True, "options": options}
         with server.http.stream("POST", "/api/generate", json=body) as response:
             lines = [json.loads(line) for line in response.iter_lines()]
-        assert set(lines[-1]["resumed"]) == {Rung.OTHER_PLACEMENT.value}
+        assert set(lines[-1]["resumed"]) == {RecoveryStep.OTHER_PLACEMENT.value}
         assert lines[-1]["eval_count"] == predict
         assert "".join(line["response"] for line in lines) == whole["response"]
 
@@ -87,8 +87,8 @@ def test_an_allocation_that_fails_on_a_worker_leaves_the_cache_as_it_was(model_p
         placement = Placement(shares=(LayersOn(worker.address, 31),))
         shape = ContextShape(cells=8192, slots=1, batch_tokens=64, threads=1)
         policy = GrowthPolicy(initial_cells=512, block_cells=256, max_cells=8192)
-        with Model(model_path, placement, devices) as model:
-            store = CopiedStore(model, shape, policy, OpenGate())
+        with LlamaModel(model_path, placement, devices) as model:
+            store = CopiedStore(model, shape, policy, OpenAdmission())
             with pytest.raises(KvGrowError) as refused:
                 store.ensure(0, 4000)
             assert (refused.value.from_cells, refused.value.to_cells) == (512, 4000)

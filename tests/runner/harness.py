@@ -6,12 +6,12 @@ from tests.counting import PROMPT
 from tests.governing import fixed
 
 from swell.errors import SwellError, from_data
-from swell.kv.gate import Gate, OpenGate
+from swell.kv.admission import Admission, OpenAdmission
 from swell.kv.policy import GrowthPolicy
 from swell.kv.reserved import ReservedStore
 from swell.llama.context import ContextShape
-from swell.llama.model import Model
-from swell.protocol.messages import FinishReason, Generate, NeedMemory, Shrunk, SlotsSaved, Step
+from swell.llama.model import LlamaModel
+from swell.protocol.messages import FinishReason, Generate, NeedMemory, Shrunk, SlotsSaved, StepOutput
 from swell.runner.engine import Engine
 from swell.sampling import Sampling
 
@@ -25,15 +25,15 @@ class Harness:
 
     def __init__(
         self,
-        model: Model,
-        gate: Gate | None = None,
+        model: LlamaModel,
+        admission: Admission | None = None,
         *,
         memory_wait_s: float = 0,
         batch_tokens: int = SHAPE.batch_tokens,
     ) -> None:
         self.model = model
-        self.store = ReservedStore(model, SHAPE, POLICY, gate or OpenGate())
-        self.steps: list[Step] = []
+        self.store = ReservedStore(model, SHAPE, POLICY, admission or OpenAdmission())
+        self.steps: list[StepOutput] = []
         self.needs: list[NeedMemory] = []
         self.shrunk: list[int] = []
         self.engine = Engine(

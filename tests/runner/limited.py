@@ -1,4 +1,4 @@
-"""A gate with a limit that a test may change."""
+"""Admission with a limit that a test may change."""
 
 import dataclasses
 

@@ -14,7 +14,7 @@ from swell.cache import CacheType
 from swell.errors import InputTooLongError, InvalidRequestError, KvGrowError, UnsupportedError, from_data
 from swell.llama import logs
 from swell.llama.embedding import EmbeddingContext
-from swell.llama.model import Model
+from swell.llama.model import LlamaModel
 from swell.protocol.messages import (
     Cancel,
     Embed,
@@ -40,18 +40,18 @@ def replies() -> list[Reply]:
 
 
 @pytest.fixture
-def gate() -> LimitedGate:
+def admission() -> LimitedGate:
     return LimitedGate()
 
 
 @pytest.fixture(params=[True, False], ids=["reserving", "allocating"])
 def embedder(
-    request: pytest.FixtureRequest, tmp_path: Path, gate: LimitedGate, replies: list[Reply]
+    request: pytest.FixtureRequest, tmp_path: Path, admission: LimitedGate, replies: list[Reply]
 ) -> Iterator[Embedder]:
     logs.route()
     write_bert(tmp_path / "bert.gguf")
-    with Model(tmp_path / "bert.gguf") as model:
-        memory = EmbedderMemory(gate=gate, reserves=request.param, wait_s=FOREVER_S)
+    with LlamaModel(tmp_path / "bert.gguf") as model:
+        memory = EmbedderMemory(admission=admission, reserves=request.param, wait_s=FOREVER_S)
         embedder = Embedder(model, fixed(2), memory, replies.append)
         yield embedder
         embedder.close()
@@ -121,7 +121,7 @@ def test_facts_and_stats(embedder: Embedder) -> None:
 
 
 def test_a_long_text_is_in_the_books_while_it_is_computed(
-    embedder: Embedder, gate: LimitedGate, replies: list[Reply], monkeypatch: pytest.MonkeyPatch
+    embedder: Embedder, admission: LimitedGate, replies: list[Reply], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found: list[Stats] = []
     embed = EmbeddingContext.embed
@@ -129,7 +129,7 @@ def test_a_long_text_is_in_the_books_while_it_is_computed(
     def watched(context: EmbeddingContext, texts: Sequence[Sequence[int]]) -> list[bytes]:
         vectors = embed(context, texts)
         found.append(embedder.stats(0))
-        assert found[-1].kv_granted_bytes == gate.granted_bytes
+        assert found[-1].kv_granted_bytes == admission.granted_bytes
         return vectors
 
     monkeypatch.setattr(EmbeddingContext, "embed", watched)
@@ -138,35 +138,40 @@ def test_a_long_text_is_in_the_books_while_it_is_computed(
     (reply,) = replies
     assert isinstance(reply, Embedded)
     assert found[-1].kv_granted_bytes >= found[-1].kv_resident_bytes > 1 << 20
-    assert gate.most_noted_bytes == found[-1].kv_resident_bytes
+    assert admission.most_noted_bytes == found[-1].kv_resident_bytes
     stats = embedder.stats(0)
-    assert (gate.granted_bytes, gate.noted_bytes, stats.kv_granted_bytes, stats.kv_resident_bytes) == (0, 0, 0, 0)
+    assert (admission.granted_bytes, admission.noted_bytes, stats.kv_granted_bytes, stats.kv_resident_bytes) == (
+        0,
+        0,
+        0,
+        0,
+    )
 
 
 def test_a_long_text_waits_for_memory_and_the_others_go_on(
-    embedder: Embedder, gate: LimitedGate, replies: list[Reply]
+    embedder: Embedder, admission: LimitedGate, replies: list[Reply]
 ) -> None:
-    gate.limit_bytes = 1 << 20
+    admission.limit_bytes = 1 << 20
     embedder.submit(Embed(1, [LONG]))
     embedder.step()
     (need,) = replies
     assert isinstance(need, NeedMemory)
-    assert (need.id, gate.granted_bytes) == (1, 0)
+    assert (need.id, admission.granted_bytes) == (1, 0)
     assert embedder.stats(0).slots_detail[0].state is SlotState.WAIT
     assert embedder.batches() is None
     embedder.submit(Embed(2, [TEXT]))
     embedder.step()
-    gate.limit_bytes += need.missing_bytes
+    admission.limit_bytes += need.missing_bytes
     embedder.submit(MemoryOffered(1))
     embedder.step()
     assert [reply.id for reply in replies if isinstance(reply, Embedded)] == [2, 1]
-    assert (gate.granted_bytes, embedder.stats(0).slots_detail[0].state) == (0, SlotState.IDLE)
+    assert (admission.granted_bytes, embedder.stats(0).slots_detail[0].state) == (0, SlotState.IDLE)
 
 
 def test_a_long_text_fails_with_the_numbers_when_nothing_could_be_offered(
-    embedder: Embedder, gate: LimitedGate, replies: list[Reply]
+    embedder: Embedder, admission: LimitedGate, replies: list[Reply]
 ) -> None:
-    gate.limit_bytes = 1 << 20
+    admission.limit_bytes = 1 << 20
     embedder.submit(Embed(1, [TEXT, LONG]))
     embedder.step()
     embedder.submit(MemoryOffered(1))
@@ -182,8 +187,8 @@ def test_a_long_text_fails_with_the_numbers_when_nothing_could_be_offered(
     assert isinstance(replies[-1], Embedded)
 
 
-def test_a_cancel_ends_the_wait_for_memory(embedder: Embedder, gate: LimitedGate, replies: list[Reply]) -> None:
-    gate.limit_bytes = 0
+def test_a_cancel_ends_the_wait_for_memory(embedder: Embedder, admission: LimitedGate, replies: list[Reply]) -> None:
+    admission.limit_bytes = 0
     embedder.submit(Embed(1, [LONG]))
     embedder.step()
     for work in (Cancel(1), MemoryOffered(1), Embed(2, [TEXT])):
@@ -194,19 +199,19 @@ def test_a_cancel_ends_the_wait_for_memory(embedder: Embedder, gate: LimitedGate
 
 @pytest.mark.parametrize("reserves", [True, False])
 def test_cells_are_in_the_books_where_a_model_has_some(
-    tmp_path: Path, gate: LimitedGate, replies: list[Reply], reserves: bool
+    tmp_path: Path, admission: LimitedGate, replies: list[Reply], reserves: bool
 ) -> None:
     logs.route()
     write_llama(tmp_path / "llama.gguf", pooling=gguf.PoolingType.LAST)
-    with Model(tmp_path / "llama.gguf") as model:
-        memory = EmbedderMemory(gate=gate, reserves=reserves, wait_s=0)
+    with LlamaModel(tmp_path / "llama.gguf") as model:
+        memory = EmbedderMemory(admission=admission, reserves=reserves, wait_s=0)
         embedder = Embedder(model, fixed(2), memory, replies.append)
         embedder.submit(Embed(1, [[5] * model.trained_tokens]))
         embedder.step()
         embedder.close()
         assert isinstance(replies[0], Embedded)
-        assert gate.most_granted_bytes > model.kv_cell_bytes(CacheType.F16) * model.trained_tokens
-    assert gate.granted_bytes == 0
+        assert admission.most_granted_bytes > model.kv_cell_bytes(CacheType.F16) * model.trained_tokens
+    assert admission.granted_bytes == 0
 
 
 def test_texts_share_batches() -> None:

@@ -12,13 +12,13 @@ from swell.errors import DecodeError, KvGrowError, from_data
 from swell.kv.store import SlotCells
 from swell.llama.batch import Batch
 from swell.llama.context import Context
-from swell.llama.model import Model
+from swell.llama.model import LlamaModel
 from swell.protocol.messages import Cancel, FinishReason, SlotState
-from swell.runner.slots import Generation, Place, Slot, choose_place
+from swell.runner.slots import EngineRequest, Place, Slot, choose_place
 
 
 @pytest.fixture
-def harness(model: Model) -> Iterator[Harness]:
+def harness(model: LlamaModel) -> Iterator[Harness]:
     made = Harness(model)
     yield made
     made.store.close()
@@ -112,7 +112,7 @@ def test_an_abort_costs_the_others_nothing_but_time(harness: Harness) -> None:
 def test_a_refused_growth_fails_only_the_one_that_asked(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     harness.submit(1, "Hello there", limit=5)
     harness.step()
-    monkeypatch.setattr(harness.store._gate, "claim", lambda additional_bytes: 0)
+    monkeypatch.setattr(harness.store._admission, "claim", lambda additional_bytes: 0)
     harness.submit(2, limit=5)
     harness.run()
     (failed,) = [event for step in harness.steps for event in step.failed]
@@ -170,7 +170,7 @@ def test_a_longer_conversation_outlives_a_shorter_one_with_the_same_beginning(ha
 def slot(index: int, tokens: list[int], used: int, *, is_busy: bool = False) -> Slot:
     made = Slot(index, SlotCells(stored=len(tokens)), list(tokens), last_used_ns=used)
     if is_busy:
-        made.generation = cast(Generation, object())
+        made.generation = cast(EngineRequest, object())
     return made
 
 
@@ -188,7 +188,7 @@ def test_nothing_is_compared_while_all_slots_are_busy() -> None:
         def common_prefix(self, prompt: Sequence[int]) -> int:
             raise AssertionError
 
-    busy = [Unread(index, SlotCells(), [1], generation=cast(Generation, object())) for index in range(4)]
+    busy = [Unread(index, SlotCells(), [1], generation=cast(EngineRequest, object())) for index in range(4)]
     assert choose_place(busy, [1], can_copy=True) is None
 
 
@@ -225,7 +225,7 @@ def test_what_is_cached_and_what_is_cut_is_counted(harness: Harness) -> None:
     assert (totals.prompt, totals.cached, totals.generated, totals.cut) == (2 * len(tokens), len(tokens) - 1, 8, 0)
 
 
-def test_streams_take_turns_where_a_batch_has_no_room_for_all(model: Model) -> None:
+def test_streams_take_turns_where_a_batch_has_no_room_for_all(model: LlamaModel) -> None:
     harness = Harness(model, batch_tokens=2)
     for request_id in range(3):
         harness.submit(request_id, "1 2 3 4 5 ", limit=12)

@@ -7,12 +7,12 @@ import pytest
 from tests.runner.harness import Harness
 from tests.runner.limited import LimitedGate
 
-from swell.llama.model import Model
+from swell.llama.model import LlamaModel
 from swell.runner.handover import restore, save
 
 
 @pytest.fixture
-def saved(model: Model, tmp_path: Path) -> Path:
+def saved(model: LlamaModel, tmp_path: Path) -> Path:
     """What a runner left that had two conversations."""
     path = tmp_path / "cells"
     path.touch()
@@ -26,11 +26,11 @@ def saved(model: Model, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def start(model: Model) -> Iterator[Callable[..., Harness]]:
+def start(model: LlamaModel) -> Iterator[Callable[..., Harness]]:
     made: list[Harness] = []
 
-    def begin(gate: LimitedGate | None = None) -> Harness:
-        made.append(Harness(model, gate))
+    def begin(admission: LimitedGate | None = None) -> Harness:
+        made.append(Harness(model, admission))
         return made[-1]
 
     yield begin
@@ -61,11 +61,11 @@ def test_what_is_damaged_is_left_out(saved: Path, start: Callable[..., Harness],
 
 
 def test_there_may_be_no_memory_for_it(saved: Path, start: Callable[..., Harness]) -> None:
-    gate = LimitedGate()
-    heir = start(gate)
-    gate.limit_bytes = 0
+    admission = LimitedGate()
+    heir = start(admission)
+    admission.limit_bytes = 0
     assert restore(saved, heir.store, heir.engine.slots) <= 64
-    gate.limit_bytes = 1 << 40
+    admission.limit_bytes = 1 << 40
     heir.submit(1, limit=5)
     heir.run()
     assert heir.failures() == {}

@@ -10,7 +10,7 @@ from tests.runner.harness import Harness
 
 from swell.errors import InvalidRequestError, UnexpectedError
 from swell.llama.grammar import USES_MAX, Grammar, GrammarCompiler
-from swell.llama.model import Model
+from swell.llama.model import LlamaModel
 from swell.llama.sampler import Sampler
 from swell.protocol.messages import Cancel, FinishReason
 from swell.runner import preparing
@@ -21,7 +21,7 @@ LARGE = json.dumps({"enum": [f"value number {number}" for number in range(10_000
 
 
 @pytest.fixture
-def harness(model: Model) -> Iterator[Harness]:
+def harness(model: LlamaModel) -> Iterator[Harness]:
     made = Harness(model)
     yield made
     made.store.close()

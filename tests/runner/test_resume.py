@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import pytest
 from tests.governing import fixed
 
-from swell.kv.gate import OpenGate
+from swell.kv.admission import OpenAdmission
 from swell.kv.policy import GrowthPolicy
 from swell.kv.reserved import ReservedStore
 from swell.llama.context import ContextShape
-from swell.llama.model import Model
-from swell.protocol.messages import FinishReason, Generate, Step
+from swell.llama.model import LlamaModel
+from swell.protocol.messages import FinishReason, Generate, StepOutput
 from swell.runner.engine import Engine
 from swell.runner.slots import RECALL_TOKENS_MAX, forgotten
 from swell.sampling import Sampling
@@ -24,11 +24,11 @@ STORIES = [f"{number}. Once upon a time there was a {who} who" for number, who i
 class Runner:
     """Stands for a runner process: an engine whose cache knows nothing at first."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: LlamaModel) -> None:
         shape = ContextShape(cells=1024, slots=2, batch_tokens=64, threads=2)
         policy = GrowthPolicy(initial_cells=64, block_cells=64, max_cells=1024)
-        self.store = ReservedStore(model, shape, policy, OpenGate())
-        self.steps: list[Step] = []
+        self.store = ReservedStore(model, shape, policy, OpenAdmission())
+        self.steps: list[StepOutput] = []
         self.engine = Engine(self.store, model.vocabulary, fixed(shape.threads), shape.batch_tokens, self.steps.append)
 
     def generate(self, wishes: list[Generate]) -> dict[int, list[int]]:
@@ -52,14 +52,14 @@ class Runner:
 
 
 @pytest.fixture(scope="module")
-def runner(model: Model) -> Iterator[Runner]:
+def runner(model: LlamaModel) -> Iterator[Runner]:
     made = Runner(model)
     yield made
     made.store.close()
 
 
 def wish(
-    model: Model,
+    model: LlamaModel,
     text: str,
     *,
     request_id: int = 1,
@@ -84,21 +84,21 @@ def wish(
 
 @pytest.mark.parametrize("sampling", [GREEDY, WARM], ids=["greedy", "sampled"])
 @pytest.mark.parametrize("story", STORIES)
-def test_text_goes_on_the_same(runner: Runner, model: Model, story: str, sampling: Sampling) -> None:
+def test_text_goes_on_the_same(runner: Runner, model: LlamaModel, story: str, sampling: Sampling) -> None:
     whole = runner.generate([wish(model, story, sampling=sampling)])[1]
     for cut in (1, 17, 42, len(whole) - 1):
         rest = runner.generate([wish(model, story, sampling=sampling, emitted=whole[:cut])])[1]
         assert whole[:cut] + rest == whole
 
 
-def test_a_document_goes_on_where_it_was(runner: Runner, model: Model) -> None:
+def test_a_document_goes_on_where_it_was(runner: Runner, model: LlamaModel) -> None:
     whole = runner.generate([wish(model, "A person:", sampling=WARM, schema=SCHEMA, limit=30)])[1]
     for cut in (1, 5, len(whole) - 1):
         again = wish(model, "A person:", sampling=WARM, schema=SCHEMA, limit=30, emitted=whole[:cut])
         assert whole[:cut] + runner.generate([again])[1] == whole
 
 
-def test_what_the_window_forgot_stays_forgotten(runner: Runner, model: Model) -> None:
+def test_what_the_window_forgot_stays_forgotten(runner: Runner, model: LlamaModel) -> None:
     whole = runner.generate([wish(model, STORIES[0], window=40, keep=4, limit=90)])[1]
     assert runner.engine.totals.cut > 0
     for cut in (10, 30, 60, 85):
@@ -106,7 +106,7 @@ def test_what_the_window_forgot_stays_forgotten(runner: Runner, model: Model) ->
         assert whole[:cut] + runner.generate([again])[1] == whole
 
 
-def test_two_streams_go_on_side_by_side(runner: Runner, model: Model) -> None:
+def test_two_streams_go_on_side_by_side(runner: Runner, model: LlamaModel) -> None:
     wishes = [wish(model, story, request_id=number) for number, story in enumerate(STORIES[:2])]
     whole = runner.generate(wishes)
     cuts = [23, 9]
@@ -118,13 +118,13 @@ def test_two_streams_go_on_side_by_side(runner: Runner, model: Model) -> None:
     assert {number: whole[number][: cuts[number]] + rest[number] for number in rest} == whole
 
 
-def test_the_limit_counts_what_was_there(runner: Runner, model: Model) -> None:
+def test_the_limit_counts_what_was_there(runner: Runner, model: LlamaModel) -> None:
     whole = runner.generate([wish(model, STORIES[0], limit=12)])[1]
     assert len(runner.generate([wish(model, STORIES[0], limit=12, emitted=whole[:11])])[1]) == 1
     assert runner.reasons() == {FinishReason.LENGTH}
 
 
-def test_very_much_is_read_at_once(runner: Runner, model: Model) -> None:
+def test_very_much_is_read_at_once(runner: Runner, model: LlamaModel) -> None:
     emitted = model.vocabulary.tokenize(" ".join(map(str, range(400))), add_special=False, parse_special=False)
     emitted = emitted[: RECALL_TOKENS_MAX + 50]
     rest = runner.generate([wish(model, "Count:", limit=len(emitted) + 5, emitted=emitted)])[1]

@@ -2,24 +2,24 @@
 
 from tests.governing import fixed
 
-from swell.kv.gate import OpenGate
+from swell.kv.admission import OpenAdmission
 from swell.kv.policy import GrowthPolicy
 from swell.kv.reserved import ReservedStore
 from swell.llama.context import ContextShape
-from swell.llama.model import Model
-from swell.protocol.messages import Generate, Step
+from swell.llama.model import LlamaModel
+from swell.protocol.messages import Generate, StepOutput
 from swell.runner.engine import Engine
 from swell.sampling import Sampling
 
 STREAMS, TOKENS = 8, 40
 
 
-def generate(model: Model, wishes: list[Generate]) -> dict[int, list[int]]:
+def generate(model: LlamaModel, wishes: list[Generate]) -> dict[int, list[int]]:
     """Their tokens, from an engine with eight slots and nothing cached."""
     shape = ContextShape(cells=512, slots=STREAMS, batch_tokens=256, threads=2)
     policy = GrowthPolicy(initial_cells=64, block_cells=64, max_cells=512)
-    store = ReservedStore(model, shape, policy, OpenGate())
-    steps: list[Step] = []
+    store = ReservedStore(model, shape, policy, OpenAdmission())
+    steps: list[StepOutput] = []
     engine = Engine(store, model.vocabulary, fixed(shape.threads), shape.batch_tokens, steps.append)
     for wish in wishes:
         engine.submit(wish)
@@ -32,7 +32,7 @@ def generate(model: Model, wishes: list[Generate]) -> dict[int, list[int]]:
     }
 
 
-def test_alone_and_among_eight(model: Model) -> None:
+def test_alone_and_among_eight(model: LlamaModel) -> None:
     wishes = [
         Generate(
             id=number,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from swell.errors import TokenizeError
-from swell.llama.model import Model, Vocabulary
+from swell.llama.model import LlamaModel, Vocabulary
 from swell.protocol.messages import Failed, Reply, Tokenize, Tokenized
 from swell.runner import tokenizer as module
 from swell.runner.tokenizer import AT_ONCE_MAX, PIECE_MIN, SPECIALS_MAX, WHOLE_MIN, Tokenizer, pattern
@@ -39,7 +39,7 @@ class Inbox:
 
 
 @pytest.fixture(scope="module")
-def vocabulary(model: Model) -> Vocabulary:
+def vocabulary(model: LlamaModel) -> Vocabulary:
     return model.vocabulary
 
 
@@ -142,7 +142,7 @@ class Broken(Vocabulary):
 @pytest.mark.parametrize(
     ("error", "kind"), [(TokenizeError("x"), "TokenizeError"), (ValueError("y"), "UnexpectedError")]
 )
-def test_a_failure_is_said(model: Model, inbox: Inbox, letters: int, error: Exception, kind: str) -> None:
+def test_a_failure_is_said(model: LlamaModel, inbox: Inbox, letters: int, error: Exception, kind: str) -> None:
     broken = Broken(model)
     broken.error = error
     tokenizer = Tokenizer(broken, inbox.deliver)

@@ -26,7 +26,7 @@ from swell.protocol.messages import (
 )
 from swell.scheduler.scheduler import Scheduler
 from swell.settings import Settings
-from swell.supervisor.runner import OnNeed, Place, Runner
+from swell.supervisor.runner import OnNeed, PlaceLayers, Runner
 
 MB = 1_000_000
 WEIGHTS_BYTES = 1000 * MB
@@ -151,7 +151,7 @@ class Launcher:
     failures: dict[str, list[Exception]] = dataclasses.field(default_factory=dict)
     go: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
 
-    async def start(self, order: Load, timeout_s: float, on_need: OnNeed, place: Place) -> Runner:
+    async def start(self, order: Load, timeout_s: float, on_need: OnNeed, place: PlaceLayers) -> Runner:
         self.begun.append(order.path)
         try:
             await self.go.wait()

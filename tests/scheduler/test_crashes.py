@@ -10,10 +10,10 @@ from tests.scheduler.fakes import HandClock, World, model
 from swell.errors import LoadCrashedError, LoadDiedError, LoadTimeoutError, ModelLoadError, SwellError
 from swell.options import Options
 from swell.scheduler.crashes import LoadCrashes
-from swell.scheduler.fit import Fit
+from swell.scheduler.load_options import LoadOptions
 
 CRASH = LoadDiedError("signal: aborted", -6)
-MODEL, FIT = model("a"), Fit(maps_weights=False)
+MODEL, FIT = model("a"), LoadOptions(maps_weights=False)
 
 
 def test_after_two_crashes_a_load_is_refused_until_some_minutes_are_over() -> None:
@@ -40,7 +40,7 @@ def test_another_file_at_that_path_or_other_options_are_tried() -> None:
         dataclasses.replace(MODEL, size_bytes=1),
     ):
         crashes.check(other, FIT)
-    crashes.check(MODEL, Fit(maps_weights=True))
+    crashes.check(MODEL, LoadOptions(maps_weights=True))
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ import pytest
 
 from swell.cache import CacheType
 from swell.models.model import Model, open_model
-from swell.scheduler.estimate import Experience, Footprint, cell_bytes, estimate
+from swell.scheduler.estimate import MemoryEstimate, MemoryEstimator, cell_bytes, estimate
 
-FOOTPRINT = Footprint(weights_bytes=1000, kv_bytes=100, other_bytes=50)
+FOOTPRINT = MemoryEstimate(weights_bytes=1000, kv_bytes=100, other_bytes=50)
 
 
 @pytest.fixture
@@ -24,14 +24,14 @@ def test_the_bundled_model(bundled: Model) -> None:
 
 
 def test_what_was_measured_replaces_the_estimate(tmp_path: Path) -> None:
-    experience = Experience()
+    experience = MemoryEstimator()
     experience.note(tmp_path, FOOTPRINT, 70)
     experience.note(tmp_path, FOOTPRINT, 60)
     assert experience.correct(tmp_path, FOOTPRINT).total_bytes == 1170
 
 
 def test_what_was_measured_corrects_the_estimates_of_others(tmp_path: Path) -> None:
-    experience = Experience()
+    experience = MemoryEstimator()
     for number in range(20):
         experience.note(tmp_path / str(number), FOOTPRINT, 75)
     assert experience.correct(tmp_path / "new", FOOTPRINT).other_bytes == 75

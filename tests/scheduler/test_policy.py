@@ -12,7 +12,7 @@ from swell.scheduler.policy import (
     Demand,
     Evict,
     LoadNow,
-    Resident,
+    RunnerState,
     ShrinkIdle,
     Wait,
     is_shortage,
@@ -26,12 +26,12 @@ KEYS = st.builds(RunnerKey, st.sampled_from("abcdef").map(Path), st.sampled_from
 
 
 @st.composite
-def situations(draw: st.DrawFn) -> tuple[Demand, list[Resident]]:
+def situations(draw: st.DrawFn) -> tuple[Demand, list[RunnerState]]:
     residents = []
     for key in draw(st.lists(KEYS, unique=True, max_size=6)):
         is_leaving = draw(st.booleans())
         residents.append(
-            Resident(
+            RunnerState(
                 key=key,
                 users=0 if is_leaving else draw(st.integers(0, 2)),
                 last_use=draw(st.integers(0, 20)),
@@ -49,14 +49,14 @@ def situations(draw: st.DrawFn) -> tuple[Demand, list[Resident]]:
     return demand, residents
 
 
-def others(demand: Demand, residents: list[Resident]) -> set[Path]:
+def others(demand: Demand, residents: list[RunnerState]) -> set[Path]:
     """The models that are there beside the one that is wanted."""
     return {one.key.path for one in residents} - {demand.key.path}
 
 
 @given(situations())
 def test_only_the_longest_unused_idle_model_is_evicted_and_never_a_busy_one(
-    situation: tuple[Demand, list[Resident]],
+    situation: tuple[Demand, list[RunnerState]],
 ) -> None:
     demand, residents = situation
     step = next_step(demand, residents)
@@ -69,7 +69,7 @@ def test_only_the_longest_unused_idle_model_is_evicted_and_never_a_busy_one(
 
 @given(situations())
 def test_a_load_keeps_to_the_count_and_to_memory_unless_it_is_the_only_one(
-    situation: tuple[Demand, list[Resident]],
+    situation: tuple[Demand, list[RunnerState]],
 ) -> None:
     demand, residents = situation
     if isinstance(next_step(demand, residents), LoadNow) and residents:
@@ -79,7 +79,7 @@ def test_a_load_keeps_to_the_count_and_to_memory_unless_it_is_the_only_one(
 
 
 @given(situations())
-def test_nothing_is_evicted_without_need(situation: tuple[Demand, list[Resident]]) -> None:
+def test_nothing_is_evicted_without_need(situation: tuple[Demand, list[RunnerState]]) -> None:
     demand, residents = situation
     is_new = demand.key not in [one.key for one in residents]
     if is_new and len(others(demand, residents)) < demand.models_max and demand.needed_bytes <= demand.free_bytes:
@@ -87,7 +87,7 @@ def test_nothing_is_evicted_without_need(situation: tuple[Demand, list[Resident]
 
 
 @given(situations())
-def test_it_waits_only_for_what_will_come(situation: tuple[Demand, list[Resident]]) -> None:
+def test_it_waits_only_for_what_will_come(situation: tuple[Demand, list[RunnerState]]) -> None:
     """For one that leaves by itself, or for a busy one, which is closed meanwhile."""
     demand, residents = situation
     step = next_step(demand, residents)
@@ -101,7 +101,7 @@ def test_it_waits_only_for_what_will_come(situation: tuple[Demand, list[Resident
 
 
 @given(situations())
-def test_every_situation_comes_to_a_load(situation: tuple[Demand, list[Resident]]) -> None:
+def test_every_situation_comes_to_a_load(situation: tuple[Demand, list[RunnerState]]) -> None:
     """If each step is carried out, requests end and memory doesn't come back, it ends in a load."""
     demand, residents = situation
     for _ in range(3 * len(residents) + 2):
@@ -123,14 +123,14 @@ def test_every_situation_comes_to_a_load(situation: tuple[Demand, list[Resident]
                 residents = [one for one in residents if not one.is_leaving]
             case Wait(closed):
                 residents = [
-                    Resident(key=one.key, users=0, last_use=one.last_use) if one.key == closed else one
+                    RunnerState(key=one.key, users=0, last_use=one.last_use) if one.key == closed else one
                     for one in residents
                 ]
     raise AssertionError("it never loads")
 
 
 def test_idle_models_shrink_before_one_is_evicted() -> None:
-    idle = Resident(key=RunnerKey(Path("a")), users=0, last_use=1, unstored_bytes=50)
+    idle = RunnerState(key=RunnerKey(Path("a")), users=0, last_use=1, unstored_bytes=50)
     demand = Demand(key=RunnerKey(Path("b")), needed_bytes=100, free_bytes=60, models_max=3)
     assert next_step(demand, [idle]) == ShrinkIdle()
     assert next_step(dataclasses.replace(demand, free_bytes=40), [idle]) == Evict(idle.key)

@@ -16,7 +16,7 @@ from swell.memory.budget import parse_budget
 from swell.models.model import Model
 from swell.options import Options
 from swell.protocol.messages import ShrinkLevel
-from swell.scheduler.relief import Source
+from swell.scheduler.reclaiming import Source
 from swell.supervisor.runner import Runner
 
 A, B, C = model("a"), model("b"), model("c")

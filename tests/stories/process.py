@@ -31,8 +31,8 @@ from swell.protocol.messages import (
     ThreadStats,
     Totals,
 )
-from swell.supervisor.runner import OnNeed, Place, Runner
-from swell.supervisor.stream import Stream
+from swell.supervisor.runner import OnNeed, PlaceLayers, Runner
+from swell.supervisor.stream import GenerationStream
 
 WINDOW_TOKENS = 256
 POISON_TOKENS = 13
@@ -97,7 +97,7 @@ class Process:
         self._fate = fate
         self._ledger = Ledger.open(os.dup(order.ledger_fd))
         self._slots = asyncio.Semaphore(self.facts.slots)
-        self._streams: dict[int, Stream] = {}
+        self._streams: dict[int, GenerationStream] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._offers: dict[int, asyncio.Event] = {}
         self._busy_bytes: dict[int, int] = {}
@@ -160,10 +160,10 @@ class Process:
             event.set()
 
     @contextlib.contextmanager
-    def generating(self, order: Generate) -> Iterator[Stream]:
+    def generating(self, order: Generate) -> Iterator[GenerationStream]:
         self._check()
         number = id(order)
-        stream = self._streams[number] = Stream()
+        stream = self._streams[number] = GenerationStream()
         self._tasks[number] = asyncio.create_task(self._generate(number, order, stream))
         try:
             yield stream
@@ -188,7 +188,7 @@ class Process:
             self.interrupt(self._error)
             self._ledger.close()
 
-    async def _generate(self, number: int, order: Generate, stream: Stream) -> None:
+    async def _generate(self, number: int, order: Generate, stream: GenerationStream) -> None:
         try:
             async with self._slots:
                 await self._answer(number, order, stream)
@@ -200,7 +200,7 @@ class Process:
             if not self.lost.is_set():
                 self._cached_bytes += self._busy_bytes.pop(number, 0)
 
-    async def _answer(self, number: int, order: Generate, stream: Stream) -> None:
+    async def _answer(self, number: int, order: Generate, stream: GenerationStream) -> None:
         known = len(order.prompt) + len(order.emitted)
         await self._grow(number, known)
         if order.limit_tokens == POISON_TOKENS:
@@ -265,7 +265,7 @@ class Launcher:
     fate: Fate
     started: list[Process] = dataclasses.field(default_factory=list)
 
-    async def start(self, order: Load, timeout_s: float, on_need: OnNeed, place: Place) -> Runner:
+    async def start(self, order: Load, timeout_s: float, on_need: OnNeed, place: PlaceLayers) -> Runner:
         process = Process(order, on_need, self.fate, len(self.started))
         self.started.append(process)
         try:

@@ -12,7 +12,7 @@ import pytest
 from swell.devices import HOST_ONLY
 from swell.errors import LoadDiedError, ProtocolError, RunnerLostError, UnreadError
 from swell.protocol.framing import encode, requests
-from swell.protocol.messages import Cancel, Emitted, Generate, Load, Pong, Reply, Step
+from swell.protocol.messages import Cancel, Emitted, Generate, Load, Pong, Reply, StepOutput
 from swell.sampling import Sampling
 from swell.supervisor import stream
 from swell.supervisor.runner import Runner
@@ -84,7 +84,7 @@ def test_a_stream_that_is_not_read_is_broken_off(monkeypatch: pytest.MonkeyPatch
             begun = await anext(incoming)
             assert isinstance(begun, Generate)
             for token in range(5):
-                writer.write(encode(Step(emitted=[Emitted(begun.id, token, b"x")])))
+                writer.write(encode(StepOutput(emitted=[Emitted(begun.id, token, b"x")])))
             assert await anext(incoming) == Cancel(begun.id)
             assert [event.token for event in await anext(events) if isinstance(event, Emitted)] == [0, 1, 2]
             with pytest.raises(UnreadError):

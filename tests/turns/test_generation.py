@@ -8,15 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swell.options import Options
-from swell.protocol.messages import Emitted, Finished, FinishReason, Likelihood, Prefilled
+from swell.protocol.messages import Emitted, Finished, FinishReason, Prefilled, TokenLikelihood
 from swell.supervisor.stream import Event
 from swell.text.parsing.parser import Plain
 from swell.text.parsing.parts import Text
-from swell.turns.generation import Generation, Wish
+from swell.turns.generation import Generation, GenerationParams
 
 
 def _generation(options: Options) -> Generation:
-    return Generation([1, 2], options, Wish(), window_tokens=9, parser=Plain())
+    return Generation([1, 2], options, GenerationParams(), window_tokens=9, parser=Plain())
 
 
 def _read(generation: Generation, pieces: list[bytes]) -> str:
@@ -79,8 +79,10 @@ def test_the_token_that_ends_a_text_counts(reason: FinishReason, counted: int, r
 
 @pytest.mark.parametrize("together", [True, False])
 def test_a_stop_string_ends_the_count_whatever_comes_after_it(together: bool) -> None:
-    generation = Generation([1, 2], Options(stop=("-",)), Wish(top_logprobs=0), window_tokens=9, parser=Plain())
-    likely = Likelihood(1, -0.5, [])
+    generation = Generation(
+        [1, 2], Options(stop=("-",)), GenerationParams(top_logprobs=0), window_tokens=9, parser=Plain()
+    )
+    likely = TokenLikelihood(1, -0.5, [])
     events = _said(["a", "-"], likely, Emitted(1, 5, b"b"), likely, Finished(1, FinishReason.STOP, 6))
     fed = [generation.feed(some) for some in ([events] if together else [[event] for event in events[:4]])]
     parts = [part for parts in fed for part in parts if isinstance(part, Text)]

@@ -10,7 +10,7 @@ from swell.protocol.messages import Emitted, Finished, FinishReason
 from swell.supervisor.stream import Event
 from swell.text.parsing.parser import Plain
 from swell.text.parsing.parts import Part, Text
-from swell.turns.generation import Generation, Wish
+from swell.turns.generation import Generation, GenerationParams
 from swell.turns.repetition import REPEATS_MAX, Repetition
 
 _PIECES = st.sampled_from(["", " ", "\n", "\u00a0", "a", " a", "a\n", "b", "-", "0", "é", "漢", "😀", " 😀", "\ufffd"])
@@ -59,7 +59,7 @@ def test_bytes_that_never_are_a_character_repeat_too() -> None:
 @given(_TEXTS, st.lists(st.integers(1, 50)), st.booleans())
 def test_the_text_ends_there_however_the_tokens_come(pieces: list[str], sizes: list[int], is_guarded: bool) -> None:
     repetition = Repetition() if is_guarded else None
-    generation = Generation([1], Options(), Wish(), window_tokens=9, parser=Plain(), repetition=repetition)
+    generation = Generation([1], Options(), GenerationParams(), window_tokens=9, parser=Plain(), repetition=repetition)
     events: list[Event] = [Emitted(1, index, piece.encode()) for index, piece in enumerate(pieces)]
     events.append(Finished(1, FinishReason.STOP, 5))
     parts: list[Part] = []
@@ -80,6 +80,6 @@ def test_the_text_ends_there_however_the_tokens_come(pieces: list[str], sizes: l
 
 def test_a_stop_string_that_is_met_with_the_last_piece_goes_first() -> None:
     options = Options(stop=("-" * 31,))
-    generation = Generation([1], options, Wish(), window_tokens=9, parser=Plain(), repetition=Repetition())
+    generation = Generation([1], options, GenerationParams(), window_tokens=9, parser=Plain(), repetition=Repetition())
     generation.feed([Emitted(1, 2, b"-")] * 31)
     assert (generation.done().reason, generation.rest()) == (FinishReason.STOP, [])

@@ -20,7 +20,7 @@ from swell.errors import InterruptedTurnError, InvalidRequestError, RequestError
 from swell.models.model import Model
 from swell.text.parsing.parts import Part
 from swell.turns.checks import check_top_logprobs, find_model
-from swell.turns.completion import Finish, Job, Prompted, job_of
+from swell.turns.completion import Finish, Prompted, TurnRequest, job_of
 from swell.turns.conversation import Conversation
 
 TurnEvent = Prompted | Part | Finish
@@ -56,7 +56,7 @@ async def find_chat_model(request: Request, body: ChatBody) -> Model:
 
 def open_conversation(
     request: Request, body: ChatBody, model: Model, must_call: Sequence[str], started_ns: int
-) -> tuple[Job, Conversation]:
+) -> tuple[TurnRequest, Conversation]:
     """What `body` asks of `model`: the rest of the checks. `started_ns` is by `time.perf_counter_ns`."""
     check_abilities(body, model, body.think)
     conversation = Conversation(
@@ -65,7 +65,7 @@ def open_conversation(
     return job_of(request, body, model, None, started_ns), conversation
 
 
-class Writer(Protocol):
+class TurnWriter(Protocol):
     """Puts a model's turn into the words of one API."""
 
     def add(self, event: TurnEvent) -> Iterable[Event]:
@@ -75,7 +75,7 @@ class Writer(Protocol):
         """The whole answer, when the turn has ended."""
 
 
-async def in_events(turn: AsyncGenerator[TurnEvent, None], writer: Writer) -> Replies[Event]:
+async def in_events(turn: AsyncGenerator[TurnEvent, None], writer: TurnWriter) -> Replies[Event]:
     """`turn` as a stream."""
     async with aclosing(turn):
         async for event in turn:
@@ -85,7 +85,7 @@ async def in_events(turn: AsyncGenerator[TurnEvent, None], writer: Writer) -> Re
                 yield one
 
 
-async def in_one_piece(turn: AsyncGenerator[TurnEvent, None], writer: Writer) -> Response:
+async def in_one_piece(turn: AsyncGenerator[TurnEvent, None], writer: TurnWriter) -> Response:
     """`turn` as one answer."""
     headers: dict[str, str] = {}
     async with aclosing(turn):
@@ -106,7 +106,7 @@ async def unbroken(events: AsyncGenerator[TurnEvent, None]) -> AsyncGenerator[Tu
             yield event
 
 
-def several(job: Job, count: int) -> list[Job]:
+def several(job: TurnRequest, count: int) -> list[TurnRequest]:
     """`job` so many times. A seed is raised by one each time: with the same one for all, all would be the same."""
     seed = job.options.seed
     if seed < 0:

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import msgspec
 
-from swell.bench.kv import LEAST_WINDOW_TOKENS, Options, Report, measure, write
+from swell.bench.kv import LEAST_WINDOW_TOKENS, BenchOptions, Report, measure, write
 from swell.bench.plan import FIXED, PEER
 from swell.bench.report import sections
 from swell.bench.tables import as_markdown, as_text
 
 
-def bench_kv(options: Options, command: str, folder: Path) -> None:
+def bench_kv(options: BenchOptions, command: str, folder: Path) -> None:
     """Measure, print tables and write `kv-<date>.json` and `.md` to `folder`. Raises BenchError or OSError."""
     options = dataclasses.replace(options, window_tokens=max(options.window_tokens, LEAST_WINDOW_TOKENS))
     if options.with_peer and importlib.util.find_spec("xllamacpp") is None:
@@ -29,7 +29,7 @@ def bench_kv(options: Options, command: str, folder: Path) -> None:
     sys.stdout.write(f"{head}\n{as_text(tables)}\n{stem.with_suffix('.json')}\n")
 
 
-def _head(report: Report, options: Options) -> str:
+def _head(report: Report, options: BenchOptions) -> str:
     """What was measured, where, and what there was no time for."""
     found = report.machine
     lines = [

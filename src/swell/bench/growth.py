@@ -3,11 +3,11 @@
 import time
 
 from swell.bench.child import answer
-from swell.bench.results import Growth, GrowthRequest, GrowthResult, Step
-from swell.bench.stores import BATCH_TOKENS, fill, loaded, open_store, read_batch, real_gate
+from swell.bench.results import BenchStep, Growth, GrowthRequest, GrowthResult
+from swell.bench.stores import BATCH_TOKENS, fill, loaded, open_store, read_batch, real_admission
 from swell.kv.store import KvStore
 from swell.llama.batch import Batch
-from swell.llama.model import Model
+from swell.llama.model import LlamaModel
 from swell.llama.sampler import Sampler
 from swell.sampling import Sampling
 
@@ -18,7 +18,7 @@ _WARM_UP_STEPS = 8
 def measure(request: GrowthRequest) -> GrowthResult:
     """Raises LlamaError, KvError or BenchError."""
     with loaded(request.setup) as model, Batch(BATCH_TOKENS) as batch:
-        store = open_store(model, request.setup, real_gate())
+        store = open_store(model, request.setup, real_admission())
         fill(store, batch, _SLOT, max(1, request.setup.initial_tokens - _WARM_UP_STEPS))
         steps = _generate(store, model, batch, request.growths)
         reading = _read(store, batch, request.deep_tokens)
@@ -27,9 +27,9 @@ def measure(request: GrowthRequest) -> GrowthResult:
         return GrowthResult(steps=steps, reading=reading, bare=bare)
 
 
-def _generate(store: KvStore, model: Model, batch: Batch, growths: int) -> list[Step]:
+def _generate(store: KvStore, model: LlamaModel, batch: Batch, growths: int) -> list[BenchStep]:
     """Single tokens, as an answer is generated."""
-    steps: list[Step] = []
+    steps: list[BenchStep] = []
     token, grown = 1, 0
     with Sampler(model.vocabulary, Sampling(seed=0, temperature=0)) as sampler:
         while grown < growths and store.cells[_SLOT].stored < store.policy.max_cells:
@@ -45,7 +45,7 @@ def _generate(store: KvStore, model: Model, batch: Batch, growths: int) -> list[
             end = time.perf_counter()
             has_grown = store.cells[_SLOT].granted > granted
             has_moved = store.context is not context
-            steps.append(Step(depth, end - start, prepared - start, processor_s, has_grown, has_moved))
+            steps.append(BenchStep(depth, end - start, prepared - start, processor_s, has_grown, has_moved))
             grown += has_grown
     return steps
 

@@ -50,7 +50,7 @@ Say = Callable[[str], None]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options:
+class BenchOptions:
     """`model` is called `name` in the results. `budget_s` is the time for all; `math.inf` measures everything.
 
     `quick` takes no more samples than show that all works.
@@ -103,7 +103,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     speed: SpeedResult
 
 
-def measure(options: Options, command: str, say: Say) -> Report:
+def measure(options: BenchOptions, command: str, say: Say) -> Report:
     """Measure everything, telling `say` what comes next. Raises BenchError."""
     start, described = time.monotonic(), machine()
     say("measuring how fast tokens are read")
@@ -150,7 +150,7 @@ def write(report: Report, path: Path) -> None:
     os.replace(partial, path)
 
 
-def _calibrate(options: Options) -> tuple[dict[str, ReadingCost], WasteResult | None, int]:
+def _calibrate(options: BenchOptions) -> tuple[dict[str, ReadingCost], WasteResult | None, int]:
     """What reading a token costs each subject, the smallest server, and the bytes of a cell."""
     if math.isinf(options.budget_s):  # nothing has to be planned
         return _uncalibrated(options)
@@ -168,7 +168,7 @@ def _calibrate(options: Options) -> tuple[dict[str, ReadingCost], WasteResult | 
     return costs, peer, own.cell_bytes
 
 
-def _uncalibrated(options: Options) -> tuple[dict[str, ReadingCost], WasteResult | None, int]:
+def _uncalibrated(options: BenchOptions) -> tuple[dict[str, ReadingCost], WasteResult | None, int]:
     eager = _waste_request(options, StoreKind.EAGER.value, 1, _SMALLEST_TOKENS, [])
     own = call("waste", eager, WasteResult)
     peer = None
@@ -181,18 +181,18 @@ def _cost(result: WasteResult, tokens: Sequence[int]) -> ReadingCost:
     return fit_cost([(count, stage.duration_s) for count, stage in zip(tokens, result.stages, strict=False)])
 
 
-def _ends(options: Options) -> list[int]:
+def _ends(options: BenchOptions) -> list[int]:
     """The least and the most slots."""
     return sorted({min(options.slot_counts), max(options.slot_counts)})
 
 
-def _create(options: Options, subject: str, slots: int, amount: Effort) -> CreationResult:
+def _create(options: BenchOptions, subject: str, slots: int, amount: Effort) -> CreationResult:
     series = Series(subject=subject, slots=slots, token_counts=())
     results = [_measure_series(options, series).result for _ in range(amount.creations)]
     return CreationResult(subject=subject, slots=slots, results=results)
 
 
-def _measure_series(options: Options, series: Series) -> SeriesResult:
+def _measure_series(options: BenchOptions, series: Series) -> SeriesResult:
     window, counts = options.window_tokens, list(series.token_counts)
     if series.subject == PEER:
         result = call("peer", _peer_request(options, series.slots, window, counts), WasteResult)
@@ -202,7 +202,7 @@ def _measure_series(options: Options, series: Series) -> SeriesResult:
     return SeriesResult(subject=series.subject, slots=series.slots, token_counts=series.token_counts, result=result)
 
 
-def _waste_request(options: Options, subject: str, slots: int, window: int, counts: list[int]) -> WasteRequest:
+def _waste_request(options: BenchOptions, subject: str, slots: int, window: int, counts: list[int]) -> WasteRequest:
     defaults = Settings()
     setup = Setup(
         model=str(options.model),
@@ -216,13 +216,13 @@ def _waste_request(options: Options, subject: str, slots: int, window: int, coun
     return WasteRequest(setup=setup, token_counts=counts)
 
 
-def _peer_request(options: Options, slots: int, window: int, counts: list[int]) -> PeerRequest:
+def _peer_request(options: BenchOptions, slots: int, window: int, counts: list[int]) -> PeerRequest:
     return PeerRequest(
         model=str(options.model), slots=slots, window_tokens=window, threads=options.threads, token_counts=counts
     )
 
 
-def _one_slot(options: Options, kind: StoreKind, block_tokens: int) -> Setup:
+def _one_slot(options: BenchOptions, kind: StoreKind, block_tokens: int) -> Setup:
     return Setup(
         model=str(options.model),
         kind=kind,
@@ -234,12 +234,12 @@ def _one_slot(options: Options, kind: StoreKind, block_tokens: int) -> Setup:
     )
 
 
-def _growth_request(options: Options, kind: StoreKind, amount: Effort) -> GrowthRequest:
+def _growth_request(options: BenchOptions, kind: StoreKind, amount: Effort) -> GrowthRequest:
     setup = _one_slot(options, kind, GROWTH_BLOCK_TOKENS)
     return GrowthRequest(setup=setup, growths=amount.growths, deep_tokens=amount.deep_tokens)
 
 
-def _speed_request(options: Options, amount: Effort) -> SpeedRequest:
+def _speed_request(options: BenchOptions, amount: Effort) -> SpeedRequest:
     return SpeedRequest(
         setup=_one_slot(options, StoreKind.RESERVED, _SPEED_BLOCK_TOKENS),
         shallow_tokens=_SHALLOW_TOKENS,

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from swell.bench.results import Step
+from swell.bench.results import BenchStep
 
 _NEIGHBOURS = 8
 """Steps on each side whose median is what a step would have taken."""
@@ -34,7 +34,7 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(len(values), statistics.median(values), percentile(values, 0.99), max(values))
 
 
-def added_s(steps: Sequence[Step], chosen: Callable[[Step], bool]) -> list[float]:
+def added_s(steps: Sequence[BenchStep], chosen: Callable[[BenchStep], bool]) -> list[float]:
     """For each chosen step, its duration minus the median of its neighbours without growth; steps without any are
     left out."""
     added: list[float] = []

@@ -24,7 +24,7 @@ _PROCESS_NOTE = (
     "count too, and with the server the copies of prompts that it keeps."
 )
 _GROWTH_NOTE = (
-    "Microseconds. ensure: asking for cells when the grant grows, with the real gate; CPU: as much of it as this "
+    "Microseconds. ensure: asking for cells when the grant grows, with real admission; CPU: as much of it as this "
     "thread was running, without other programs' turns. added: a step with a growth minus the median of its "
     "neighbours, to be compared with the same for steps without one."
 )

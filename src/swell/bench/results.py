@@ -86,7 +86,7 @@ class GrowthRequest(msgspec.Struct, frozen=True, kw_only=True):
     deep_tokens: int
 
 
-class Step(msgspec.Struct, frozen=True, array_like=True):
+class BenchStep(msgspec.Struct, frozen=True, array_like=True):
     """One step of decoding a single token at `depth`; `ensure_s` of it went into asking for its cell.
 
     `ensure_processor_s` of that this thread was really running.
@@ -112,7 +112,7 @@ class Growth(msgspec.Struct, frozen=True, array_like=True):
 class GrowthResult(msgspec.Struct, frozen=True, kw_only=True):
     """`steps` are single tokens, `reading` the growths while batches were read, `bare` those with no work between."""
 
-    steps: list[Step]
+    steps: list[BenchStep]
     reading: list[Growth]
     bare: list[Growth]
 
@@ -127,7 +127,7 @@ class SpeedRequest(msgspec.Struct, frozen=True, kw_only=True):
     repetitions: int
 
 
-class Run(msgspec.Struct, frozen=True, array_like=True):
+class BenchRun(msgspec.Struct, frozen=True, array_like=True):
     """`steps` single tokens from `depth` on took `duration_s`."""
 
     kind: StoreKind
@@ -140,4 +140,4 @@ class SpeedResult(msgspec.Struct, frozen=True, kw_only=True):
     """Runs in the order they were made; one of each kind follows one of the other."""
 
     steps: int
-    runs: list[Run]
+    runs: list[BenchRun]

@@ -5,8 +5,8 @@ import time
 import msgspec
 
 from swell.bench.child import answer
-from swell.bench.results import Run, SpeedRequest, SpeedResult
-from swell.bench.stores import BATCH_TOKENS, fill, loaded, open_store, real_gate
+from swell.bench.results import BenchRun, SpeedRequest, SpeedResult
+from swell.bench.stores import BATCH_TOKENS, fill, loaded, open_store, real_admission
 from swell.cache import StoreKind
 from swell.kv.store import KvStore
 from swell.llama.batch import Batch
@@ -19,8 +19,8 @@ def measure(request: SpeedRequest) -> SpeedResult:
     """Both stores live in this process and take turns. Raises LlamaError, KvError or BenchError."""
     with loaded(request.setup) as model, Batch(BATCH_TOKENS) as batch:
         eager_setup = msgspec.structs.replace(request.setup, kind=StoreKind.EAGER)
-        stores = [open_store(model, setup, real_gate()) for setup in (request.setup, eager_setup)]
-        runs: list[Run] = []
+        stores = [open_store(model, setup, real_admission()) for setup in (request.setup, eager_setup)]
+        runs: list[BenchRun] = []
         for depth in (request.shallow_tokens, request.deep_tokens):
             growths = [_grow(store, batch, depth, request.steps) for store in stores]
             for repetition in range(request.repetitions):
@@ -28,7 +28,7 @@ def measure(request: SpeedRequest) -> SpeedResult:
                 order = (0, 1) if repetition % 2 == 0 else (1, 0)
                 for index in order:
                     duration_s = _run(stores[index], batch, request.steps)
-                    runs.append(Run(stores[index].kind, depth, growths[index], duration_s))
+                    runs.append(BenchRun(stores[index].kind, depth, growths[index], duration_s))
         for store in stores:
             store.close()
         return SpeedResult(steps=request.steps, runs=runs)

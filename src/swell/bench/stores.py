@@ -1,4 +1,4 @@
-"""Opening a store as a runner does, with the real gate, and filling it as the engine does."""
+"""Opening a store as a runner does, with real admission, and filling it as the engine does."""
 
 import contextlib
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from swell.cache import StoreKind
 from swell.kv.admission import Admission
 from swell.kv.copied import CopiedStore
 from swell.kv.eager import EagerStore
-from swell.kv.gate import Gate
+from swell.kv.memory_admission import MemoryAdmission
 from swell.kv.policy import GrowthPolicy
 from swell.kv.reserved import ReservedStore
 from swell.kv.selfcheck import reserved_refusal
@@ -18,7 +18,7 @@ from swell.kv.store import KvStore
 from swell.llama import logs
 from swell.llama.batch import Batch
 from swell.llama.context import ContextShape
-from swell.llama.model import Model
+from swell.llama.model import LlamaModel
 from swell.memory.ledger import Ledger
 from swell.memory.probe import MemoryProbe
 from swell.settings import Settings
@@ -28,23 +28,23 @@ _FIRST_TOKEN, _TOKENS = 100, 1000  # any text will do, but it must really be com
 
 
 @contextlib.contextmanager
-def loaded(setup: Setup) -> Iterator[Model]:
+def loaded(setup: Setup) -> Iterator[LlamaModel]:
     """The model, after the self-check if the store needs it, which forks. Raises BenchError if it is refused."""
     logs.route()
     if setup.kind is StoreKind.RESERVED and (refusal := reserved_refusal()):
         raise BenchError("the Reserved store", refusal)
-    with Model(Path(setup.model)) as model:
+    with LlamaModel(Path(setup.model)) as model:
         yield model
 
 
-def real_gate() -> Gate:
-    """The gate of a server with default settings and one runner."""
+def real_admission() -> Admission:
+    """Admission as in a server with default settings and one runner."""
     probe = MemoryProbe()
     headroom_bytes = Settings().kv_headroom.limit_bytes(probe.total_bytes())
-    return Admission(Ledger.create(1), 0, probe, budget_bytes=None, headroom_bytes=headroom_bytes)
+    return MemoryAdmission(Ledger.create(1), 0, probe, budget_bytes=None, headroom_bytes=headroom_bytes)
 
 
-def open_store(model: Model, setup: Setup, gate: Gate) -> KvStore:
+def open_store(model: LlamaModel, setup: Setup, admission: Admission) -> KvStore:
     """Raises ContextError or KvLayoutError."""
     shape = ContextShape(cells=setup.window_tokens, slots=setup.slots, batch_tokens=BATCH_TOKENS, threads=setup.threads)
     policy = GrowthPolicy(
@@ -52,11 +52,11 @@ def open_store(model: Model, setup: Setup, gate: Gate) -> KvStore:
     )
     match setup.kind:
         case StoreKind.RESERVED:
-            return ReservedStore(model, shape, policy, gate)
+            return ReservedStore(model, shape, policy, admission)
         case StoreKind.COPIED:
-            return CopiedStore(model, shape, policy, gate)
+            return CopiedStore(model, shape, policy, admission)
         case StoreKind.EAGER:
-            return EagerStore(model, shape, gate)
+            return EagerStore(model, shape, admission)
 
 
 def token_at(position: int) -> int:

@@ -5,7 +5,7 @@ import time
 from swell.bench.child import answer
 from swell.bench.footprint import footprint
 from swell.bench.results import MemoryStage, Stage, WasteRequest, WasteResult
-from swell.bench.stores import BATCH_TOKENS, fill, loaded, open_store, real_gate
+from swell.bench.stores import BATCH_TOKENS, fill, loaded, open_store, real_admission
 from swell.cache import CacheType
 from swell.kv.store import KvStore
 from swell.llama.batch import Batch
@@ -14,10 +14,10 @@ from swell.llama.batch import Batch
 def measure(request: WasteRequest) -> WasteResult:
     """Raises LlamaError, KvError or BenchError."""
     with loaded(request.setup) as model:
-        gate = real_gate()
+        admission = real_admission()
         before = footprint()
         start = time.perf_counter()
-        store = open_store(model, request.setup, gate)
+        store = open_store(model, request.setup, admission)
         creation_s = time.perf_counter() - start
         created = footprint()
         created_kv = store.measure().resident

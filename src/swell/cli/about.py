@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-from swell.cli.conversation import Conversation
+from swell.cli.conversation import ChatSession
 from swell.cli.replies import Shown
 from swell.cli.show import format_value, sections
 
 
-def about(topic: str, conversation: Conversation) -> str | None:
+def about(topic: str, conversation: ChatSession) -> str | None:
     """The text to print; None for a topic that isn't known. Raises what the client raises."""
     tell = _TOPICS.get(topic)
     if tell is None:
@@ -19,7 +19,7 @@ def about(topic: str, conversation: Conversation) -> str | None:
     return tell(conversation.client.post("/api/show", body, Shown), conversation)
 
 
-def _parameters(shown: Shown, conversation: Conversation) -> str:
+def _parameters(shown: Shown, conversation: ChatSession) -> str:
     own = shown.parameters or "No additional parameters were specified for this model."
     lines = ["Model defined parameters:", *(f"  {line}" for line in own.splitlines()), ""]
     if conversation.run.options:
@@ -28,12 +28,12 @@ def _parameters(shown: Shown, conversation: Conversation) -> str:
     return "\n".join(lines)
 
 
-def _system(shown: Shown, conversation: Conversation) -> str:
+def _system(shown: Shown, conversation: ChatSession) -> str:
     system = conversation.system or shown.system
     return f"{system}\n" if system else "No system message was specified for this model."
 
 
-_TOPICS: dict[str, Callable[[Shown, Conversation], str]] = {
+_TOPICS: dict[str, Callable[[Shown, ChatSession], str]] = {
     "info": lambda shown, _: sections(shown, verbose=False).removesuffix("\n"),
     "license": lambda shown, _: shown.license or "No license was specified for this model.",
     "modelfile": lambda shown, _: shown.modelfile,

@@ -4,19 +4,19 @@ import sys
 
 from swell.cli.client import Client
 from swell.cli.commands import obey
-from swell.cli.conversation import Conversation
+from swell.cli.conversation import ChatSession
 from swell.cli.errors import AnswerFailedError, RefusedError
 from swell.cli.keyboard import Keyboard, LineDropped
 from swell.cli.multiline import complete
-from swell.cli.run import Run, load
+from swell.cli.run import RunOptions, load
 
 PROMPT = ">>> "
 
 
-def converse(client: Client, run: Run, keyboard: Keyboard) -> None:
+def converse(client: Client, run: RunOptions, keyboard: Keyboard) -> None:
     """Read messages and show answers until `/bye` or the end of input; the model is loaded first."""
     load(client, run)
-    conversation = Conversation(client, keyboard, run)
+    conversation = ChatSession(client, keyboard, run)
     while True:
         try:
             line = keyboard.read_line(PROMPT)

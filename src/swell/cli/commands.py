@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from swell.cli import usage
 from swell.cli.about import about
-from swell.cli.conversation import Conversation
+from swell.cli.conversation import ChatSession
 from swell.cli.errors import RefusedError, UsageError
 from swell.cli.listing import list_models
 from swell.cli.multiline import complete
@@ -26,7 +26,7 @@ _MODES = {
 """What a word after `/set` changes."""
 
 
-def obey(line: str, conversation: Conversation) -> None:
+def obey(line: str, conversation: ChatSession) -> None:
     """Do what `line` says. Raises what the client and the keyboard raise."""
     match line.split():
         case ["/?" | "/help"]:
@@ -59,7 +59,7 @@ def obey(line: str, conversation: Conversation) -> None:
             print(_unknown(command))
 
 
-def _set(conversation: Conversation, name: str, values: Sequence[str]) -> None:
+def _set(conversation: ChatSession, name: str, values: Sequence[str]) -> None:
     match [name, *values]:
         case ["parameter", parameter, _, *_]:
             _set_parameter(conversation, parameter, values[1:])
@@ -84,7 +84,7 @@ def _set(conversation: Conversation, name: str, values: Sequence[str]) -> None:
             print(_unknown(f"/set {name}"))
 
 
-def _set_parameter(conversation: Conversation, name: str, values: Sequence[str]) -> None:
+def _set_parameter(conversation: ChatSession, name: str, values: Sequence[str]) -> None:
     try:
         value = parse_parameter(name, values)
     except UsageError as error:
@@ -94,7 +94,7 @@ def _set_parameter(conversation: Conversation, name: str, values: Sequence[str])
     print(f"Set parameter '{name}' to '{', '.join(values)}'")
 
 
-def _set_think(conversation: Conversation, level: str) -> None:
+def _set_think(conversation: ChatSession, level: str) -> None:
     if level not in THINK_VALUES:
         values = '"high", "medium", "low", "max", true, or false'
         print(f'Error: invalid think value: "{level}" (must be {values})', file=sys.stderr)
@@ -103,7 +103,7 @@ def _set_think(conversation: Conversation, level: str) -> None:
     print("Set 'think' mode." if THINK_VALUES[level] else "Set 'nothink' mode.")
 
 
-def _load(conversation: Conversation, name: str) -> None:
+def _load(conversation: ChatSession, name: str) -> None:
     """Go on with another model, from the beginning; with the present one if that can't be loaded."""
     print(f"Loading model '{name}'")
     run = dataclasses.replace(conversation.run, model=model_name(name))

@@ -11,22 +11,22 @@ from swell.cli.answer import timings
 from swell.cli.client import Client
 from swell.cli.errors import AnswerFailedError, RefusedError
 from swell.cli.keyboard import Keyboard
-from swell.cli.replies import Chunk, Message
-from swell.cli.run import Run
+from swell.cli.replies import ChatMessage, Chunk
+from swell.cli.run import RunOptions
 
 
 @dataclass
-class Conversation:
+class ChatSession:
     """`system` is the message that stays when all others are forgotten."""
 
     client: Client
     keyboard: Keyboard
-    run: Run
-    messages: list[Message] = field(default_factory=list)
+    run: RunOptions
+    messages: list[ChatMessage] = field(default_factory=list)
     system: str = ""
 
     def change(self, **wishes: Any) -> None:
-        """Ask and show otherwise from now on; `wishes` are fields of `Run`."""
+        """Ask and show otherwise from now on; `wishes` are fields of `RunOptions`."""
         self.run = dataclasses.replace(self.run, **wishes)
 
     def instruct(self, system: str) -> None:
@@ -34,16 +34,16 @@ class Conversation:
         self.system = system
         if self.messages and self.messages[-1].role == "system":
             self.messages.pop()
-        self.messages.append(Message("system", system))
+        self.messages.append(ChatMessage("system", system))
 
     def clear(self) -> None:
         """Forget what was said."""
-        self.messages = [Message("system", self.system)] if self.system else []
+        self.messages = [ChatMessage("system", self.system)] if self.system else []
 
     def turn(self, text: str) -> None:
         """Answer `text`. What came stays, so an answer that was interrupted or broke off does too."""
         answer = self.run.answer()
-        messages = [*self.messages, Message("user", text)]
+        messages = [*self.messages, ChatMessage("user", text)]
         body = self.run.question(messages=msgspec.to_builtins(messages))
         try:
             answer.show(self.client.stream("/api/chat", body, Chunk))
@@ -54,7 +54,7 @@ class Conversation:
             if not answer.text:
                 return
         if answer.text or answer.thoughts:
-            messages.append(Message("assistant", answer.text, answer.thoughts))
+            messages.append(ChatMessage("assistant", answer.text, answer.thoughts))
         self.messages = messages
         if self.run.verbose:
             sys.stderr.write(timings(answer.last))

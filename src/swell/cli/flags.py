@@ -32,7 +32,7 @@ class Command(TyperCommand):
         return super().parse_args(ctx, [*flags, "--", *words])
 
 
-class Group(TyperGroup):
+class CommandGroup(TyperGroup):
     """Commands by their names, before which flags of its own may stand. `help` before a name is `--help` after it."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer.exceptions import TyperException
 
-from swell.cli.flags import Command, Group, parse_boolean
+from swell.cli.flags import Command, CommandGroup, parse_boolean
 from swell.errors import SwellError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ INTERRUPT_EXIT_CODE = 130
 
 app = typer.Typer(
     name="swell",
-    cls=Group,
+    cls=CommandGroup,
     help="A local LLM server whose context window rises and falls with the conversation.",
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -26,7 +26,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-bench = typer.Typer(cls=Group)
+bench = typer.Typer(cls=CommandGroup)
 app.add_typer(bench, name="bench")
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="A model's name, or the path of a GGUF file.")]
@@ -132,11 +132,11 @@ def run(
     from swell.cli.connect import connected
     from swell.cli.embedding import print_embedding
     from swell.cli.names import model_name
-    from swell.cli.run import Run, answer_once, is_conversation, parse_format, parse_think, read_prompt
+    from swell.cli.run import RunOptions, answer_once, is_conversation, parse_format, parse_think, read_prompt
     from swell.cli.show import is_embedder
     from swell.settings import Settings
 
-    request = Run(
+    request = RunOptions(
         model_name(model),
         keepalive,
         think=None if think is None else parse_think(think),
@@ -278,12 +278,12 @@ def bench_kv(
     import shlex
 
     from swell.bench.command import bench_kv as measure
-    from swell.bench.kv import LEAST_WINDOW_TOKENS, Options
+    from swell.bench.kv import LEAST_WINDOW_TOKENS, BenchOptions
     from swell.models.catalog import Catalog
     from swell.processors.allowance import Allowance
 
     found = Catalog().find(model, allow_path=True)
-    options = Options(
+    options = BenchOptions(
         model=found.path.resolve(),
         name=Path(found.name).name,
         window_tokens=LEAST_WINDOW_TOKENS if quick else min(window or found.context_length, found.context_length),

@@ -13,7 +13,7 @@ class Version(msgspec.Struct, frozen=True):
     swell: str | None = None
 
 
-class Details(msgspec.Struct, frozen=True):
+class ModelDetails(msgspec.Struct, frozen=True):
     family: str = ""
     parameter_size: str = ""
     quantization_level: str = ""
@@ -59,7 +59,7 @@ class Running(msgspec.Struct, frozen=True):
     models: list[RunningModel]
 
 
-class Tensor(msgspec.Struct, frozen=True):
+class TensorRow(msgspec.Struct, frozen=True):
     name: str
     type: str
     shape: list[int]
@@ -74,20 +74,20 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     template: str = ""
     system: str = ""
     requires: str = ""
-    details: Details = Details()
+    details: ModelDetails = ModelDetails()
     model_info: dict[str, Any] = {}
     projector_info: dict[str, Any] = {}
-    tensors: list[Tensor] = []
+    tensors: list[TensorRow] = []
     capabilities: list[str] = []
 
 
-class Embedded(msgspec.Struct, frozen=True):
+class EmbedAnswer(msgspec.Struct, frozen=True):
     """POST /api/embed; the vectors as the server wrote them."""
 
     embeddings: list[msgspec.Raw]
 
 
-class Message(msgspec.Struct, frozen=True, omit_defaults=True):
+class ChatMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     """One turn of a conversation, in requests too; `thinking` is what the model thought before `content`."""
 
     role: str
@@ -100,7 +100,7 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True):
 
     response: str = ""
     thinking: str = ""
-    message: Message | None = None
+    message: ChatMessage | None = None
     done: bool = False
     total_duration: int = 0
     load_duration: int = 0

@@ -45,7 +45,7 @@ def parse_format(text: str) -> Format | None:
 
 
 @dataclass(frozen=True)
-class Run:
+class RunOptions:
     """What to ask for and how to show it. `keep_alive` is a Go duration; `think` None leaves it to the model."""
 
     model: str
@@ -91,13 +91,13 @@ def read_prompt(words: Sequence[str]) -> str:
     return " ".join([piped, *map(clean, words)] if piped else map(clean, words))
 
 
-def load(client: Client, run: Run) -> None:
+def load(client: Client, run: RunOptions) -> None:
     """Load the model; returns when it is ready."""
     for _ in client.stream("/api/generate", run.request(prompt="", think=run.think), Chunk):
         pass
 
 
-def answer_once(client: Client, run: Run, prompt: str) -> None:
+def answer_once(client: Client, run: RunOptions, prompt: str) -> None:
     """Show the answer to `prompt`; without one, just load the model.
 
     An interrupt ends the answer where it is and is no failure, as with Ollama.

@@ -1,43 +1,41 @@
-"""The gate of a server: the books of all its runners, its budget, and what the system says is free."""
+"""Admission: whether memory may be promised to a cache, decided on the books and on what the system says now."""
 
-from swell.memory.ledger import Ledger
-from swell.memory.probe import FreeMemory
+import dataclasses
+import sys
+from typing import Protocol
 
 
-class Admission:
-    """Admits what the budget and the memory measured at that moment both allow. Costs about 70 µs a claim.
-
-    As a load does, a growth leaves room for the mapped weights of all runners. Pages of them that make way for cells
-    are read again and again: with 20 MB beside weights of 97, a prompt of 3000 tokens made 330 reads from the disk.
-    """
-
-    def __init__(
-        self, ledger: Ledger, entry: int, probe: FreeMemory, *, budget_bytes: int | None, headroom_bytes: int
-    ) -> None:
-        self._ledger = ledger
-        self._entry = entry
-        self._probe = probe
-        self._budget_bytes = budget_bytes
-        self._headroom_bytes = headroom_bytes
-        self._scratch_bytes = 0
+class Admission(Protocol):
+    """What a store asks before it grows."""
 
     def claim(self, additional_bytes: int) -> int | None:
-        if self._ledger.claim(self._entry, additional_bytes, self._budget_bytes, self._promisable_bytes):
-            return None
-        return self.spare_bytes()
+        """Promise `additional_bytes`. None when that is granted, else how many could be."""
 
     def spare_bytes(self) -> int:
-        spare = self._ledger.spare_bytes(self._promisable_bytes)
-        if self._budget_bytes is not None:
-            spare = min(spare, self._budget_bytes - self._ledger.total_granted_bytes())
-        return max(0, spare)
+        """How much could be promised now."""
 
     def release(self, released_bytes: int) -> None:
-        self._ledger.release(self._entry, released_bytes)
+        """Take back a promise, or the memory behind it."""
 
     def note(self, backed_bytes: int, scratch_bytes: int) -> None:
-        self._ledger.note_used(self._entry, backed_bytes)
-        self._scratch_bytes = scratch_bytes
+        """What of the promises the system has handed out already, and what else this process will still take."""
 
-    def _promisable_bytes(self) -> int:
-        return self._probe.free_bytes() - self._headroom_bytes - self._scratch_bytes
+
+@dataclasses.dataclass
+class OpenAdmission:
+    """Grants everything: for a store that has all it will ever have, and for tests."""
+
+    granted_bytes: int = 0
+
+    def spare_bytes(self) -> int:
+        return sys.maxsize
+
+    def claim(self, additional_bytes: int) -> int | None:
+        self.granted_bytes += additional_bytes
+        return None
+
+    def release(self, released_bytes: int) -> None:
+        self.granted_bytes -= released_bytes
+
+    def note(self, backed_bytes: int, scratch_bytes: int) -> None:
+        """Of no interest here."""

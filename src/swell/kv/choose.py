@@ -5,14 +5,14 @@ import logging
 
 from swell.cache import StoreKind
 from swell.errors import ContextError, KvLayoutError
+from swell.kv.admission import Admission
 from swell.kv.copied import CopiedStore
 from swell.kv.eager import EagerStore
-from swell.kv.gate import Gate
 from swell.kv.policy import GrowthPolicy
 from swell.kv.reserved import ReservedStore
 from swell.kv.store import KvStore
 from swell.llama.context import ContextShape
-from swell.llama.model import Model
+from swell.llama.model import LlamaModel
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ class Chosen:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Wish:
+class StoreOptions:
     """What to open. `kind` None is the best that works; `reserved_refusal` is what the self-check said."""
 
     kind: StoreKind | None
@@ -36,25 +36,27 @@ class Wish:
     reserved_refusal: str | None
 
 
-def open_store(model: Model, wish: Wish, gate: Gate) -> Chosen:
+def open_store(model: LlamaModel, wish: StoreOptions, admission: Admission) -> Chosen:
     """Reserved where nothing speaks against it, else Copied; Eager if it is asked for.
 
     Raises ContextError when there is no memory even for the least.
     """
     if wish.kind is StoreKind.EAGER:
-        return Chosen(EagerStore(model, wish.eager, gate), "the cache is not to be elastic (OLLAMA_KV_CACHE_DYNAMIC=0)")
+        return Chosen(
+            EagerStore(model, wish.eager, admission), "the cache is not to be elastic (OLLAMA_KV_CACHE_DYNAMIC=0)"
+        )
     if wish.kind is StoreKind.COPIED:
-        return Chosen(CopiedStore(model, wish.elastic, wish.policy, gate), "it was asked for (SWELL_KV_STORE)")
+        return Chosen(CopiedStore(model, wish.elastic, wish.policy, admission), "it was asked for (SWELL_KV_STORE)")
     if model.placement.kv_shares(model.layers):
         return Chosen(
-            CopiedStore(model, wish.elastic, wish.policy, gate), "the cache is on devices: they reserve nothing"
+            CopiedStore(model, wish.elastic, wish.policy, admission), "the cache is on devices: they reserve nothing"
         )
     refusal = wish.reserved_refusal
     if refusal is None:
         try:
-            store = ReservedStore(model, wish.elastic, wish.policy, gate)
+            store = ReservedStore(model, wish.elastic, wish.policy, admission)
             return Chosen(store, "address space is reserved, memory follows the cells")
         except (ContextError, KvLayoutError) as error:
             refusal = str(error)
     log.warning("address space can't be reserved for the KV cache, it is copied when it grows: %s", refusal)
-    return Chosen(CopiedStore(model, wish.elastic, wish.policy, gate), refusal)
+    return Chosen(CopiedStore(model, wish.elastic, wish.policy, admission), refusal)

@@ -12,11 +12,11 @@ import logging
 
 from swell.cache import StoreKind
 from swell.errors import ContextError, KvGrowError, StateError
-from swell.kv.gate import Gate
+from swell.kv.admission import Admission
 from swell.kv.policy import GrowthPolicy, next_capacity
 from swell.kv.store import KvBytes, KvStore
 from swell.llama.context import Context, ContextShape
-from swell.llama.model import Model
+from swell.llama.model import LlamaModel
 
 log = logging.getLogger(__name__)
 
@@ -28,9 +28,9 @@ _NEVER_SHARED = frozenset({"deepseek32", "deepseek4", "dots3note", "glm-dsa", "m
 class CopiedStore(KvStore):
     kind = StoreKind.COPIED
 
-    def __init__(self, model: Model, shape: ContextShape, policy: GrowthPolicy, gate: Gate) -> None:
+    def __init__(self, model: LlamaModel, shape: ContextShape, policy: GrowthPolicy, admission: Admission) -> None:
         """`shape.cells` is what a slot may reach. Raises ContextError when not even the first context can be made."""
-        super().__init__(policy, shape.slots, gate)
+        super().__init__(policy, shape.slots, admission)
         self._model = model
         is_shared = model.metadata("general.architecture") not in _NEVER_SHARED
         self._shape = dataclasses.replace(shape, shared=is_shared)
@@ -105,7 +105,7 @@ class CopiedStore(KvStore):
             to_cells=to_cells,
             max_cells=self.policy.max_cells,
             needed_bytes=self._capacity_bytes(_padded(needed) - self.capacity_cells),
-            free_bytes=0 if refusal is not None else self._gate.spare_bytes(),
+            free_bytes=0 if refusal is not None else self._admission.spare_bytes(),
         ) from refusal
 
     def _lower_grant(self, slot: int, cells: int) -> None:
@@ -130,11 +130,11 @@ class CopiedStore(KvStore):
         """The first context: for all first grants, or for as many as are admitted."""
         while True:
             capacity = _padded(self._needed())
-            if self._gate.claim(self._capacity_bytes(capacity)) is None:
+            if self._admission.claim(self._capacity_bytes(capacity)) is None:
                 try:
                     return self._create(capacity)
                 except ContextError:
-                    self._gate.release(self._capacity_bytes(capacity))
+                    self._admission.release(self._capacity_bytes(capacity))
                     raise
             granted = [state for state in self.cells if state.granted]
             if not granted:
@@ -148,18 +148,18 @@ class CopiedStore(KvStore):
         """
         additional_bytes = self._capacity_bytes(capacity - self.capacity_cells)
         self._note()
-        if additional_bytes > 0 and self._gate.claim(additional_bytes) is not None:
+        if additional_bytes > 0 and self._admission.claim(additional_bytes) is not None:
             raise _RefusedError
         try:
             self._move(capacity)
         except ContextError:
             if additional_bytes > 0:
-                self._gate.release(additional_bytes)
+                self._admission.release(additional_bytes)
             raise
         finally:
             self._note()
         if additional_bytes < 0:
-            self._gate.release(-additional_bytes)
+            self._admission.release(-additional_bytes)
 
     def _move(self, capacity: int) -> None:
         old_capacity, positions = self.capacity_cells, self._positions()
@@ -167,7 +167,7 @@ class CopiedStore(KvStore):
             state = self.context.save_all()
         except MemoryError as error:
             raise ContextError(capacity, self._shape.slots, "no host memory for its state") from error
-        self._gate.note(0, 0)  # what it had is free for a moment, and still promised
+        self._admission.note(0, 0)  # what it had is free for a moment, and still promised
         self.context.close()
         refusal: ContextError | None = None
         try:
@@ -218,7 +218,7 @@ class CacheLostError(Exception):
 
 
 class _RefusedError(Exception):
-    """The gate said no."""
+    """Admission was refused."""
 
 
 def _padded(capacity: int) -> int:

@@ -2,20 +2,20 @@
 
 from swell.cache import StoreKind
 from swell.errors import ContextError
-from swell.kv.gate import Gate
+from swell.kv.admission import Admission
 from swell.kv.policy import GrowthPolicy
 from swell.kv.store import KvBytes, KvStore
 from swell.llama.context import Context, ContextShape
-from swell.llama.model import Model
+from swell.llama.model import LlamaModel
 
 
 class EagerStore(KvStore):
     kind = StoreKind.EAGER
 
-    def __init__(self, model: Model, shape: ContextShape, gate: Gate) -> None:
+    def __init__(self, model: LlamaModel, shape: ContextShape, admission: Admission) -> None:
         """Raises ContextError when the memory isn't there or the budget forbids it."""
         whole = GrowthPolicy(initial_cells=shape.cells, block_cells=shape.cells, max_cells=shape.cells)
-        super().__init__(whole, shape.slots, gate)
+        super().__init__(whole, shape.slots, admission)
         self._cell_bytes = model.kv_cell_bytes(shape.cache_type)
         self.grant_initially()
         try:

@@ -1,4 +1,4 @@
-"""The gate of a cache that lies on devices, wholly or in part."""
+"""Admission for a cache that lies on devices, wholly or in part."""
 
 from collections.abc import Callable, Mapping
 

@@ -8,12 +8,12 @@ from collections import Counter
 
 from swell.cache import FlashAttention, StoreKind
 from swell.errors import KvLayoutError
-from swell.kv.gate import Gate
+from swell.kv.admission import Admission
 from swell.kv.planes import Layout, find_planes
 from swell.kv.policy import GrowthPolicy
 from swell.kv.store import KvBytes, KvStore
 from swell.llama.context import Context, ContextShape
-from swell.llama.model import Model
+from swell.llama.model import LlamaModel
 from swell.llama.reservation import reserving
 from swell.memory.resident import Pagemap
 
@@ -24,12 +24,12 @@ _NEVER_FUSED = frozenset({"grok"})
 class ReservedStore(KvStore):
     kind = StoreKind.RESERVED
 
-    def __init__(self, model: Model, shape: ContextShape, policy: GrowthPolicy, gate: Gate) -> None:
+    def __init__(self, model: LlamaModel, shape: ContextShape, policy: GrowthPolicy, admission: Admission) -> None:
         """Raises ContextError where the address space is refused, KvLayoutError where the cache isn't found in it.
 
         `swell.kv.selfcheck` must have approved of this library before.
         """
-        super().__init__(policy, shape.slots, gate)
+        super().__init__(policy, shape.slots, admission)
         with reserving() as reservations:
             self._context = Context(model, shape)
         is_transposed = (

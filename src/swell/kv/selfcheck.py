@@ -16,7 +16,7 @@ from swell.llama import layout
 from swell.llama.batch import Batch
 from swell.llama.context import Context, ContextShape
 from swell.llama.library import api
-from swell.llama.model import Model
+from swell.llama.model import LlamaModel
 from swell.llama.reservation import reserving
 from swell.memory.resident import resident_bytes
 
@@ -50,7 +50,7 @@ def reserved_refusal() -> str | None:
 def check() -> None:
     """The check itself; raises KvLayoutError, or crashes. Use `reserved_refusal`."""
     layout.check()
-    with Model(_PROBE) as model:
+    with LlamaModel(_PROBE) as model:
         with Context(model, _SHAPE) as ordinary:
             expected = _logits(ordinary, model.vocabulary.size)
         with reserving() as reservations:

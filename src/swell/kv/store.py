@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from swell.cache import StoreKind
 from swell.errors import KvGrowError, StateError
-from swell.kv.gate import Gate
+from swell.kv.admission import Admission
 from swell.kv.policy import GrowthPolicy, initial_grant, least_grant, next_grant, settled_grant
 from swell.llama.context import Context
 
@@ -46,14 +46,14 @@ class KvStore(ABC):
 
     kind: StoreKind
 
-    def __init__(self, policy: GrowthPolicy, slots: int, gate: Gate) -> None:
+    def __init__(self, policy: GrowthPolicy, slots: int, admission: Admission) -> None:
         self.policy = policy
         self.cells = [SlotCells() for _ in range(slots)]
-        self._gate = gate
+        self._admission = admission
 
     @property
     def booked_bytes(self) -> int:
-        """What the gate was asked for, and granted."""
+        """What admission was asked for, and granted."""
         return sum(self.bytes_of(state.granted) for state in self.cells)
 
     @property
@@ -135,7 +135,7 @@ class KvStore(ABC):
         except (StateError, OSError) as error:
             log.warning("a beginning could not be copied, it is computed again: %s", error)
         finally:
-            self._gate.release(state_bytes)
+            self._admission.release(state_bytes)
         kept = self.rewind(target, keep)
         self._lower_grant(target, least_grant(state.granted, max(kept, granted), self.policy))
         return kept
@@ -191,8 +191,8 @@ class KvStore(ABC):
         """Take everything out of the books."""
         booked = self.booked_bytes
         self.cells = [SlotCells() for _ in self.cells]
-        self._gate.note(0, 0)
-        self._gate.release(booked)
+        self._admission.note(0, 0)
+        self._admission.release(booked)
 
     def _raise_grant(self, slot: int, cells: int) -> None:
         state = self.cells[slot]
@@ -200,9 +200,9 @@ class KvStore(ABC):
         state.granted = cells
 
     def _claim(self, needed_bytes: int, from_cells: int, to_cells: int) -> None:
-        """Ask the gate for what it takes to go from one number of cells to another; raises KvGrowError."""
+        """Ask admission for what it takes to go from one number of cells to another; raises KvGrowError."""
         self._note()
-        free_bytes = self._gate.claim(needed_bytes)
+        free_bytes = self._admission.claim(needed_bytes)
         if free_bytes is not None:
             raise KvGrowError(
                 from_cells=from_cells,
@@ -219,11 +219,11 @@ class KvStore(ABC):
         state.granted = cells
         self._note()
         if released_bytes:
-            self._gate.release(released_bytes)
+            self._admission.release(released_bytes)
 
     def _note(self) -> None:
         """Done when grants change, not for every token: in between the books only err on the safe side."""
-        self._gate.note(self._backed_bytes(), self._scratch_bytes())
+        self._admission.note(self._backed_bytes(), self._scratch_bytes())
 
     def _backed_bytes(self) -> int:
         """What of the booked memory the system has handed out already."""

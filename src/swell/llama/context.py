@@ -12,7 +12,7 @@ from swell.llama import logs, processor
 from swell.llama.batch import Batch
 from swell.llama.handle import Handle
 from swell.llama.library import VOID, api
-from swell.llama.model import Model, taken_bytes
+from swell.llama.model import LlamaModel, taken_bytes
 
 _NO_ROOM, _ABORTED = 1, 2
 _TYPES = {
@@ -54,7 +54,7 @@ class ContextShape:
 class Context(Handle):
     """Every slot is one sequence; no slot attends over another's cells."""
 
-    def __init__(self, model: Model, shape: ContextShape) -> None:
+    def __init__(self, model: LlamaModel, shape: ContextShape) -> None:
         """Raises ContextError, for want of memory most of all."""
         if shape.total_cells > _CELLS_MAX:
             raise ContextError(shape.cells, shape.slots, f"llama.cpp counts only {_CELLS_MAX} cells")

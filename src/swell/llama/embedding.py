@@ -10,7 +10,7 @@ from swell.llama import logs
 from swell.llama.batch import Batch
 from swell.llama.handle import Handle
 from swell.llama.library import api
-from swell.llama.model import Model, taken_bytes
+from swell.llama.model import LlamaModel, taken_bytes
 from swell.llama.reservation import Reservation, reserving
 from swell.memory.resident import Pagemap
 
@@ -25,7 +25,7 @@ class EmbeddingContext(Handle):
     large, and so are the cells of the models that need some.
     """
 
-    def __init__(self, model: Model, capacity: int, threads: int, *, fused: bool, reserves: bool = False) -> None:
+    def __init__(self, model: LlamaModel, capacity: int, threads: int, *, fused: bool, reserves: bool = False) -> None:
         """`fused` attention takes memory in proportion to `capacity` instead of its square, but sums in 16 bits: what
         else is in the batch then shows in the third digit of a vector (otherwise 1e-7, or 1e-4 where the model has
         GELU, which llama.cpp looks up by 16 bits). With `reserves`, host memory is only address space until something

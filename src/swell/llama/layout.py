@@ -92,13 +92,13 @@ class BackendInterface(ctypes.Structure):
     _fields_ = [(name, VOID) for name in _BACKEND_FUNCTIONS]
 
 
-class Backend(ctypes.Structure):
+class GgmlBackend(ctypes.Structure):
     """`struct ggml_backend`"""
 
     _fields_ = [("guid", VOID), ("iface", BackendInterface), ("device", VOID), ("context", VOID)]
 
 
-class Tensor(ctypes.Structure):
+class GgmlTensor(ctypes.Structure):
     """`struct ggml_tensor`"""
 
     _fields_ = [
@@ -207,7 +207,7 @@ def check_device(address: int) -> None:
 
 def check_backend(address: int) -> None:
     """Compare the mirror of a backend as `check` does those of buffers; raises KvLayoutError."""
-    backend = Backend.from_address(address)
+    backend = GgmlBackend.from_address(address)
     code = _executable_ranges()
     for name in ("get_name", "free", "graph_compute"):
         pointer = getattr(backend.iface, name)
@@ -232,11 +232,11 @@ def _check_buffer(buffer_type: int, address: int, size_bytes: int, code: list[tu
 
 def _check_tensor() -> None:
     overhead = _tensor_overhead()
-    _expect("size of a tensor", ctypes.sizeof(Tensor), overhead - _OBJECT_BYTES)
+    _expect("size of a tensor", ctypes.sizeof(GgmlTensor), overhead - _OBJECT_BYTES)
     context = _init(InitParameters(4 * overhead, None, True))
     address = _new_tensor(context, _F16, 32, 5, 3)
     _set_name(address, b"cache_k_l7")
-    tensor = Tensor.from_address(address)
+    tensor = GgmlTensor.from_address(address)
     _expect("tensor.type", tensor.type, _F16)
     _expect("tensor.ne", list(tensor.ne), [32, 5, 3, 1])
     _expect("tensor.nb", list(tensor.nb), [2, 64, 320, 960])
@@ -249,7 +249,7 @@ def operation_of_attention() -> int:
     """The number that a tensor of flash attention has as its `op`."""
     context = _init(InitParameters(8 * _tensor_overhead(), None, True))
     query, key, value = (_new_tensor(context, _F16, 32, cells, 1) for cells in (1, 32, 32))
-    operation = int(Tensor.from_address(_flash_attention(context, query, key, value, None, 1, 0, 0)).op)
+    operation = int(GgmlTensor.from_address(_flash_attention(context, query, key, value, None, 1, 0, 0)).op)
     _free(context)
     return operation
 

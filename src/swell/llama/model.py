@@ -14,7 +14,7 @@ from swell.llama.handle import Handle
 from swell.llama.library import VOID, api
 
 
-class Model(Handle):
+class LlamaModel(Handle):
     """The weights of a GGUF file, in host memory and on devices."""
 
     def __init__(
@@ -140,7 +140,7 @@ def _place(parameters: Any, devices: Sequence[Device], placement: Placement) -> 
 class Vocabulary:
     """The tokens of a model. Safe to use from any thread, also while a batch is computed."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: LlamaModel) -> None:
         self._model = model  # the vocabulary lives inside it
         self.pointer = api.llama_model_get_vocab(model.pointer)
         self._pieces: dict[int, bytes] = {}

@@ -92,7 +92,7 @@ def govern(backend: int, threads: GraphThreads) -> None:
     For the rest of the process. Costs about 30 µs per graph, 1 ms if there is no attention in it.
     """
     layout.check_backend(backend)
-    interface = layout.Backend.from_address(backend).iface
+    interface = layout.GgmlBackend.from_address(backend).iface
     compute = layout.GraphCompute(interface.graph_compute)
 
     def governed(address: int, graph: int) -> int:
@@ -110,9 +110,9 @@ def govern(backend: int, threads: GraphThreads) -> None:
 def _attends_for_one_token(graph: int) -> bool:
     """Whether the first attention in `graph`, and so all of them, is that of a single token."""
     for index in range(_node_count(graph)):
-        tensor = layout.Tensor.from_address(_node(graph, index))
+        tensor = layout.GgmlTensor.from_address(_node(graph, index))
         if tensor.op == _attention_op():
-            query = layout.Tensor.from_address(tensor.src[0])
+            query = layout.GgmlTensor.from_address(tensor.src[0])
             return bool(query.ne[1] == query.ne[3] == 1)
     return False
 

@@ -59,7 +59,7 @@ _live: dict[int, Reservation] = {}
 
 
 def _init_tensor(buffer: int, tensor_address: int) -> int:
-    tensor = layout.Tensor.from_address(tensor_address)
+    tensor = layout.GgmlTensor.from_address(tensor_address)
     if tensor.view_src is not None:  # a stream's view of a tensor that is already listed
         return _SUCCESS
     reservation = _live[buffer]

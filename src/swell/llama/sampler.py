@@ -4,8 +4,8 @@ import ctypes
 from collections import deque
 
 from swell.llama.context import Context
-from swell.llama.gate import Gate
 from swell.llama.grammar import Grammar
+from swell.llama.grammar_trigger import GrammarTrigger
 from swell.llama.handle import Handle
 from swell.llama.library import api
 from swell.llama.model import Vocabulary
@@ -31,11 +31,15 @@ class Sampler(Handle):
     """A chain of llama.cpp samplers for one generation, in llama.cpp's usual order, and its grammar if it has one."""
 
     def __init__(
-        self, vocabulary: Vocabulary, sampling: Sampling, grammar: Grammar | None = None, gate: Gate | None = None
+        self,
+        vocabulary: Vocabulary,
+        sampling: Sampling,
+        grammar: Grammar | None = None,
+        trigger: GrammarTrigger | None = None,
     ) -> None:
-        """With a `gate`, the grammar binds only what comes after it."""
+        """With a `trigger`, the grammar binds only what comes after it."""
         self._grammar = grammar
-        self._gate = gate
+        self._trigger = trigger
         super().__init__(api.llama_sampler_chain_init(api.llama_sampler_chain_default_params()), api.llama_sampler_free)
         self._seed = sampling.seed
         self._index = 0
@@ -61,7 +65,7 @@ class Sampler(Handle):
             self._replay()
         self._index += len(emitted)
         for token in emitted:
-            is_document = self._gate is None or self._gate.is_passed or self._gate.pass_on(token) is None
+            is_document = self._trigger is None or self._trigger.is_passed or self._trigger.pass_on(token) is None
             if is_document and self._grammar is not None:
                 self._grammar.accept(token)
 
@@ -74,16 +78,16 @@ class Sampler(Handle):
             api.llama_sampler_chain_add(chain, api.llama_sampler_init_dist(draw_seed(self._seed, self._index)))
         self._index += 1
         token: int = api.llama_sampler_sample(chain, context.pointer, batch_index)
-        if self._gate is not None and not self._gate.is_passed:
-            token = self._before_grammar(self._gate, token, context, batch_index)
+        if self._trigger is not None and not self._trigger.is_passed:
+            token = self._before_grammar(self._trigger, token, context, batch_index)
         elif self._grammar is not None:
             token = self._in_grammar(self._grammar, token, context, batch_index)
         self._recent.append(token)
         return token
 
-    def _before_grammar(self, gate: Gate, token: int, context: Context, batch_index: int) -> int:
-        """`token`, or the one that the gate or, if the document begins here, the grammar puts in its place."""
-        taken = gate.pass_on(token)
+    def _before_grammar(self, trigger: GrammarTrigger, token: int, context: Context, batch_index: int) -> int:
+        """`token`, or the one that the trigger or, if the document begins here, the grammar puts in its place."""
+        taken = trigger.pass_on(token)
         if taken is None:
             return token if self._grammar is None else self._in_grammar(self._grammar, token, context, batch_index)
         if taken != token:

@@ -44,7 +44,7 @@ _NAMES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class MemoryGroup:
     """Where the numbers of one group are read."""
 
     limit_paths: tuple[str, ...]
@@ -66,7 +66,7 @@ class Group:
         return GroupMemory(limit_bytes, _number(self.used_path) or 0, cached_bytes)
 
 
-def own_groups() -> tuple[Group, ...]:
+def own_groups() -> tuple[MemoryGroup, ...]:
     """The groups this process is in now that can have a memory limit, its own first. Find them once, read them often.
 
     None where there are no control groups. Costs 0.3 ms.
@@ -74,14 +74,14 @@ def own_groups() -> tuple[Group, ...]:
     return find_groups(Path("/"))
 
 
-def find_groups(root: Path) -> tuple[Group, ...]:
+def find_groups(root: Path) -> tuple[MemoryGroup, ...]:
     """As `own_groups`, in the file system below `root`."""
     groups = (_group(directory, _NAMES[hierarchy]) for directory, hierarchy in directories("memory", root))
     return tuple(group for group in groups if any(os.access(path, os.R_OK) for path in group.limit_paths))
 
 
-def _group(directory: Path, names: _Names) -> Group:
-    return Group(
+def _group(directory: Path, names: _Names) -> MemoryGroup:
+    return MemoryGroup(
         tuple(str(directory / name) for name in names.limit_names),
         str(directory / names.used_name),
         str(directory / "memory.stat"),

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from swell.memory.cgroup import Group, own_groups
+from swell.memory.cgroup import MemoryGroup, own_groups
 from swell.memory.machine import MachineMemory, machine_memory
 
 
@@ -27,7 +27,7 @@ class MemoryProbe:
     """
 
     def __init__(
-        self, groups: Sequence[Group] | None = None, machine: Callable[[], MachineMemory] = machine_memory
+        self, groups: Sequence[MemoryGroup] | None = None, machine: Callable[[], MachineMemory] = machine_memory
     ) -> None:
         self._groups = own_groups() if groups is None else tuple(groups)
         self._machine = machine

@@ -15,17 +15,17 @@ _PRESENT, _EXCLUSIVE = 0x80, 0x01  # in the highest byte of an entry
 _IS_OWN = bytes(value & _PRESENT != 0 and value & _EXCLUSIVE != 0 for value in range(256))
 
 
-class Resident(NamedTuple):
+class ResidentBytes(NamedTuple):
     """Bytes that are backed by physical pages; `mapped_bytes` of them belong to files."""
 
     total_bytes: int
     mapped_bytes: int
 
 
-def process_resident() -> Resident:
+def process_resident() -> ResidentBytes:
     """Of this whole process. Source: proc_pid_statm(5)."""
     fields = _STATM.read_text().split()
-    return Resident(int(fields[1]) * PAGE_BYTES, int(fields[2]) * PAGE_BYTES)
+    return ResidentBytes(int(fields[1]) * PAGE_BYTES, int(fields[2]) * PAGE_BYTES)
 
 
 class Pagemap:

@@ -27,7 +27,7 @@ class _File(NamedTuple):
     path: Path
 
 
-class _Kept(NamedTuple):
+class _CachedSummary(NamedTuple):
     """What a file's model was when its parts had these times and sizes."""
 
     stamps: list[tuple[int, int]]
@@ -47,7 +47,7 @@ class FolderModels:
         self._named: dict[str, _File | None] = {}  # by path; None for one that no name can be made of
         self._looked_s = 0.0
         self._looking = threading.Lock()
-        self._kept: dict[Path, _Kept] = {}
+        self._kept: dict[Path, _CachedSummary] = {}
         self._told = set[str]()
 
     def names(self) -> list[ModelName]:
@@ -63,7 +63,7 @@ class FolderModels:
         kept = self._kept.get(file.path)
         if kept is None or kept.stamps != stamps:
             model = _open(file)
-            kept = self._kept[file.path] = _Kept(stamps, model.summary() if model else None)
+            kept = self._kept[file.path] = _CachedSummary(stamps, model.summary() if model else None)
         return kept.found
 
     def find(self, name: ModelName) -> Model | None:

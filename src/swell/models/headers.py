@@ -17,7 +17,7 @@ _ENTRY_BYTES = 400
 """Of a tensor or a value, beside its texts."""
 
 
-class _Kept(NamedTuple):
+class _CachedHeader(NamedTuple):
     """What was found in a file when that had been changed at this time, and had that size."""
 
     modified_ns: int
@@ -30,7 +30,7 @@ class Headers:
     """The headers asked for last, and of damaged files that they are. Safe to use from any thread."""
 
     def __init__(self) -> None:
-        self._kept = OrderedDict[str, _Kept]()
+        self._kept = OrderedDict[str, _CachedHeader]()
         self._kept_bytes = 0
         self._lock = threading.Lock()
         self._reading = threading.Semaphore(_AT_A_TIME)
@@ -60,7 +60,7 @@ class Headers:
             found = read_header(path)
         except DamagedModelError as error:
             found = DamagedModelError(error.path, error.reason)  # without the frames that had the file's bytes
-        kept = _Kept(status.st_mtime_ns, status.st_size, found, _kept_bytes(found))
+        kept = _CachedHeader(status.st_mtime_ns, status.st_size, found, _kept_bytes(found))
         with self._lock:
             if stale := self._kept.pop(key, None):
                 self._kept_bytes -= stale.kept_bytes

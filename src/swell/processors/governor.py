@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from swell.processors.allowance import Allowance
-from swell.processors.policy import LOOK_S, Level, Look, adapt, after_rest
+from swell.processors.policy import LOOK_S, Look, ThreadsLevel, adapt, after_rest
 from swell.processors.readings import KernelReadings, Reading, Readings
 from swell.processors.shares import Demands, fair_share
 
@@ -50,7 +50,7 @@ class Governor:
         self._readings = readings or KernelReadings()
         self._clock = clock
         self._allowed = self._allowance.threads()
-        self._level = Level(self._allowed)
+        self._level = ThreadsLevel(self._allowed)
         self._governed = self._allowed
         self._wished: int | None = None
         self._was_wished = False  # at some step since the last look

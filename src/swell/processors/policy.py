@@ -37,7 +37,7 @@ class Look:
 
 
 @dataclasses.dataclass(frozen=True)
-class Level:
+class ThreadsLevel:
     """How many threads the machine has room for, and for how long it has looked like fewer, or like more."""
 
     threads: int
@@ -45,25 +45,25 @@ class Level:
     idle_s: float = 0
 
 
-def adapt(level: Level, look: Look, allowed: int) -> Level:
+def adapt(level: ThreadsLevel, look: Look, allowed: int) -> ThreadsLevel:
     """The level after `look`; at least one and at most `allowed` threads."""
     is_contended = look.threads > 1 and max(look.waits, default=0) >= CONTENDED
     contended_s = level.contended_s + look.elapsed_s if is_contended else 0.0
     if contended_s >= CONTENDED_S:
         lost = max(1, round(sum(look.waits)))
-        return Level(max(1, min(level.threads, look.threads, allowed) - lost))
+        return ThreadsLevel(max(1, min(level.threads, look.threads, allowed) - lost))
     idle_s = level.idle_s + look.elapsed_s if look.idle >= IDLE else 0.0
     if level.threads < allowed and idle_s >= IDLE_S:
-        return Level(min(allowed, level.threads + whole(look.idle)))
-    return Level(min(level.threads, allowed), contended_s, idle_s)
+        return ThreadsLevel(min(allowed, level.threads + whole(look.idle)))
+    return ThreadsLevel(min(level.threads, allowed), contended_s, idle_s)
 
 
-def after_rest(level: Level, idle: float, allowed: int) -> Level:
+def after_rest(level: ThreadsLevel, idle: float, allowed: int) -> ThreadsLevel:
     """The level for new work, after a time without any in which so many processors were idle on average.
 
     It may rise at once, but doesn't fall: whoever was busy then may not be any more, and if so, a look will tell.
     """
-    return Level(max(1, min(allowed, max(level.threads, whole(idle)))))
+    return ThreadsLevel(max(1, min(allowed, max(level.threads, whole(idle)))))
 
 
 def whole(idle: float) -> int:

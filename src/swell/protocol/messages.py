@@ -12,7 +12,7 @@ import msgspec
 
 from swell.cache import CacheType, FlashAttention, StoreKind
 from swell.devices import HOST_ONLY, DeviceMemory, DeviceUse, Placement
-from swell.sampling import Preamble, Sampling
+from swell.sampling import Sampling, ThinkingPreamble
 
 
 class FinishReason(Enum):
@@ -100,7 +100,7 @@ class Generate(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     batch_tokens: int | None = None
     threads: int | None = None
     schema: str | None = None
-    preamble: Preamble | None = None
+    preamble: ThinkingPreamble | None = None
     top_logprobs: int | None = None
     visible: list[str] = []
     cut_tokens: int = 0
@@ -270,27 +270,27 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
     fields: dict[str, Any]
 
 
-class Alternative(msgspec.Struct, frozen=True, array_like=True):
+class TokenAlternative(msgspec.Struct, frozen=True, array_like=True):
     """A token that might have been, and the natural logarithm of its probability."""
 
     logprob: float
     piece: bytes
 
 
-class Likelihood(msgspec.Struct, frozen=True, array_like=True):
+class TokenLikelihood(msgspec.Struct, frozen=True, array_like=True):
     """How likely the token of `id` was that comes with this, and the likeliest ones."""
 
     id: int
     logprob: float
-    top: list[Alternative]
+    top: list[TokenAlternative]
 
 
-class Step(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
+class StepOutput(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
     """What one decoding step gave, for all generations. Of one generation the order is that of the fields."""
 
     prefilled: list[Prefilled] = []
     emitted: list[Emitted] = []
-    likelihoods: list[Likelihood] = []
+    likelihoods: list[TokenLikelihood] = []
     finished: list[Finished] = []
     failed: list[Failed] = []
 
@@ -394,7 +394,7 @@ Reply = (
     | LoadFailed
     | Tokenized
     | Embedded
-    | Step
+    | StepOutput
     | Failed
     | Stats
     | Pong

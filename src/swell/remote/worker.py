@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from swell.errors import SwellError
 from swell.llama import library, logs, rpc
-from swell.llama.lending import lend_memory
+from swell.llama.device_limit import lend_memory
 from swell.memory.ledger import Ledger
 from swell.memory.probe import MemoryProbe
 from swell.processors.governor import Governor
@@ -33,7 +33,7 @@ _BACKLOG = 16
 _REFUSED = 78  # EX_CONFIG
 
 
-class Worker:
+class RpcWorker:
     """Its processes; a context manager that ends them."""
 
     def __init__(self, listener: socket.socket, *, limit_bytes: int | None, threads: int | None) -> None:
@@ -108,7 +108,7 @@ def work(host: str, port: int, *, limit_bytes: int | None, threads: int | None, 
     with socket.create_server((host, port), backlog=_BACKLOG) as listener:
         if not ipaddress.ip_address(listener.getsockname()[0]).is_loopback:
             log.warning("whoever can reach this address can use this machine's memory; there is no password")
-        worker = Worker(listener, limit_bytes=limit_bytes, threads=threads)
+        worker = RpcWorker(listener, limit_bytes=limit_bytes, threads=threads)
         log.info("lending %s on %s:%d", _amount(limit_bytes), *listener.getsockname()[:2])
         try:
             worker.run()

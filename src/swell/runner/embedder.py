@@ -10,10 +10,10 @@ from queue import Empty, SimpleQueue
 
 from swell.cache import CacheType
 from swell.errors import InputTooLongError, InvalidRequestError, KvGrowError, SwellError, UnsupportedError, to_data
-from swell.kv.gate import Gate
+from swell.kv.admission import Admission
 from swell.kv.policy import most_cells
 from swell.llama.embedding import SEQUENCES_MAX, EmbeddingContext
-from swell.llama.model import Model
+from swell.llama.model import LlamaModel
 from swell.processors.governor import Governor
 from swell.protocol.messages import (
     Cancel,
@@ -34,9 +34,9 @@ from swell.protocol.messages import (
     Stats,
     Totals,
 )
+from swell.runner.backend import Work
 from swell.runner.longtexts import LongTexts
 from swell.runner.stats import device_uses, process_memory, thread_stats
-from swell.runner.worker import Work
 
 log = logging.getLogger(__name__)
 
@@ -48,12 +48,12 @@ _NO_STORE = "a model for embeddings keeps no cache"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EmbedderMemory:
-    """How an embedder comes to memory: `gate` must be passed. What it refuses is waited for up to `wait_s`.
+    """How an embedder comes to memory: `admission` must be passed. What it refuses is waited for up to `wait_s`.
 
     `reserves`: memory may be mere address space until it is written.
     """
 
-    gate: Gate
+    admission: Admission
     reserves: bool
     wait_s: float
 
@@ -70,7 +70,7 @@ class Embedder:
     """Serves one request after the other; between them it keeps only the context for short texts."""
 
     def __init__(
-        self, model: Model, governor: Governor, memory: EmbedderMemory, deliver: Callable[[Reply], None]
+        self, model: LlamaModel, governor: Governor, memory: EmbedderMemory, deliver: Callable[[Reply], None]
     ) -> None:
         """`deliver` is called from any thread. Raises ContextError or NoEmbeddingsError."""
         self._model = model
@@ -89,7 +89,7 @@ class Embedder:
         self._shared = EmbeddingContext(model, min(BATCH_TOKENS, self._context_max), governor.use.now, fused=False)
         self._long = LongTexts(
             model,
-            memory.gate,
+            memory.admission,
             context_max=self._context_max,
             cell_bytes=model.kv_cell_bytes(CacheType.F16) if self._shared.has_cells else 0,
             reserves=memory.reserves,

@@ -21,14 +21,12 @@ from swell.llama.logprobs import logprobs
 from swell.llama.model import Vocabulary
 from swell.processors.governor import Governor
 from swell.protocol.messages import (
-    Alternative,
     Cancel,
     Emitted,
     Failed,
     Finished,
     FinishReason,
     Generate,
-    Likelihood,
     MemoryOffered,
     NeedMemory,
     Prefilled,
@@ -37,7 +35,9 @@ from swell.protocol.messages import (
     Shrunk,
     SlotsSaved,
     SlotState,
-    Step,
+    StepOutput,
+    TokenAlternative,
+    TokenLikelihood,
     Totals,
 )
 from swell.runner.handover import save
@@ -45,7 +45,7 @@ from swell.runner.memory import SlotMemory
 from swell.runner.planning import plan
 from swell.runner.preparing import Prepared, Preparer
 from swell.runner.shortages import Shortages
-from swell.runner.slots import Generation, Place, Slot, choose_place, forgotten
+from swell.runner.slots import EngineRequest, Place, Slot, choose_place, forgotten
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ Work = Generate | Cancel | Shrink | MemoryOffered | SaveSlots
 
 
 @dataclasses.dataclass(frozen=True)
-class Share:
+class SlotBatch:
     """A slot's part of a batch: its next `count` tokens; `logits_index` where a token is to be sampled after them."""
 
     slot: Slot
@@ -70,7 +70,7 @@ class Engine:
         vocabulary: Vocabulary,
         governor: Governor,
         batch_tokens: int,
-        deliver: Callable[[Step], None],
+        deliver: Callable[[StepOutput], None],
         *,
         tell: Callable[[NeedMemory | Shrunk | SlotsSaved], None] = lambda _message: None,
         idle_shrink_s: float = math.inf,
@@ -98,7 +98,7 @@ class Engine:
         self._idle_shrink_s = None if idle_shrink_s == math.inf else idle_shrink_s
         self._inbox: SimpleQueue[Work | Prepared] = SimpleQueue()
         self._preparer = Preparer(vocabulary, batch_tokens, self._inbox.put)
-        self._waiting: deque[Generation] = deque()
+        self._waiting: deque[EngineRequest] = deque()
 
     def submit(self, work: Work) -> None:
         """Hand in work; callable from any thread."""
@@ -125,13 +125,13 @@ class Engine:
 
     def step(self) -> None:
         """Compute one batch and deliver what it gave."""
-        self._step = Step([], [], [], [], [])
+        self._step = StepOutput([], [], [], [], [])
         self._admit()
         shares = self._plan()
         if shares and self._decode(shares):
             for share in shares:
                 self._advance(share)
-        if self._step != Step():
+        if self._step != StepOutput():
             self._deliver(self._step)
 
     # --- work coming in ----------------------------------------------------------------------------------------
@@ -186,11 +186,11 @@ class Engine:
 
     def _enqueue(self, prepared: Prepared) -> None:
         match self._preparer.finish(prepared):
-            case Generation() as generation:
+            case EngineRequest() as generation:
                 self.totals.cut += prepared.request.cut_tokens
                 self._waiting.append(generation)
             case SwellError() as error:
-                self._deliver(Step(failed=[Failed(prepared.request.id, *to_data(error))]))
+                self._deliver(StepOutput(failed=[Failed(prepared.request.id, *to_data(error))]))
 
     def _cancel(self, generation_id: int) -> None:
         self._preparer.cancel(generation_id)
@@ -217,7 +217,7 @@ class Engine:
             except KvGrowError as error:
                 self._shortages.lack(place.slot, len(generation.known), error)
 
-    def _occupy(self, place: Place, generation: Generation) -> None:
+    def _occupy(self, place: Place, generation: EngineRequest) -> None:
         slot = place.slot
         slot.generation = generation
         generation.started_ns = time.perf_counter_ns()
@@ -242,7 +242,7 @@ class Engine:
             copied = self._store.rewind(target.index, 0)
         target.tokens = prompt[:copied]
 
-    def _plan(self) -> list[Share]:
+    def _plan(self) -> list[SlotBatch]:
         """Fill the batch: a token of each generation, and of prompts as much as there is room for."""
         self._batch.clear()
         for slot in self._busy():
@@ -256,7 +256,7 @@ class Engine:
                 shares.append(self._share(slot, count))
         return shares
 
-    def _share(self, slot: Slot, count: int) -> Share:
+    def _share(self, slot: Slot, count: int) -> SlotBatch:
         is_last = count == slot.pending
         logits_index = None
         for position in range(slot.stored, slot.stored + count):
@@ -264,9 +264,9 @@ class Engine:
             index = self._batch.add(slot.tokens[position], position, slot.index, wants_logits=wants_logits)
             if wants_logits:
                 logits_index = index
-        return Share(slot, count, logits_index)
+        return SlotBatch(slot, count, logits_index)
 
-    def _decode(self, shares: list[Share]) -> bool:
+    def _decode(self, shares: list[SlotBatch]) -> bool:
         """Compute the batch; False when it was not, and the slots in it are as before or have failed."""
         wishes = [share.slot.generation.threads for share in shares if share.slot.generation]
         self._store.context.use_threads(self._governor.threads_for_step(wishes))
@@ -284,7 +284,7 @@ class Engine:
             return True
         return False
 
-    def _advance(self, share: Share) -> None:
+    def _advance(self, share: SlotBatch) -> None:
         """Note what was computed and sample the next token where the slot caught up with what is known."""
         slot, generation = share.slot, share.slot.generation
         self._store.advance(slot.index, share.count)
@@ -313,17 +313,17 @@ class Engine:
         if generation.generated_tokens >= generation.limit_tokens or (is_full and not self._shift(slot, generation)):
             self._finish(slot, generation, FinishReason.LENGTH)
 
-    def _emit(self, generation: Generation, token: int, logits_index: int) -> None:
+    def _emit(self, generation: EngineRequest, token: int, logits_index: int) -> None:
         generation.generated_tokens += 1
         self.totals.generated += 1
         piece = generation.visible.get(token) or self._vocabulary.piece(token)
         self._step.emitted.append(Emitted(generation.id, token, piece))
         if generation.top_logprobs is not None:
             logprob, top = logprobs(self._store.context, logits_index, token, generation.top_logprobs)
-            alternatives = [Alternative(one.logprob, self._vocabulary.piece(one.token)) for one in top]
-            self._step.likelihoods.append(Likelihood(generation.id, logprob, alternatives))
+            alternatives = [TokenAlternative(one.logprob, self._vocabulary.piece(one.token)) for one in top]
+            self._step.likelihoods.append(TokenLikelihood(generation.id, logprob, alternatives))
 
-    def _shift(self, slot: Slot, generation: Generation) -> bool:
+    def _shift(self, slot: Slot, generation: EngineRequest) -> bool:
         """Make room at the end of the window by forgetting what is oldest; False if that isn't wanted.
 
         What comes after the gap is computed again. llama.cpp could change the positions of cells instead, but it does
@@ -349,7 +349,7 @@ class Engine:
 
     # --- slots -------------------------------------------------------------------------------------------------
 
-    def _finish(self, slot: Slot, generation: Generation, reason: FinishReason) -> None:
+    def _finish(self, slot: Slot, generation: EngineRequest, reason: FinishReason) -> None:
         generate_ns = time.perf_counter_ns() - generation.prefilled_ns
         self._step.finished.append(Finished(generation.id, reason, generate_ns))
         self._release(slot)

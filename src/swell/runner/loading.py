@@ -9,14 +9,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from swell.kv.admission import Admission
-from swell.kv.choose import Chosen, Wish, open_store
-from swell.kv.gate import Gate
+from swell.kv.choose import Chosen, StoreOptions, open_store
+from swell.kv.memory_admission import MemoryAdmission
 from swell.kv.placed import DeviceAdmission
 from swell.kv.policy import GrowthPolicy, default_slots, most_cells
 from swell.llama import processor
 from swell.llama.context import ContextShape
 from swell.llama.devices import Device
-from swell.llama.model import Model
+from swell.llama.model import LlamaModel
 from swell.memory.ledger import Ledger
 from swell.memory.probe import MemoryProbe
 from swell.processors.allowance import Allowance
@@ -24,9 +24,9 @@ from swell.processors.governor import Governor
 from swell.processors.readings import KernelReadings
 from swell.processors.shares import Demands
 from swell.protocol.messages import Load, LoadProgress, Reply
+from swell.runner.backend import Backend
 from swell.runner.embedder import Embedder, EmbedderMemory
-from swell.runner.worker import Worker
-from swell.runner.writer import Writer
+from swell.runner.generator import Generator
 
 log = logging.getLogger(__name__)
 
@@ -35,23 +35,25 @@ PROGRESS_S = 1.0
 
 def load(
     order: Load, devices: Sequence[Device], reserved_refusal: str | None, deliver: Callable[[Reply], None]
-) -> tuple[Model, Worker]:
+) -> tuple[LlamaModel, Backend]:
     """Load the weights, and for a model that writes open the store; raises LlamaError or NoEmbeddingsError.
 
     `devices` are those the placement may name.
     """
     on_progress = _now_and_then(deliver)
-    model = Model(Path(order.path), order.placement, devices, maps_weights=order.maps_weights, on_progress=on_progress)
+    model = LlamaModel(
+        Path(order.path), order.placement, devices, maps_weights=order.maps_weights, on_progress=on_progress
+    )
     governor, ledger = _governor(order), Ledger.open(order.ledger_fd)
     if order.books_weights:
         ledger.note_mapped(order.ledger_entry, model.mapped_bytes)
     if model.metadata(f"{model.metadata('general.architecture')}.pooling_type") is not None:
         memory = EmbedderMemory(
-            gate=_host_gate(order, ledger), reserves=reserved_refusal is None, wait_s=order.memory_wait_s
+            admission=_host_admission(order, ledger), reserves=reserved_refusal is None, wait_s=order.memory_wait_s
         )
         return model, Embedder(model, governor, memory, deliver)
-    chosen = _open_store(order, model, _gate(order, model, ledger), governor.use.now, reserved_refusal)
-    return model, Writer(model, chosen, governor, order, deliver)
+    chosen = _open_store(order, model, _admission(order, model, ledger), governor.use.now, reserved_refusal)
+    return model, Generator(model, chosen, governor, order, deliver)
 
 
 def _now_and_then(deliver: Callable[[Reply], None]) -> Callable[[], None]:
@@ -67,7 +69,9 @@ def _now_and_then(deliver: Callable[[Reply], None]) -> Callable[[], None]:
     return advance
 
 
-def _open_store(order: Load, model: Model, gate: Gate, threads: int, reserved_refusal: str | None) -> Chosen:
+def _open_store(
+    order: Load, model: LlamaModel, admission: Admission, threads: int, reserved_refusal: str | None
+) -> Chosen:
     trained = most_cells(model.trained_tokens, model.weights_bytes)
     elastic = ContextShape(
         cells=trained,
@@ -77,14 +81,14 @@ def _open_store(order: Load, model: Model, gate: Gate, threads: int, reserved_re
         cache_type=order.cache_type,
         flash_attention=order.flash_attention,
     )
-    wish = Wish(
+    wish = StoreOptions(
         kind=order.store,
         elastic=elastic,
         eager=dataclasses.replace(elastic, cells=min(order.eager_tokens or trained, trained), slots=order.slots or 1),
         policy=GrowthPolicy(initial_cells=order.initial_tokens, block_cells=order.grow_tokens, max_cells=trained),
         reserved_refusal=reserved_refusal,
     )
-    chosen = open_store(model, wish, gate)
+    chosen = open_store(model, wish, admission)
     log.info("%s: %s KV cache: %s", order.path, chosen.store.kind.value, chosen.reason)
     return chosen
 
@@ -99,7 +103,7 @@ def _governor(order: Load) -> Governor:
     return Governor(Demands(order.demands_fd), order.ledger_entry, exact=exact, readings=readings)
 
 
-def _gate(order: Load, model: Model, ledger: Ledger) -> Gate:
+def _admission(order: Load, model: LlamaModel, ledger: Ledger) -> Admission:
     if shares := order.placement.kv_shares(model.layers):
         return DeviceAdmission(
             *(ledger, order.ledger_entry, MemoryProbe()),
@@ -109,11 +113,11 @@ def _gate(order: Load, model: Model, ledger: Ledger) -> Gate:
             headroom_bytes=order.headroom_bytes,
             device_headroom_bytes=order.device_headroom_bytes,
         )
-    return _host_gate(order, ledger)
+    return _host_admission(order, ledger)
 
 
-def _host_gate(order: Load, ledger: Ledger) -> Gate:
-    return Admission(
+def _host_admission(order: Load, ledger: Ledger) -> Admission:
+    return MemoryAdmission(
         *(ledger, order.ledger_entry, MemoryProbe()),
         budget_bytes=order.budget_bytes,
         headroom_bytes=order.headroom_bytes,

@@ -1,22 +1,24 @@
 """Memory for texts that are too long for the context that short ones share."""
 
 from swell.errors import KvGrowError
-from swell.kv.gate import Gate
+from swell.kv.admission import Admission
 from swell.llama.embedding import EmbeddingContext
-from swell.llama.model import Model
+from swell.llama.model import LlamaModel
 
 
 class LongTexts:
     """One context, made when a text needs it and memory allows it, freed when its request is done.
 
-    It passes the gate that the growth of a cache passes, with all it takes: its cells, if the model has any, and what
+    It must be admitted as the growth of a cache must, with all it takes: its cells, if the model has any, and what
     it computes in.
     """
 
-    def __init__(self, model: Model, gate: Gate, *, context_max: int, cell_bytes: int, reserves: bool) -> None:
+    def __init__(
+        self, model: LlamaModel, admission: Admission, *, context_max: int, cell_bytes: int, reserves: bool
+    ) -> None:
         """With `reserves` its memory is only address space until something is computed. `cell_bytes` per token."""
         self._model = model
-        self._gate = gate
+        self._admission = admission
         self._context_max = context_max
         self._cell_bytes = cell_bytes
         self._reserves = reserves
@@ -49,7 +51,7 @@ class LongTexts:
 
     def note(self) -> None:
         """Say how much has been written, and so is no longer free."""
-        self._gate.note(self.resident_bytes, 0)
+        self._admission.note(self.resident_bytes, 0)
 
     def close(self) -> None:
         """Free the context, and then take its memory out of the books."""
@@ -57,12 +59,12 @@ class LongTexts:
         if context is not None:
             context.close()
         if self.granted_bytes:
-            self._gate.note(0, 0)
-            self._gate.release(self.granted_bytes)
+            self._admission.note(0, 0)
+            self._admission.release(self.granted_bytes)
             self.granted_bytes = 0
 
     def _claim(self, capacity: int, needed_bytes: int) -> None:
-        free_bytes = self._gate.claim(needed_bytes)
+        free_bytes = self._admission.claim(needed_bytes)
         if free_bytes is not None:
             raise KvGrowError(
                 from_cells=0,

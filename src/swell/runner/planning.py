@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 
-class Plan(NamedTuple):
+class BatchPlan(NamedTuple):
     """How many tokens of each slot a batch computes, and which slot comes first in the next one."""
 
     counts: list[int]
     first: int
 
 
-def plan(wanted: Sequence[int], room: int, first: int) -> Plan:
+def plan(wanted: Sequence[int], room: int, first: int) -> BatchPlan:
     """Share a batch of `room` tokens among slots that want so many each, in turn from slot `first` on.
 
     Everyone gets a token while there is room: a prompt holds up no generation, and generations no prompt. What is left
@@ -27,4 +27,4 @@ def plan(wanted: Sequence[int], room: int, first: int) -> Plan:
             counts[slot] += count
             room -= count
     left_out = (slot for slot in turn if wanted[slot] and not counts[slot])
-    return Plan(counts, next(left_out, first))
+    return BatchPlan(counts, next(left_out, first))

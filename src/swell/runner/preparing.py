@@ -5,12 +5,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from swell.errors import SwellError, UnexpectedError
-from swell.llama.gate import Gate
 from swell.llama.grammar import Grammar, GrammarCompiler
+from swell.llama.grammar_trigger import GrammarTrigger
 from swell.llama.model import Vocabulary
 from swell.llama.sampler import Sampler
 from swell.protocol.messages import Generate
-from swell.runner.slots import Generation, recall
+from swell.runner.slots import EngineRequest, recall
 
 AT_ONCE_MAX = 4096
 """Tokens; a sampler has gone through fewer in a millisecond or two, less than a change of threads may take."""
@@ -22,7 +22,7 @@ class Prepared:
     """What became of a request: a generation, or the error that it ends with."""
 
     request: Generate
-    outcome: Generation | SwellError
+    outcome: EngineRequest | SwellError
 
 
 class Preparer:
@@ -55,12 +55,12 @@ class Preparer:
         """Nobody waits for it any more."""
         self._wanted.discard(request_id)
 
-    def finish(self, prepared: Prepared) -> Generation | SwellError | None:
+    def finish(self, prepared: Prepared) -> EngineRequest | SwellError | None:
         """What was handed back, if somebody still waits for it."""
         if prepared.request.id in self._wanted:
             self._wanted.remove(prepared.request.id)
             return prepared.outcome
-        if isinstance(prepared.outcome, Generation):
+        if isinstance(prepared.outcome, EngineRequest):
             prepared.outcome.sampler.close()
         return None
 
@@ -78,22 +78,22 @@ class Preparer:
         if request.id not in self._wanted:
             return
         try:
-            outcome: Generation | SwellError = self._generation(request, grammar)
+            outcome: EngineRequest | SwellError = self._generation(request, grammar)
         except SwellError as error:
             outcome = error
         except Exception as error:
             outcome = UnexpectedError(f"unable to begin: {error!r}")
         self._hand_back(Prepared(request, outcome))
 
-    def _generation(self, request: Generate, grammar: Grammar | None) -> Generation:
+    def _generation(self, request: Generate, grammar: Grammar | None) -> EngineRequest:
         if request.schema is not None and grammar is None:
             grammar = self._grammars.compile(request.schema)
-        gate = None
+        trigger = None
         if request.preamble is not None:
-            gate = Gate(self._vocabulary, request.preamble, self._grammars.spell)
+            trigger = GrammarTrigger(self._vocabulary, request.preamble, self._grammars.spell)
             for tag in request.preamble.tags:  # what it takes to spell is made here, not between two tokens
                 self._grammars.spell(tag)
-        generation = Generation(
+        generation = EngineRequest(
             id=request.id,
             known=list(request.prompt),
             read_tokens=len(request.prompt),
@@ -101,7 +101,7 @@ class Preparer:
             limit_tokens=request.limit_tokens,
             batch_tokens=request.batch_tokens or self._batch_tokens,
             threads=request.threads,
-            sampler=Sampler(self._vocabulary, request.sampling, grammar, gate),
+            sampler=Sampler(self._vocabulary, request.sampling, grammar, trigger),
             keep_tokens=request.keep_tokens,
             top_logprobs=request.top_logprobs,
             visible=self._vocabulary.controls(request.visible),

@@ -10,7 +10,7 @@ from swell.errors import KvGrowError, SwellError
 from swell.kv.store import KvStore
 from swell.protocol.messages import NeedMemory, Totals
 from swell.runner.memory import SlotMemory
-from swell.runner.slots import Generation, Shortage, Slot, Wait
+from swell.runner.slots import EngineRequest, MemoryWait, Shortage, Slot
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class Shortages:
             self._make_room(slot, generation, cells, error)
             return
         log.info("%s; asking for what other models have", error)
-        generation.shortage = Shortage(cells, time.monotonic() + self._wait_s, Wait.OTHERS)
+        generation.shortage = Shortage(cells, time.monotonic() + self._wait_s, MemoryWait.OTHERS)
         self._tell(NeedMemory(id=generation.id, missing_bytes=max(0, error.missing_bytes)))
 
     def end(self, generation_id: int) -> None:
@@ -81,7 +81,7 @@ class Shortages:
 
     def retry(self) -> None:
         """A generation has ended: the eldest of those that are paused tries again."""
-        paused = [one for _, one in self._waiting() if one.shortage and one.shortage.wait is Wait.PAUSE]
+        paused = [one for _, one in self._waiting() if one.shortage and one.shortage.wait is MemoryWait.PAUSE]
         if paused:
             _end(min(paused, key=lambda generation: generation.started_ns))
 
@@ -89,7 +89,7 @@ class Shortages:
         """When the next generation may wait no longer, by `time.monotonic`."""
         return min(generation.shortage.until_s for _, generation in self._waiting() if generation.shortage)
 
-    def _make_room(self, slot: Slot, generation: Generation, cells: int, error: KvGrowError) -> None:
+    def _make_room(self, slot: Slot, generation: EngineRequest, cells: int, error: KvGrowError) -> None:
         """Pause younger generations until `cells` are there, if they have enough; else this one for its elders."""
         others = [pair for pair in self._busy() if pair[0] is not slot and pair[0].cells.granted]
         younger = [pair for pair in others if pair[1].started_ns > generation.started_ns]
@@ -109,20 +109,20 @@ class Shortages:
         else:
             self._fail(slot, error)
 
-    def _pause(self, slot: Slot, generation: Generation) -> None:
+    def _pause(self, slot: Slot, generation: EngineRequest) -> None:
         log.warning("generation %d is paused: there is no memory for its %d cells", generation.id, len(slot.tokens))
-        self._totals.pauses += generation.shortage is None or generation.shortage.wait is not Wait.PAUSE
+        self._totals.pauses += generation.shortage is None or generation.shortage.wait is not MemoryWait.PAUSE
         self._store.rewind(slot.index, 0)
-        generation.shortage = Shortage(len(slot.tokens), math.inf, Wait.PAUSE)
+        generation.shortage = Shortage(len(slot.tokens), math.inf, MemoryWait.PAUSE)
         self._memory.compact()
 
-    def _busy(self) -> list[tuple[Slot, Generation]]:
+    def _busy(self) -> list[tuple[Slot, EngineRequest]]:
         return [(slot, slot.generation) for slot in self._slots if slot.generation is not None]
 
-    def _waiting(self) -> list[tuple[Slot, Generation]]:
+    def _waiting(self) -> list[tuple[Slot, EngineRequest]]:
         return [pair for pair in self._busy() if pair[1].shortage is not None]
 
 
-def _end(generation: Generation) -> None:
+def _end(generation: EngineRequest) -> None:
     if generation.shortage is not None:
         generation.shortage = dataclasses.replace(generation.shortage, until_s=0)

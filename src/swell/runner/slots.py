@@ -15,7 +15,7 @@ from swell.llama.sampler import Sampler
 from swell.protocol.messages import SlotState
 
 
-class Wait(Enum):
+class MemoryWait(Enum):
     """For what a generation waits that lacks memory."""
 
     OTHERS = "what other models give back"
@@ -28,7 +28,7 @@ class Shortage:
 
     cells: int
     until_s: float
-    wait: Wait
+    wait: MemoryWait
 
     @property
     def is_over(self) -> bool:
@@ -36,7 +36,7 @@ class Shortage:
 
 
 @dataclasses.dataclass(eq=False)
-class Generation:
+class EngineRequest:
     """A prompt being carried on. Times are of `time.perf_counter_ns`.
 
     Of the `known` tokens, the first `read_tokens` are computed in chunks, later ones one by one, as they were sampled:
@@ -72,7 +72,7 @@ class Slot:
     index: int
     cells: SlotCells
     tokens: list[int] = dataclasses.field(default_factory=list)
-    generation: Generation | None = None
+    generation: EngineRequest | None = None
     last_used_ns: int = 0
 
     @property
@@ -123,7 +123,7 @@ def forgotten(tokens: int, keep: int, window_tokens: int) -> range:
     return range(keep, keep + max((tokens - 1 - keep) // 2, 1))
 
 
-def recall(generation: Generation, emitted: Sequence[int]) -> None:
+def recall(generation: EngineRequest, emitted: Sequence[int]) -> None:
     """Go through what was `emitted` elsewhere: afterwards the generation knows what it knew there.
 
     So many tokens that computing them one by one would keep a client waiting are read like a prompt.

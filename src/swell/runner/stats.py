@@ -6,7 +6,7 @@ from typing import NamedTuple
 from swell.devices import DeviceUse
 from swell.kv.choose import Chosen
 from swell.kv.policy import initial_grant
-from swell.llama.model import Model
+from swell.llama.model import LlamaModel
 from swell.memory.resident import process_resident
 from swell.processors.governor import ThreadUse
 from swell.protocol.messages import SlotState, SlotStats, Stats, ThreadStats
@@ -21,7 +21,7 @@ class ProcessMemory(NamedTuple):
     other_bytes: int
 
 
-def process_memory(model: Model, kv_bytes: int) -> ProcessMemory:
+def process_memory(model: LlamaModel, kv_bytes: int) -> ProcessMemory:
     """What the kernel counts, where `kv_bytes` of it are the cache.
 
     Weights are in memory as far as they have been used. The kernel counts mapped pages only per process, so that some
@@ -35,7 +35,7 @@ def process_memory(model: Model, kv_bytes: int) -> ProcessMemory:
     return ProcessMemory(resident.total_bytes, weights_bytes, other_bytes)
 
 
-def read_stats(request_id: int, model: Model, chosen: Chosen, engine: Engine, use: ThreadUse) -> Stats:
+def read_stats(request_id: int, model: LlamaModel, chosen: Chosen, engine: Engine, use: ThreadUse) -> Stats:
     """Numbers of this moment. A slot that changes meanwhile is counted before or after, never in between."""
     store = chosen.store
     kv = store.measure()
@@ -77,7 +77,7 @@ def thread_stats(use: ThreadUse) -> ThreadStats:
     return ThreadStats(now=use.now, allowed=use.allowed, waited_ns=round(use.waited_s * 1e9))
 
 
-def device_uses(model: Model, context_bytes: Mapping[str, int], kv_bytes: int) -> list[DeviceUse]:
+def device_uses(model: LlamaModel, context_bytes: Mapping[str, int], kv_bytes: int) -> list[DeviceUse]:
     """What the model takes on its devices, as their drivers counted it when its last context was made.
 
     Drivers don't tell what is cache and what is for computing; the cache is the known part of it.

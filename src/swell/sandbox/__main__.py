@@ -13,8 +13,8 @@ from swell.errors import InvalidRequestError
 from swell.sandbox.job import (
     LENGTH,
     TEXT_MAX,
-    Done,
     Job,
+    JobDone,
     Refused,
     frame,
 )
@@ -38,7 +38,7 @@ def main() -> None:
         sys.stdout.buffer.flush()
 
 
-def _answer(job: Job) -> Done | Refused:
+def _answer(job: Job) -> JobDone | Refused:
     try:
         text = job.run()
     except InvalidRequestError as error:
@@ -47,7 +47,7 @@ def _answer(job: Job) -> Done | Refused:
         return Refused(f"{job.NAME} takes too much memory for this request")
     if len(text) > TEXT_MAX:
         return Refused(f"{job.NAME} writes too much for this request")
-    return Done(text)
+    return JobDone(text)
 
 
 if __name__ == "__main__":

@@ -135,7 +135,7 @@ class CheckSchema(msgspec.Struct, frozen=True, kw_only=True):
 Job = Render | CheckSchema
 
 
-class Done(msgspec.Struct, frozen=True, tag=True):
+class JobDone(msgspec.Struct, frozen=True, tag=True):
     """What it gave."""
 
     text: str
@@ -147,7 +147,7 @@ class Refused(msgspec.Struct, frozen=True, tag=True):
     reason: str
 
 
-def frame(message: Job | Done | Refused) -> bytes:
+def frame(message: Job | JobDone | Refused) -> bytes:
     """`message` as it goes through a pipe.
 
     A job is pickled, since the arguments of a call may hold integers of any size. What comes back is not: it was

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 import msgspec
 
 from swell.errors import InvalidRequestError
-from swell.sandbox.job import LENGTH, Done, Job, Refused, frame
+from swell.sandbox.job import LENGTH, Job, JobDone, Refused, frame
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ _ATTEMPTS = 2  # the system may have ended a process for reasons of its own
 _TOO_MUCH = (-signal.SIGPROF, -signal.SIGABRT)
 """How a process ends that computes for too long, and one in which a library asks for too much memory."""
 
-_decoder = msgspec.msgpack.Decoder(Done | Refused)
+_decoder = msgspec.msgpack.Decoder(JobDone | Refused)
 
 
 class _LostError(Exception):
@@ -104,7 +104,7 @@ class Processes:
             self._idle.append(process)
 
 
-async def _ask(process: Process, job: Job) -> Done | Refused:
+async def _ask(process: Process, job: Job) -> JobDone | Refused:
     """Raises _LostError."""
     assert process.stdin is not None
     assert process.stdout is not None
@@ -112,7 +112,7 @@ async def _ask(process: Process, job: Job) -> Done | Refused:
         process.stdin.write(frame(job))
         await process.stdin.drain()
         (length,) = LENGTH.unpack(await process.stdout.readexactly(LENGTH.size))
-        answer: Done | Refused = _decoder.decode(await process.stdout.readexactly(length))
+        answer: JobDone | Refused = _decoder.decode(await process.stdout.readexactly(length))
     except (asyncio.IncompleteReadError, ConnectionError) as error:
         raise _LostError(await process.wait()) from error
     return answer

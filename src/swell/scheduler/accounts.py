@@ -6,11 +6,11 @@ Beside the books lies the table in which runners say whether they compute; both 
 from collections.abc import Collection
 
 from swell.errors import UnexpectedError
-from swell.kv.admission import Admission
+from swell.kv.memory_admission import MemoryAdmission
 from swell.memory.ledger import Entry, Ledger
 from swell.memory.probe import FreeMemory
 from swell.processors.shares import Demands
-from swell.scheduler.order import Share
+from swell.scheduler.order import LedgerAccess
 from swell.settings import Settings
 
 HEADROOM_MIN_BYTES = 16 << 20
@@ -32,13 +32,13 @@ class Accounts:
         self._free_entries = list(range(RUNNERS_MAX))
         self._budget_bytes = settings.kv_budget.limit_bytes(total_bytes) if settings.kv_budget else None
         self._headroom_bytes = max(settings.kv_headroom.limit_bytes(total_bytes), HEADROOM_MIN_BYTES)
-        self._admission = Admission(
+        self._admission = MemoryAdmission(
             self._ledger, 0, memory, budget_bytes=self._budget_bytes, headroom_bytes=self._headroom_bytes
         )
 
-    def open(self) -> Share:
+    def open(self) -> LedgerAccess:
         """An entry for a new runner."""
-        return Share(
+        return LedgerAccess(
             ledger_fd=self._ledger.fileno(),
             demands_fd=self._demands.fileno(),
             entry=self._free_entries.pop(),
@@ -46,21 +46,21 @@ class Accounts:
             headroom_bytes=self._headroom_bytes,
         )
 
-    def clear(self, share: Share) -> None:
+    def clear(self, share: LedgerAccess) -> None:
         """The runner is dead: it can't use any more what it was granted."""
         self._ledger.clear(share.entry)
         self._demands.want(share.entry, 0)
 
-    def give_back(self, share: Share) -> None:
+    def give_back(self, share: LedgerAccess) -> None:
         """The entry isn't needed any more."""
         self.clear(share)
         self._free_entries.append(share.entry)
 
-    def entry(self, share: Share) -> Entry:
+    def entry(self, share: LedgerAccess) -> Entry:
         """What a runner was promised, and what of it it has used."""
         return self._ledger.entry(share.entry)
 
-    def booked_bytes(self, share: Share) -> int:
+    def booked_bytes(self, share: LedgerAccess) -> int:
         """What a runner was promised and what it has mapped."""
         booked = self._ledger.entry(share.entry)
         return booked.granted_bytes + booked.mapped_bytes
@@ -79,7 +79,7 @@ class Accounts:
         """What a new runner may take, where such that are being loaded will take `loading_bytes` more."""
         return self._ledger.spare_bytes(self._memory.free_bytes) - self._headroom_bytes - loading_bytes
 
-    def check_integrity(self, shares: Collection[Share]) -> list[str]:
+    def check_integrity(self, shares: Collection[LedgerAccess]) -> list[str]:
         """What is wrong with the books where `shares` are those in use."""
         entries = [share.entry for share in shares]
         faults = []

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from swell.clock import Clock
 from swell.errors import LoadCrashedError, LoadDiedError, SwellError
 from swell.models.model import Model
-from swell.scheduler.fit import Fit
+from swell.scheduler.load_options import LoadOptions
 
 CRASHES_MAX = 2
 PAUSE = timedelta(minutes=5)
@@ -23,7 +23,7 @@ class _Attempt(NamedTuple):
     path: Path
     size_bytes: int
     modified_at: datetime
-    fit: Fit
+    fit: LoadOptions
 
 
 class _Record(NamedTuple):
@@ -42,13 +42,13 @@ class LoadCrashes:
         self._records = OrderedDict[_Attempt, _Record]()
         self._sound = OrderedDict[_Attempt, None]()
 
-    def check(self, model: Model, fit: Fit) -> None:
+    def check(self, model: Model, fit: LoadOptions) -> None:
         """Raises LoadCrashedError where a load would only crash again."""
         record = self._records.get(_attempt(model, fit))
         if record is not None and record.crashes >= CRASHES_MAX and self._clock.now() < record.last + PAUSE:
             raise LoadCrashedError(str(model.path), record.crashes)
 
-    def note(self, model: Model, fit: Fit, error: SwellError) -> None:
+    def note(self, model: Model, fit: LoadOptions, error: SwellError) -> None:
         """A load ended with `error`; what llama.cpp or the system reported in words is no crash, nor is a kill."""
         attempt = _attempt(model, fit)
         if not isinstance(error, LoadDiedError) or error.exit_code is None or attempt in self._sound:
@@ -60,7 +60,7 @@ class LoadCrashes:
         if len(self._records) > _REMEMBERED:
             self._records.popitem(last=False)
 
-    def note_loaded(self, model: Model, fit: Fit) -> None:
+    def note_loaded(self, model: Model, fit: LoadOptions) -> None:
         """A load went well."""
         attempt = _attempt(model, fit)
         self._records.pop(attempt, None)
@@ -70,5 +70,5 @@ class LoadCrashes:
             self._sound.popitem(last=False)
 
 
-def _attempt(model: Model, fit: Fit) -> _Attempt:
+def _attempt(model: Model, fit: LoadOptions) -> _Attempt:
     return _Attempt(model.path, model.size_bytes, model.modified_at, fit)

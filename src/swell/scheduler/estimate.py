@@ -17,7 +17,7 @@ _FEED_FORWARDS = 3  # of the wide layer, that a batch's graph holds at once
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Footprint:
+class MemoryEstimate:
     """Bytes of memory: the weights, the cache at its first grant, and everything else that a runner takes."""
 
     weights_bytes: int
@@ -29,7 +29,9 @@ class Footprint:
         return self.weights_bytes + self.kv_bytes + self.other_bytes
 
 
-def estimate(model: Model, *, slots: int, batch_tokens: int, initial_tokens: int, cache_type: CacheType) -> Footprint:
+def estimate(
+    model: Model, *, slots: int, batch_tokens: int, initial_tokens: int, cache_type: CacheType
+) -> MemoryEstimate:
     """What `model` will take by its header. One slot's first grant counts: a load succeeds without that of others."""
     window = model.context_max
     batch = batch_tokens * _ACTIVATION_BYTES
@@ -38,7 +40,7 @@ def estimate(model: Model, *, slots: int, batch_tokens: int, initial_tokens: int
     vocabulary = model.vocabulary_tokens * TOKEN_BYTES
     bookkeeping = slots * window * CELL_BOOKKEEPING_BYTES
     is_cached = "embedding" not in model.capabilities
-    return Footprint(
+    return MemoryEstimate(
         weights_bytes=model.weights_bytes,
         kv_bytes=min(initial_tokens, window) * cell_bytes(model, cache_type) if is_cached else 0,
         other_bytes=PROCESS_BYTES + vocabulary + compute + logits + (bookkeeping if is_cached else 0),
@@ -54,13 +56,13 @@ def cell_bytes(model: Model, cache_type: CacheType) -> int:
 
 
 @dataclasses.dataclass
-class Experience:
+class MemoryEstimator:
     """Footprints as they turned out. They replace the estimate for the same file and scale it for others."""
 
     _others: dict[Path, int] = dataclasses.field(default_factory=dict)
     _ratio: float = 1.0
 
-    def note(self, path: Path, estimated: Footprint, other_bytes: int) -> None:
+    def note(self, path: Path, estimated: MemoryEstimate, other_bytes: int) -> None:
         """A runner of `path` takes `other_bytes` beside weights and cache; of several amounts the largest counts."""
         if other_bytes <= self._others.get(path, 0):
             return
@@ -68,7 +70,7 @@ class Experience:
         ratio = other_bytes / max(estimated.other_bytes, 1)
         self._ratio += (min(max(ratio, _RATIOS[0]), _RATIOS[1]) - self._ratio) * _LEARNING_RATE
 
-    def correct(self, path: Path, estimated: Footprint) -> Footprint:
+    def correct(self, path: Path, estimated: MemoryEstimate) -> MemoryEstimate:
         """`estimated`, in the light of what is known."""
         known = self._others.get(path)
         other = round(estimated.other_bytes * self._ratio) if known is None else known

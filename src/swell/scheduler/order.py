@@ -6,9 +6,9 @@ from swell.cache import CacheType
 from swell.kv.policy import default_slots
 from swell.models.model import Model
 from swell.protocol.messages import Load
-from swell.scheduler.estimate import Footprint, estimate
-from swell.scheduler.fit import Fit
+from swell.scheduler.estimate import MemoryEstimate, estimate
 from swell.scheduler.handover import Handover
+from swell.scheduler.load_options import LoadOptions
 from swell.scheduler.ward import Ward
 from swell.settings import Settings
 
@@ -18,7 +18,7 @@ to wait for its token."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Share:
+class LedgerAccess:
     """A runner's part in the books of all: descriptors it inherits, its entry in both, and the limits for everyone."""
 
     ledger_fd: int
@@ -28,9 +28,9 @@ class Share:
     headroom_bytes: int
 
 
-def complete_fit(wish: Fit, settings: Settings) -> Fit:
+def complete_load_options(wish: LoadOptions, settings: Settings) -> LoadOptions:
     """How to load what is asked for as `wish`; what is left open depends on the devices that are found."""
-    chosen = Fit(
+    chosen = LoadOptions(
         maps_weights=True,
         cache_type=settings.kv_cache_type or CacheType.F16,
     )
@@ -38,7 +38,12 @@ def complete_fit(wish: Fit, settings: Settings) -> Fit:
 
 
 def load_order(
-    model: Model, ward: Ward, fit: Fit, settings: Settings, share: Share, handover: Handover | None = None
+    model: Model,
+    ward: Ward,
+    fit: LoadOptions,
+    settings: Settings,
+    share: LedgerAccess,
+    handover: Handover | None = None,
 ) -> Load:
     """What to tell the runner of `model` in `ward`; `fit` is complete."""
     return Load(
@@ -67,7 +72,7 @@ def load_order(
     )
 
 
-def footprint(model: Model, fit: Fit, settings: Settings) -> Footprint:
+def footprint(model: Model, fit: LoadOptions, settings: Settings) -> MemoryEstimate:
     """What a runner started with such an order will take, by the header alone."""
     slots = settings.num_parallel or default_slots(model.context_max)
     is_elastic = settings.kv_dynamic

@@ -9,7 +9,7 @@ from swell.scheduler.ward import RunnerKey
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Resident:
+class RunnerState:
     """A runner that is there, being started, or leaving. `last_use` is larger the later it was used.
 
     `unstored_bytes` are promised to its cache but hold no token, so that giving them back costs nothing.
@@ -52,7 +52,7 @@ class Wait:
     closed: RunnerKey | None
 
 
-Step = LoadNow | ShrinkIdle | Evict | Wait
+SchedulerStep = LoadNow | ShrinkIdle | Evict | Wait
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,7 +69,7 @@ class Demand:
     may_shrink: bool = True
 
 
-def next_step(demand: Demand, residents: Collection[Resident]) -> Step:
+def next_step(demand: Demand, residents: Collection[RunnerState]) -> SchedulerStep:
     """What brings `demand` nearer to being loaded.
 
     A runner of the same key is there only if it doesn't fit the request; it goes first. The only model is always
@@ -96,7 +96,7 @@ def next_step(demand: Demand, residents: Collection[Resident]) -> Step:
     return Wait(quietest.key if quietest else None)
 
 
-def least_recent(residents: Collection[Resident]) -> Resident | None:
+def least_recent(residents: Collection[RunnerState]) -> RunnerState | None:
     """The one that was unused longest."""
     return min(residents, key=lambda resident: (resident.last_use, resident.key.path), default=None)
 

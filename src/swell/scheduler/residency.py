@@ -15,9 +15,9 @@ from swell.durations import FOREVER_S
 from swell.errors import RunnerError, SwellError
 from swell.models.model import Model
 from swell.protocol.messages import Loaded, ShrinkLevel, Stats
-from swell.scheduler.estimate import Footprint
-from swell.scheduler.fit import Fit
-from swell.scheduler.order import Share
+from swell.scheduler.estimate import MemoryEstimate
+from swell.scheduler.load_options import LoadOptions
+from swell.scheduler.order import LedgerAccess
 from swell.scheduler.ward import RunnerKey
 from swell.supervisor.runner import Runner
 
@@ -58,16 +58,16 @@ class LoadedModel:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Stay:
+class LoadPlan:
     """What a residency is made for: the model, which of its runners this is, how it is loaded, its share in the books,
     what it is thought to take.
     """
 
     model: Model
     key: RunnerKey
-    fit: Fit
-    share: Share
-    footprint: Footprint
+    fit: LoadOptions
+    share: LedgerAccess
+    footprint: MemoryEstimate
 
 
 class Residency:
@@ -78,7 +78,7 @@ class Residency:
 
     def __init__(
         self,
-        stay: Stay,
+        stay: LoadPlan,
         launch: Callable[["Residency"], Awaitable[Runner]],
         *,
         keep_alive_s: float,
@@ -95,7 +95,7 @@ class Residency:
         self.last_use = next(_uses)
         self.starving = 0
         """Requests that wait for memory which other models have."""
-        self.placed = Fit()
+        self.placed = LoadOptions()
         """What the planner chose, once it has."""
         self.is_measured = False
         """Whether it is known what the model really takes."""
@@ -112,7 +112,7 @@ class Residency:
         return await asyncio.shield(self._loading)
 
     @property
-    def fit(self) -> Fit:
+    def fit(self) -> LoadOptions:
         """How the model is loaded: as was asked for, and where nothing was, as the planner chose."""
         return self.stay.fit.completed(self.placed)
 

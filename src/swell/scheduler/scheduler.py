@@ -20,29 +20,29 @@ from swell.options import Options
 from swell.protocol.messages import Load, NeedMemory, ShrinkLevel
 from swell.scheduler.accounts import RUNNERS_MAX, Accounts
 from swell.scheduler.crashes import LoadCrashes
-from swell.scheduler.estimate import Experience
-from swell.scheduler.fit import Fit, wanted_fit
+from swell.scheduler.estimate import MemoryEstimator
 from swell.scheduler.handover import Handover
-from swell.scheduler.order import complete_fit, footprint, load_order
+from swell.scheduler.load_options import LoadOptions, requested_load_options
+from swell.scheduler.order import complete_load_options, footprint, load_order
 from swell.scheduler.placement.placer import Placer
 from swell.scheduler.policy import (
     Demand,
     Evict,
     LoadNow,
-    Resident,
+    RunnerState,
+    SchedulerStep,
     ShrinkIdle,
-    Step,
     Wait,
     is_shortage,
     least_recent,
     may_queue,
     next_step,
 )
-from swell.scheduler.relief import Relief, Source
-from swell.scheduler.residency import LoadedModel, Residency, State, Stay
+from swell.scheduler.reclaiming import MemoryReclaimer, Source
+from swell.scheduler.residency import LoadedModel, LoadPlan, Residency, State
 from swell.scheduler.ward import RunnerKey, Ward
 from swell.settings import Settings
-from swell.supervisor.runner import OnNeed, Place, Runner
+from swell.supervisor.runner import OnNeed, PlaceLayers, Runner
 
 __all__ = ["Launch", "LoadedModel", "Scheduler"]
 
@@ -51,9 +51,9 @@ log = logging.getLogger(__name__)
 MODELS_PER_DEVICE = 3
 """As in Ollama, where nothing else is set; the CPU counts as a device if there is no other."""
 _NO_OPTIONS = Options()
-_NO_WISH = Fit()
+_NO_WISH = LoadOptions()
 
-Launch = Callable[[Load, float, OnNeed, Place], Awaitable[Runner]]
+Launch = Callable[[Load, float, OnNeed, PlaceLayers], Awaitable[Runner]]
 """Starts a runner: with this order, within so many seconds, telling so when it needs memory, asking what goes where."""
 
 
@@ -72,7 +72,7 @@ class Scheduler:
         self._launch = launch or functools.partial(Runner.start, stuck_s=settings.stuck_s)
         self._clock = clock or SystemClock()
         self._accounts = Accounts(settings, memory or MemoryProbe())
-        self._experience = Experience()
+        self._experience = MemoryEstimator()
         self._crashes = LoadCrashes(self._clock)
         self._residencies: dict[RunnerKey, Residency] = {}
         self._handovers: dict[Residency, Handover] = {}
@@ -81,7 +81,7 @@ class Scheduler:
         self._holders: set[asyncio.Task[Any] | None] = set()  # of leases, and who waits for one
         self._closed: RunnerKey | None = None  # to newcomers: the first in line waits until this one is idle
         self._changed = asyncio.Event()
-        self._relief = Relief(self._accounts, self._residencies.values, lambda: self._changed)
+        self._relief = MemoryReclaimer(self._accounts, self._residencies.values, lambda: self._changed)
         self._tasks: set[asyncio.Task[None]] = set()
         self._placer = Placer(settings)
         automatic = MODELS_PER_DEVICE * max(1, len(settings.workers))
@@ -93,7 +93,7 @@ class Scheduler:
         model: Model,
         keep_alive_s: float | None = None,
         options: Options = _NO_OPTIONS,
-        also: Fit = _NO_WISH,
+        also: LoadOptions = _NO_WISH,
         ward: Ward = Ward.COMMON,
     ) -> AsyncIterator[Runner]:
         """A runner with `model` as `options` and, before them, `also` want it loaded, and kept loaded while inside.
@@ -110,7 +110,7 @@ class Scheduler:
         assert task not in self._holders, "who holds one runner and waits for another one can block both for ever"
         self._holders.add(task)
         try:
-            wish = also.completed(wanted_fit(options, model, self._placer.devices))
+            wish = also.completed(requested_load_options(options, model, self._placer.devices))
             residency = await self._enter(model, RunnerKey(model.path, ward), wish)
             residency.num_ctx = options.num_ctx
             if keep_alive_s is not None and ward is Ward.COMMON:
@@ -132,7 +132,7 @@ class Scheduler:
         rows = await asyncio.gather(*(self._measure(residency) for residency in self._residencies.values()))
         return sorted((row for row in rows if row is not None), key=lambda row: row.expires_at, reverse=True)
 
-    def fit_of(self, model: Model) -> Fit | None:
+    def load_options_of(self, model: Model) -> LoadOptions | None:
         """How `model` is loaded; None if it isn't."""
         residency = self._residencies.get(RunnerKey(model.path))
         return None if residency is None else residency.fit
@@ -189,7 +189,7 @@ class Scheduler:
 
     # --- requests on their way to a runner -----------------------------------------------------------------------
 
-    async def _enter(self, model: Model, key: RunnerKey, wish: Fit) -> Residency:
+    async def _enter(self, model: Model, key: RunnerKey, wish: LoadOptions) -> Residency:
         """The residency that serves a request, which is in it from now on."""
         residency = self._usable(key, wish)
         if residency is None or residency.state is State.LOADING:
@@ -201,7 +201,7 @@ class Scheduler:
         residency.enter()
         return residency
 
-    def _usable(self, key: RunnerKey, wish: Fit) -> Residency | None:
+    def _usable(self, key: RunnerKey, wish: LoadOptions) -> Residency | None:
         residency = self._residencies.get(key)
         if residency is None or key == self._closed or not wish.is_met_by(residency.fit):
             return None
@@ -212,7 +212,7 @@ class Scheduler:
         joined = sum(one.users - 1 for one in self._residencies.values() if one.state is State.LOADING and one.users)
         return joined + max(0, len(self._line) - 1)
 
-    async def _wait_in_line(self, model: Model, key: RunnerKey, wish: Fit) -> Residency:
+    async def _wait_in_line(self, model: Model, key: RunnerKey, wish: LoadOptions) -> Residency:
         """Get `model` loaded at `key` as `wish` says. Only the first in line acts, the others wait for changes."""
         ticket = object()
         self._line.append(ticket)
@@ -223,7 +223,7 @@ class Scheduler:
                 if self._line[0] is not ticket:
                     await self._changed.wait()
                     continue
-                self._crashes.check(model, complete_fit(wish, self._settings))
+                self._crashes.check(model, complete_load_options(wish, self._settings))
                 match self._next_step(model, key, wish, may_shrink=may_shrink):
                     case LoadNow():
                         residency = self._load(model, key, wish)
@@ -256,8 +256,8 @@ class Scheduler:
             self._line.remove(ticket)
             self._notify()
 
-    def _next_step(self, model: Model, key: RunnerKey, wish: Fit, *, may_shrink: bool) -> Step:
-        fit = complete_fit(wish, self._settings)
+    def _next_step(self, model: Model, key: RunnerKey, wish: LoadOptions, *, may_shrink: bool) -> SchedulerStep:
+        fit = complete_load_options(wish, self._settings)
         expected = self._experience.correct(model.path, footprint(model, fit, self._settings))
         loading = [residency.stay for residency in self._residencies.values() if residency.state is State.LOADING]
         loading_bytes = sum(
@@ -272,15 +272,15 @@ class Scheduler:
         )
         return next_step(demand, self._residents())
 
-    def _shared_bytes(self, key: RunnerKey, fit: Fit) -> int:
+    def _shared_bytes(self, key: RunnerKey, fit: LoadOptions) -> int:
         """Weights that a runner in quarantine has in common with the model's other one, where both map them."""
         other = self._residencies.get(RunnerKey(key.path)) if key.ward is Ward.QUARANTINE else None
         are_shared = other is not None and fit.maps_weights and other.stay.fit.maps_weights
         return other.stay.footprint.weights_bytes if other is not None and are_shared else 0
 
-    def _residents(self) -> list[Resident]:
+    def _residents(self) -> list[RunnerState]:
         staying = [
-            Resident(
+            RunnerState(
                 key=key,
                 users=residency.users,
                 last_use=residency.last_use,
@@ -289,18 +289,18 @@ class Scheduler:
             for key, residency in self._residencies.items()
         ]
         return staying + [
-            Resident(key=residency.stay.key, users=0, last_use=residency.last_use, is_leaving=True)
+            RunnerState(key=residency.stay.key, users=0, last_use=residency.last_use, is_leaving=True)
             for residency in self._leaving
         ]
 
     # --- loading -------------------------------------------------------------------------------------------------
 
-    def _load(self, model: Model, key: RunnerKey, wish: Fit) -> Residency:
-        fit = complete_fit(wish, self._settings)
+    def _load(self, model: Model, key: RunnerKey, wish: LoadOptions) -> Residency:
+        fit = complete_load_options(wish, self._settings)
         expected = self._experience.correct(model.path, footprint(model, fit, self._settings))
         log.info("loading %s, which may take %d MB", model.name, expected.total_bytes // 1_000_000)
         residency = self._residencies[key] = Residency(
-            Stay(model=model, key=key, fit=fit, share=self._accounts.open(), footprint=expected),
+            LoadPlan(model=model, key=key, fit=fit, share=self._accounts.open(), footprint=expected),
             self._start,
             keep_alive_s=self._settings.keep_alive_s if key.ward is Ward.COMMON else 0,
             clock=self._clock,
@@ -308,10 +308,10 @@ class Scheduler:
         )
         return residency
 
-    async def _may_hand_over(self, residency: Residency, wish: Fit) -> bool:
+    async def _may_hand_over(self, residency: Residency, wish: LoadOptions) -> bool:
         """Whether a model's next runner can use the cells of this one, and there is room for them meanwhile."""
         row = await self._measure(residency)
-        is_same = residency.stay.fit.cache_type == complete_fit(wish, self._settings).cache_type
+        is_same = residency.stay.fit.cache_type == complete_load_options(wish, self._settings).cache_type
         if row is None or row.stats is None or not is_same:
             return False
         return 0 < row.stats.kv_resident_bytes < self._accounts.spare_bytes() // 2

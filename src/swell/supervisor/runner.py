@@ -58,12 +58,12 @@ from swell.protocol.messages import (
     Shrunk,
     SlotsSaved,
     Stats,
-    Step,
+    StepOutput,
     Tokenize,
     Tokenized,
 )
 from swell.supervisor.causes import loss_of
-from swell.supervisor.stream import Stream
+from swell.supervisor.stream import GenerationStream
 from swell.supervisor.watchdog import until_stuck
 
 log = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ OnNeed = Callable[["Runner", NeedMemory], None]
 """Told when a generation lacks memory; it waits until it is `offer`ed some, or until its own time is over."""
 
 
-Place = Callable[[DevicesFound], Placement]
+PlaceLayers = Callable[[DevicesFound], Placement]
 """Decides where layers go, once a runner has said which devices there are; may refuse with an error."""
 
 
@@ -103,7 +103,7 @@ class Runner:
         self._reader = reader
         self._writer = writer
         self._answers: dict[int, asyncio.Future[Answer]] = {}
-        self._streams: dict[int, Stream] = {}
+        self._streams: dict[int, GenerationStream] = {}
         self._found: asyncio.Future[DevicesFound] = asyncio.get_running_loop().create_future()
         self._loaded: asyncio.Future[Loaded] = asyncio.get_running_loop().create_future()
         self.lost = asyncio.Event()
@@ -112,7 +112,7 @@ class Runner:
 
     @classmethod
     async def start(
-        cls, load: Load, timeout_s: float, on_need: OnNeed, place: Place, *, stuck_s: float = FOREVER_S
+        cls, load: Load, timeout_s: float, on_need: OnNeed, place: PlaceLayers, *, stuck_s: float = FOREVER_S
     ) -> "Runner":
         """Start a process, have `place` decide what goes to the devices it finds, and load a model in it.
 
@@ -230,13 +230,13 @@ class Runner:
         return vectors
 
     @contextlib.contextmanager
-    def generating(self, order: Generate) -> Iterator[Stream]:
+    def generating(self, order: Generate) -> Iterator[GenerationStream]:
         """Have `order` carried out, whatever its id; inside, what comes of it. Leaving before the end cancels the work.
 
         The stream ends with what the runner reports, or RunnerLostError, if it doesn't end well.
         """
         order = msgspec.structs.replace(order, id=next(_ids))
-        stream = self._streams[order.id] = Stream()
+        stream = self._streams[order.id] = GenerationStream()
         try:
             self._send(order)
             yield stream
@@ -283,7 +283,7 @@ class Runner:
 
     def _dispatch(self, reply: Reply) -> None:
         match reply:
-            case Step():
+            case StepOutput():
                 self._hand_out(reply)
             case Tokenized() | Stats() | Embedded() | Pong() | Shrunk() | SlotsSaved():
                 if (answer := self._answers.get(reply.id)) and not answer.done():
@@ -306,7 +306,7 @@ class Runner:
         if self._patience_s != float("inf") and not self._patience.expired():
             self._patience.reschedule(asyncio.get_running_loop().time() + self._patience_s)
 
-    def _hand_out(self, step: Step) -> None:
+    def _hand_out(self, step: StepOutput) -> None:
         for events in (step.prefilled, step.emitted, step.likelihoods, step.finished):
             for event in events:
                 if stream := self._streams.get(event.id):  # none: cancelled meanwhile

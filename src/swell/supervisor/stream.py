@@ -3,16 +3,16 @@
 import asyncio
 
 from swell.errors import SwellError
-from swell.protocol.messages import Emitted, Finished, Likelihood, Prefilled
+from swell.protocol.messages import Emitted, Finished, Prefilled, TokenLikelihood
 
-Event = Prefilled | Emitted | Likelihood | Finished
+Event = Prefilled | Emitted | TokenLikelihood | Finished
 
 UNREAD_MAX = 16_384
 """Events that a stream holds: 3 MB, or 30 MB with the most alternatives there may be. Without a limit it could become
 all that ten windows hold, which is gigabytes."""
 
 
-class Stream:
+class GenerationStream:
     """Events of one generation on their way to its only reader.
 
     To be iterated over: each time, all events that have come since the last time, in order, at least one. A Likelihood
@@ -39,7 +39,7 @@ class Stream:
         self._error = error
         self._wake()
 
-    def __aiter__(self) -> "Stream":
+    def __aiter__(self) -> "GenerationStream":
         return self
 
     async def __anext__(self) -> list[Event]:

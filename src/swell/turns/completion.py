@@ -14,14 +14,14 @@ from swell.errors import InvalidRequestError, KvGrowError, SwellError, UnreadErr
 from swell.models.model import Model
 from swell.options import Options, merge
 from swell.protocol.messages import Emitted, Loaded
-from swell.sampling import Preamble
+from swell.sampling import ThinkingPreamble
 from swell.supervisor.runner import Runner
 from swell.supervisor.stream import Event
 from swell.text.parsing.parser import Parser, Plain
 from swell.text.parsing.parts import Part
 from swell.turns import checks
-from swell.turns.generation import Generation, Wish, window_tokens
-from swell.turns.recovery.ladder import Rung, possible_cells
+from swell.turns.generation import Generation, GenerationParams, window_tokens
+from swell.turns.recovery.ladder import RecoveryStep, possible_cells
 from swell.turns.recovery.recovery import Recovery, retried
 from swell.turns.repetition import Repetition
 from swell.turns.services import Services, services
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Job:
+class TurnRequest:
     """A checked request. `started_ns` is when it came, by `time.perf_counter_ns`.
 
     `shifts`: the middle of the conversation may be given up when the window is full. `schema` is a JSON schema for the
@@ -56,9 +56,9 @@ class Job:
         wanted = self.options.num_keep
         return wanted + facts.add_bos if wanted >= 0 else wanted
 
-    def wish(self, facts: Loaded, window_tokens: int, prompt: "Prompt") -> Wish:
+    def wish(self, facts: Loaded, window_tokens: int, prompt: "Prompt") -> GenerationParams:
         keep = self.keep_tokens(facts)
-        return Wish(
+        return GenerationParams(
             keep_tokens=(window_tokens if keep < 0 else keep) if self.shifts else None,
             schema=self.schema,
             preamble=prompt.preamble,
@@ -68,12 +68,12 @@ class Job:
         )
 
 
-def job_of(request: Request, body: Common, model: Model, keep_alive_s: float | None, started_ns: int) -> Job:
+def job_of(request: Request, body: Common, model: Model, keep_alive_s: float | None, started_ns: int) -> TurnRequest:
     """What `body` asks of `model`; raises InvalidOptionError or InvalidFormatError.
 
     The window of DeepSeek 2 shifts only if that is asked for, as in Ollama.
     """
-    return Job(
+    return TurnRequest(
         services(request),
         model,
         merge(body.options),
@@ -124,7 +124,7 @@ class Prompt:
 
     tokens: list[int]
     parser: Parser = field(default_factory=Plain)
-    preamble: Preamble | None = None
+    preamble: ThinkingPreamble | None = None
     visible: Sequence[str] = ()
     dropped_messages: int = 0
     dropped_tokens: int = 0
@@ -158,7 +158,7 @@ async def load(request: Request, model: Model, keep_alive_s: float | None, optio
     await while_connected(request.receive, retried(recovery, keep_alive_s, use))
 
 
-async def complete(job: Job, build_prompt: BuildPrompt) -> AsyncGenerator[Prompted | Part | Finish, None]:
+async def complete(job: TurnRequest, build_prompt: BuildPrompt) -> AsyncGenerator[Prompted | Part | Finish, None]:
     """Prompted, the parts of the output as they come, and one Finish.
 
     Nothing is given before the model has written its first token, so that what is wrong with a prompt is raised before.
@@ -190,18 +190,18 @@ async def complete(job: Job, build_prompt: BuildPrompt) -> AsyncGenerator[Prompt
         except SwellError as error:
             failure = error
         rung = await recovery.after(failure, len(turn.generation.tokens) if turn else 0)
-        if rung not in (Rung.GIVE_UP, Rung.WINDOW_END):
+        if rung not in (RecoveryStep.GIVE_UP, RecoveryStep.WINDOW_END):
             continue
         if turn is None or not turn.has_begun:
             raise failure
-        if rung is Rung.GIVE_UP or not turn.end_window(failure):
+        if rung is RecoveryStep.GIVE_UP or not turn.end_window(failure):
             for part in turn.end():
                 yield part
-            yield turn.finish(recovery.taken, failure if rung is Rung.GIVE_UP else None)
+            yield turn.finish(recovery.taken, failure if rung is RecoveryStep.GIVE_UP else None)
             return
 
 
-async def _begin(job: Job, build_prompt: BuildPrompt, runner: Runner) -> "_Turn":
+async def _begin(job: TurnRequest, build_prompt: BuildPrompt, runner: Runner) -> "_Turn":
     load_ns = time.perf_counter_ns() - job.started_ns
     num_ctx, window_max = job.options.num_ctx, runner.facts.context_max
     if num_ctx is not None and num_ctx > window_max:
@@ -224,7 +224,7 @@ async def _begin(job: Job, build_prompt: BuildPrompt, runner: Runner) -> "_Turn"
 class _Turn:
     """A prompt and what becomes of it, in as many runners as it takes."""
 
-    def __init__(self, job: Job, prompt: Prompt, generation: Generation, load_ns: int) -> None:
+    def __init__(self, job: TurnRequest, prompt: Prompt, generation: Generation, load_ns: int) -> None:
         self.generation = generation
         self.has_begun = False
         """Whether anything was given to the client."""
@@ -253,7 +253,7 @@ class _Turn:
         """Make do with the window that there is memory for; False if nothing more fits it."""
         return isinstance(error, KvGrowError) and self.generation.end_window(possible_cells(error))
 
-    def finish(self, taken: Sequence[Rung], error: SwellError | None = None) -> Finish:
+    def finish(self, taken: Sequence[RecoveryStep], error: SwellError | None = None) -> Finish:
         """The numbers, and by what the turn was saved, or what it failed with."""
         done = self.generation.done()
         return Finish(

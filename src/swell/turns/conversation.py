@@ -11,7 +11,7 @@ from swell.text.parsing.parts import Part
 from swell.text.prompts.calls import call_schema
 from swell.text.prompts.fitting import drop_oldest, fits
 from swell.text.prompts.messages import Message, Tool
-from swell.turns.completion import Finish, Job, Prompt, Prompted, complete, tokenize_rendered
+from swell.turns.completion import Finish, Prompt, Prompted, TurnRequest, complete, tokenize_rendered
 from swell.turns.recovery.recovery import retried
 from swell.turns.rendering import Rendering
 
@@ -32,7 +32,7 @@ class Conversation:
     must_call: Sequence[str] = ()
 
 
-def converse(job: Job, conversation: Conversation) -> AsyncGenerator[Prompted | Part | Finish, None]:
+def converse(job: TurnRequest, conversation: Conversation) -> AsyncGenerator[Prompted | Part | Finish, None]:
     """Prompted, the parts of the model's turn as they come, and one Finish.
 
     Nothing is given before the model has written its first token, so what is wrong with a prompt is raised before.
@@ -43,7 +43,7 @@ def converse(job: Job, conversation: Conversation) -> AsyncGenerator[Prompted | 
     return complete(job, _Builder(job, conversation).build)
 
 
-async def count_tokens_of(job: Job, conversation: Conversation) -> int:
+async def count_tokens_of(job: TurnRequest, conversation: Conversation) -> int:
     """The length of the whole prompt, whether it fits or not. Loads the model. Raises RequestError or RunnerError."""
 
     async def count(runner: Runner) -> int:
@@ -55,7 +55,7 @@ async def count_tokens_of(job: Job, conversation: Conversation) -> int:
 class _Builder:
     """Makes a conversation's prompt once the runner is known, which tokenises it."""
 
-    def __init__(self, job: Job, conversation: Conversation) -> None:
+    def __init__(self, job: TurnRequest, conversation: Conversation) -> None:
         self._conversation = conversation
         self._rendering = Rendering(
             job.model,

@@ -12,7 +12,7 @@ import msgspec
 from swell.options import Options
 from swell.protocol import messages
 from swell.protocol.messages import Emitted, Finished, FinishReason, Generate, Loaded, Prefilled
-from swell.sampling import Mirostat, Preamble, Sampling
+from swell.sampling import Mirostat, Sampling, ThinkingPreamble
 from swell.settings import Settings
 from swell.supervisor.stream import Event
 from swell.text.parsing.parser import Parser, with_likelihoods
@@ -29,7 +29,7 @@ LIMIT_WINDOWS = 10
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Wish:
+class GenerationParams:
     """What a request wants beside its options.
 
     `keep_tokens`: when the window is full, forget half of what follows the first so many tokens; None: end there.
@@ -39,14 +39,14 @@ class Wish:
 
     keep_tokens: int | None = None
     schema: str | None = None
-    preamble: Preamble | None = None
+    preamble: ThinkingPreamble | None = None
     top_logprobs: int | None = None
     visible: Sequence[str] = ()
     dropped_tokens: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
-class Done:
+class GenerationOutcome:
     """How a generation ended. `prompt_tokens` counts cached ones, `generated_tokens` the one that ends the text."""
 
     reason: FinishReason
@@ -74,7 +74,7 @@ class Generation:
         self,
         prompt: list[int],
         options: Options,
-        wish: Wish,
+        wish: GenerationParams,
         *,
         window_tokens: int,
         parser: Parser,
@@ -175,10 +175,10 @@ class Generation:
             self._end(FinishReason.STOP)
         return parts
 
-    def done(self) -> Done:
+    def done(self) -> GenerationOutcome:
         """How it ended, or what there was of it before it failed."""
         reason, generate_ns = self._finished or (FinishReason.STOP, self._since_first_ns())
-        return Done(
+        return GenerationOutcome(
             reason=reason,
             prompt_tokens=len(self._order.prompt),
             cached_tokens=self.cached_tokens,
@@ -194,7 +194,7 @@ class Generation:
         parts: list[Part] = []
         for event in events:
             match event:
-                case messages.Likelihood():
+                case messages.TokenLikelihood():
                     top = tuple(Alternative(one.piece, one.logprob) for one in event.top)
                     self._likelihoods.append(Likelihood(self._piece, event.logprob, top))
                 case _ if self.is_stopped:

@@ -13,7 +13,7 @@ from swell.sandbox.renderer import Renders
 from swell.sandbox.schemas import ChecksSchemas
 from swell.scheduler.scheduler import Scheduler
 from swell.settings import Settings
-from swell.turns.recovery.ladder import Rung
+from swell.turns.recovery.ladder import RecoveryStep
 from swell.turns.recovery.quarantine import Quarantine
 from swell.turns.recovery.recovery import Limits, Recovery
 
@@ -30,7 +30,7 @@ class Services:
     catalog: Catalog
     renderer: Renders
     schemas: ChecksSchemas
-    rungs: Counter[Rung] = field(default_factory=Counter)
+    rungs: Counter[RecoveryStep] = field(default_factory=Counter)
     """What was tried to let requests go on, and how often."""
     quarantine: Quarantine = field(default_factory=Quarantine)
 

@@ -73,14 +73,14 @@ def _poison_engine(module: ModuleType) -> None:
 
 
 def _poison_model(module: ModuleType) -> None:
-    begin = module.Model.__init__
+    begin = module.LlamaModel.__init__
 
     def begin_or_die(self: Any, path: Any, *args: Any, **kwargs: Any) -> None:
         if path.name == CRASHING:
             os.abort()
         begin(self, path, *args, **kwargs)
 
-    module.Model.__init__ = begin_or_die
+    module.LlamaModel.__init__ = begin_or_die
 
 
 _POISONS: dict[str, Callable[[ModuleType], None]] = {

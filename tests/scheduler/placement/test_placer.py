@@ -10,7 +10,7 @@ from swell.errors import ContextError, DevicesFullError, InvalidRequestError, Mo
 from swell.models.model import Model, open_model
 from swell.options import merge
 from swell.protocol.messages import DevicesFound, Load, WorkerMissing
-from swell.scheduler.fit import Fit, wanted_fit
+from swell.scheduler.load_options import LoadOptions, requested_load_options
 from swell.scheduler.placement.placer import RETREATS_MAX, Placer
 from swell.settings import Settings
 
@@ -31,7 +31,11 @@ def model(model_path: Path) -> Model:
 
 def decide(model: Model, options: dict[str, object], settings: Settings | None = None) -> tuple[LayersOn, ...]:
     placer = Placer(settings or Settings())
-    return placer.place(model, LOAD, wanted_fit(merge(options), model, placer.devices), dict).decide(ROOMY).shares
+    return (
+        placer.place(model, LOAD, requested_load_options(merge(options), model, placer.devices), dict)
+        .decide(ROOMY)
+        .shares
+    )
 
 
 @pytest.mark.parametrize(
@@ -56,13 +60,13 @@ def test_options_say_more_than_settings(model: Model) -> None:
 
 def test_a_request_for_what_the_planner_chose_is_met(model: Model) -> None:
     placer = Placer(Settings())
-    placing = placer.place(model, LOAD, Fit(), dict)
+    placing = placer.place(model, LOAD, LoadOptions(), dict)
     placing.decide(ROOMY)
     placed = placing.compare([])
     for options in ({}, {"num_gpu": 31}, {"num_gpu": 999, "main_gpu": 0}, {"sched_spread": False}):
-        assert wanted_fit(merge(options), model, placer.devices).is_met_by(placed)
+        assert requested_load_options(merge(options), model, placer.devices).is_met_by(placed)
     for options in ({"num_gpu": 30}, {"main_gpu": 1}, {"sched_spread": True}):
-        assert not wanted_fit(merge(options), model, placer.devices).is_met_by(placed)
+        assert not requested_load_options(merge(options), model, placer.devices).is_met_by(placed)
 
 
 def test_a_device_that_is_not_there_is_refused(model: Model) -> None:
@@ -73,14 +77,14 @@ def test_a_device_that_is_not_there_is_refused(model: Model) -> None:
 def test_without_devices_everything_is_in_host_memory(model: Model, caplog: pytest.LogCaptureFixture) -> None:
     placer = Placer(Settings())
     found = DevicesFound([], [WorkerMissing("far:1", "Connection refused")])
-    assert placer.place(model, LOAD, Fit(main_device=2), dict).decide(found) == HOST_ONLY
+    assert placer.place(model, LOAD, LoadOptions(main_device=2), dict).decide(found) == HOST_ONLY
     assert "going on without the worker far:1: Connection refused" in caplog.text
 
 
 def test_a_load_that_took_more_makes_the_next_one_smaller(model: Model) -> None:
     placer = Placer(Settings())
     found = tight(190_000_000)
-    placing = placer.place(model, LOAD, Fit(), dict)
+    placing = placer.place(model, LOAD, LoadOptions(), dict)
     assert placing.decide(found).device_layers == 31
     use = DeviceUse(
         name="far:1",
@@ -93,7 +97,7 @@ def test_a_load_that_took_more_makes_the_next_one_smaller(model: Model) -> None:
         total_bytes=0,
     )
     placing.compare([use])
-    assert 0 < placer.place(model, LOAD, Fit(), dict).decide(found).device_layers < 31
+    assert 0 < placer.place(model, LOAD, LoadOptions(), dict).decide(found).device_layers < 31
 
 
 def tight(*free_bytes: int) -> DevicesFound:
@@ -103,7 +107,7 @@ def tight(*free_bytes: int) -> DevicesFound:
 
 def test_idle_models_make_way_where_that_gains_layers(model: Model) -> None:
     held = {"far:1": 100_000_000}
-    placing = Placer(Settings()).place(model, LOAD, Fit(), lambda: held)
+    placing = Placer(Settings()).place(model, LOAD, LoadOptions(), lambda: held)
     with pytest.raises(DevicesFullError):
         placing.decide(tight(100_000_000))
     assert placing.decide(tight(250_000_000)).device_layers == 31
@@ -113,7 +117,7 @@ def test_idle_models_make_way_where_that_gains_layers(model: Model) -> None:
 
 def test_what_a_device_refused_is_planned_smaller_but_not_for_ever(model: Model) -> None:
     placer = Placer(Settings())
-    placing = placer.place(model, LOAD, Fit(), dict)
+    placing = placer.place(model, LOAD, LoadOptions(), dict)
     layers = []
     for _ in range(RETREATS_MAX):
         layers.append(placing.decide(tight(190_000_000)).device_layers)
@@ -126,6 +130,6 @@ def test_what_a_device_refused_is_planned_smaller_but_not_for_ever(model: Model)
 
 
 def test_an_order_that_a_device_refused_is_not_changed(model: Model) -> None:
-    placing = Placer(Settings()).place(model, LOAD, Fit(device_layers=31), dict)
+    placing = Placer(Settings()).place(model, LOAD, LoadOptions(device_layers=31), dict)
     assert placing.decide(tight(1000)).device_layers == 31
     assert not placing.retreats(ModelLoadError("model", "no memory"))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from swell.sampling import Preamble
+from swell.sampling import ThinkingPreamble
 from swell.text.parsing.dialect import ForcedCall, dialect_of
 from swell.text.parsing.parser import Chain, Plain, with_likelihoods
 from swell.text.parsing.parts import Likelihood, Text, Thought, ToolCall
@@ -84,7 +84,7 @@ def test_a_template_of_shreds_takes_linear_time(shred: str) -> None:
 def test_what_frames_answers(template: str, prompt: str, opening: str, closing: str, answer: str) -> None:
     dialect = dialect_of(template)
     assert dialect.thinks
-    assert dialect.preamble(prompt, thinking=True) == Preamble(opening=opening, closings=[closing])
+    assert dialect.preamble(prompt, thinking=True) == ThinkingPreamble(opening=opening, closings=[closing])
     assert dialect.preamble(prompt, thinking=False) is None
     assert dialect.continued(prompt, "Hi") == answer
     assert {"<|sep|>", "<|content|>"} & set(dialect.controls({}))
@@ -100,8 +100,8 @@ def test_an_answer_goes_on_from_what_the_prompt_has_begun() -> None:
 
 def test_preambles() -> None:
     qwen, harmony = dialect_of(QWEN), dialect_of(HARMONY)
-    assert qwen.preamble("assistant:", thinking=True) == Preamble(opening="<think>", closings=["</think>"])
-    assert qwen.preamble("assistant:<think>\n", thinking=True) == Preamble(opening="", closings=["</think>"])
+    assert qwen.preamble("assistant:", thinking=True) == ThinkingPreamble(opening="<think>", closings=["</think>"])
+    assert qwen.preamble("assistant:<think>\n", thinking=True) == ThinkingPreamble(opening="", closings=["</think>"])
     assert qwen.preamble("assistant:", thinking=False) is None
     assert dialect_of("").preamble("assistant:", thinking=True) is None
     for thinking in (True, False):  # it can't be prevented

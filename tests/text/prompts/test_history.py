@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from swell.text.prompts.history import Arguments, template_messages
+from swell.text.prompts.history import TemplateArguments, template_messages
 from swell.text.prompts.messages import Message
 from swell.text.prompts.template import render
 
@@ -85,7 +85,7 @@ def test_content_beside_a_call() -> None:
 
 
 def test_arguments_are_an_object_and_a_string() -> None:
-    messages: list[dict[str, object]] = [{"arguments": Arguments({"a": "é", "b": [1]})}]
+    messages: list[dict[str, object]] = [{"arguments": TemplateArguments({"a": "é", "b": [1]})}]
     template = (
         "{% set a = messages[0].arguments %}{{ a | tojson }} {{ 'x' + a }} {{ a + 'x' }} {{ a }} {{ a ~ 'x' }} "
         "{{ a.a }}{% for key, value in a | items %} {{ key }}={{ value }}{% endfor %}{{ a is mapping }}"

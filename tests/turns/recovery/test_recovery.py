@@ -14,10 +14,10 @@ from swell.errors import KvGrowError, ModelLoadError, RunnerLostError, SwellErro
 from swell.loss import Loss
 from swell.models.model import Model, open_model
 from swell.options import Options
-from swell.scheduler.fit import Fit
+from swell.scheduler.load_options import LoadOptions
 from swell.scheduler.ward import Ward
 from swell.supervisor.runner import Runner
-from swell.turns.recovery.ladder import Rung
+from swell.turns.recovery.ladder import RecoveryStep
 from swell.turns.recovery.quarantine import Quarantine
 from swell.turns.recovery.recovery import Limits, Recovery, retried
 
@@ -28,7 +28,7 @@ KILLED = RunnerLostError(-9, Loss.KILLED)
 class Noting:
     """Models as they are asked for."""
 
-    def __init__(self, *, idle: int = 0, busy: int = 0, fit: Fit | None = None) -> None:
+    def __init__(self, *, idle: int = 0, busy: int = 0, fit: LoadOptions | None = None) -> None:
         self.idle, self.busy, self.fit = idle, busy, fit
         self.asked: list[object] = []
         self.wards: list[Ward] = []
@@ -39,14 +39,14 @@ class Noting:
         model: Model,
         keep_alive_s: float | None = None,
         options: Options | None = None,
-        also: Fit | None = None,
+        also: LoadOptions | None = None,
         ward: Ward = Ward.COMMON,
     ) -> AsyncIterator[Runner]:
         self.asked.append(also)
         self.wards.append(ward)
         yield cast(Runner, self)
 
-    def fit_of(self, model: Model) -> Fit | None:
+    def load_options_of(self, model: Model) -> LoadOptions | None:
         return self.fit
 
     def count_idle(self, *, but: Model) -> int:
@@ -71,7 +71,7 @@ def model(tiny_gguf: Path) -> Model:
 def recovery(
     models: Noting,
     model: Model,
-    rungs: Counter[Rung] | None = None,
+    rungs: Counter[RecoveryStep] | None = None,
     *,
     attempts: int = 4,
     quarantine: Quarantine | None = None,
@@ -89,30 +89,30 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("no_pause")
 def test_each_rung_is_done_counted_and_told(model: Model) -> None:
-    models, rungs = Noting(idle=1, busy=1, fit=Fit(cache_type=CacheType.F16)), Counter[Rung]()
+    models, rungs = Noting(idle=1, busy=1, fit=LoadOptions(cache_type=CacheType.F16)), Counter[RecoveryStep]()
     one = recovery(models, model, rungs)
 
-    async def climb() -> list[Rung]:
+    async def climb() -> list[RecoveryStep]:
         return [await one.after(GROWTH, 5) for _ in range(4)]
 
     taken = asyncio.run(climb())
-    assert taken == [Rung.EVICT_IDLE, Rung.WAIT, Rung.SMALLER_CACHE, Rung.SMALLER_CACHE]
+    assert taken == [RecoveryStep.EVICT_IDLE, RecoveryStep.WAIT, RecoveryStep.SMALLER_CACHE, RecoveryStep.SMALLER_CACHE]
     assert models.asked == ["evict all but tiny:latest", "wait"]
     assert one.taken == taken
     assert rungs == Counter(taken)
 
 
 def test_a_smaller_cache_is_asked_for_with_the_next_lease(model: Model) -> None:
-    models = Noting(fit=Fit(cache_type=CacheType.F16))
+    models = Noting(fit=LoadOptions(cache_type=CacheType.F16))
     one = recovery(models, model)
 
     async def climb() -> None:
-        assert await one.after(GROWTH, 5) is Rung.SMALLER_CACHE
+        assert await one.after(GROWTH, 5) is RecoveryStep.SMALLER_CACHE
         async with one.lease(None):
             pass
 
     asyncio.run(climb())
-    assert models.asked == [Fit(cache_type=CacheType.Q8_0)]
+    assert models.asked == [LoadOptions(cache_type=CacheType.Q8_0)]
 
 
 @pytest.mark.usefixtures("no_pause")
@@ -120,12 +120,12 @@ def test_a_smaller_cache_is_asked_for_with_the_next_lease(model: Model) -> None:
 def test_progress_begins_the_ladder_anew(model: Model, error: SwellError, progress: int) -> None:
     one = recovery(Noting(busy=1), model, attempts=1)
 
-    async def climb() -> list[Rung]:
+    async def climb() -> list[RecoveryStep]:
         return [await die(one, progress * step, error) for step in (1, 2, 3, 3)]
 
     *taken, last = asyncio.run(climb())
-    assert Rung.GIVE_UP not in taken
-    assert last in (Rung.GIVE_UP, Rung.WINDOW_END)
+    assert RecoveryStep.GIVE_UP not in taken
+    assert last in (RecoveryStep.GIVE_UP, RecoveryStep.WINDOW_END)
 
 
 @pytest.mark.usefixtures("no_pause")
@@ -134,14 +134,14 @@ def test_a_request_that_ends_its_runner_at_each_token_comes_to_an_end(model: Mod
 
     async def climb() -> int:
         generated = 0
-        while await die(one, generated) is not Rung.GIVE_UP:
+        while await die(one, generated) is not RecoveryStep.GIVE_UP:
             generated += 1
         return generated
 
     assert asyncio.run(climb()) == 4
 
 
-async def die(one: Recovery, generated: int = 0, error: SwellError = KILLED) -> Rung:
+async def die(one: Recovery, generated: int = 0, error: SwellError = KILLED) -> RecoveryStep:
     """One life of a request in a runner."""
     try:
         async with one.lease(None):
@@ -153,15 +153,15 @@ async def die(one: Recovery, generated: int = 0, error: SwellError = KILLED) -> 
 @pytest.mark.usefixtures("no_pause")
 def test_nobody_is_given_up_beside_others_for_a_runner_that_ended(model: Model) -> None:
     """It had used its attempts for want of memory; then two runners end for reasons that may be somebody else's."""
-    models = Noting(idle=1, busy=1, fit=Fit(cache_type=CacheType.F16))
+    models = Noting(idle=1, busy=1, fit=LoadOptions(cache_type=CacheType.F16))
     one = recovery(models, model, attempts=3)
 
-    async def live() -> list[Rung]:
+    async def live() -> list[RecoveryStep]:
         return [await die(one, 5, error) for error in (GROWTH, GROWTH, GROWTH, KILLED, KILLED, KILLED)]
 
     *tried, first, second, last = asyncio.run(live())
-    assert tried == [Rung.EVICT_IDLE, Rung.WAIT, Rung.SMALLER_CACHE]
-    assert (first, second, last) == (Rung.RELOAD, Rung.RELOAD, Rung.GIVE_UP)
+    assert tried == [RecoveryStep.EVICT_IDLE, RecoveryStep.WAIT, RecoveryStep.SMALLER_CACHE]
+    assert (first, second, last) == (RecoveryStep.RELOAD, RecoveryStep.RELOAD, RecoveryStep.GIVE_UP)
     assert models.wards == [Ward.COMMON] * 5 + [Ward.QUARANTINE]
 
 
@@ -173,7 +173,7 @@ def test_all_attempts_but_the_first_two_are_made_in_quarantine(model: Model, att
 
     async def live() -> int:
         lives = 1
-        while await die(one) is not Rung.GIVE_UP:
+        while await die(one) is not RecoveryStep.GIVE_UP:
             lives += 1
         return lives
 
@@ -191,7 +191,7 @@ def test_when_the_guilty_is_found_the_others_have_all_their_attempts_again(model
 
     async def live() -> None:
         for _ in range(2):
-            assert [await die(one) for one in (innocent, guilty)] == [Rung.RELOAD] * 2
+            assert [await die(one) for one in (innocent, guilty)] == [RecoveryStep.RELOAD] * 2
         models.wards.clear()
         in_turn = asyncio.Event()
 
@@ -201,7 +201,7 @@ def test_when_the_guilty_is_found_the_others_have_all_their_attempts_again(model
                     in_turn.set()
                     await asyncio.sleep(0)
                     raise KILLED
-            assert await guilty.after(KILLED, 0) is Rung.GIVE_UP
+            assert await guilty.after(KILLED, 0) is RecoveryStep.GIVE_UP
 
         async def wait() -> None:
             await in_turn.wait()
@@ -210,12 +210,16 @@ def test_when_the_guilty_is_found_the_others_have_all_their_attempts_again(model
 
         await asyncio.gather(trial(), wait())
         assert models.wards == [Ward.QUARANTINE, Ward.COMMON]
-        assert [await die(innocent) for _ in range(3)] == [Rung.RELOAD, Rung.RELOAD, Rung.GIVE_UP]
+        assert [await die(innocent) for _ in range(3)] == [
+            RecoveryStep.RELOAD,
+            RecoveryStep.RELOAD,
+            RecoveryStep.GIVE_UP,
+        ]
 
     asyncio.run(live())
     again = recovery(models, model, attempts=2, quarantine=quarantine, content="guilty")
     models.wards.clear()
-    assert asyncio.run(die(again)) is Rung.GIVE_UP  # one life, alone
+    assert asyncio.run(die(again)) is RecoveryStep.GIVE_UP  # one life, alone
     assert models.wards == [Ward.QUARANTINE]
 
 
@@ -235,7 +239,7 @@ def test_who_is_cleared_makes_room_for_those_that_wait(model: Model) -> None:
             waiting = asyncio.create_task(die(first, 7))
             await asyncio.sleep(0)
             assert [second.leaves(generated) for generated in (7, 38, 39)] == [False, False, True]
-        assert await waiting is Rung.RELOAD
+        assert await waiting is RecoveryStep.RELOAD
         async with second.lease(None):
             assert second_models.wards[-1] is Ward.COMMON
 

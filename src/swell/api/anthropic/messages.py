@@ -14,7 +14,7 @@ from swell.api.http.disconnects import while_connected
 from swell.api.http.events import EventStream
 from swell.api.ollama.bodies import ChatBody, read_body
 from swell.api.v1 import find_chat_model, in_events, in_one_piece, open_conversation, unbroken, v1_response
-from swell.turns.completion import Job
+from swell.turns.completion import TurnRequest
 from swell.turns.conversation import Conversation, converse, count_tokens_of
 
 
@@ -36,7 +36,7 @@ async def count_tokens(request: Request) -> Response:
     return v1_response(TokenCount(tokens))
 
 
-async def _open(request: Request, wanted: CountRequest, body: ChatBody) -> tuple[Job, Conversation]:
+async def _open(request: Request, wanted: CountRequest, body: ChatBody) -> tuple[TurnRequest, Conversation]:
     """A wish to think is dropped if the model can't."""
     started_ns = time.perf_counter_ns()
     body.tools, must_call = tools_and_duty(body.tools, wanted.tool_choice)

@@ -25,7 +25,7 @@ from swell.models.model import Model
 from swell.text.parsing.parts import Likelihood, Text, Thought, ToolCall
 from swell.text.prompts.messages import refuse_images
 from swell.turns import checks
-from swell.turns.completion import Finish, Job, Prompted, job_of, load
+from swell.turns.completion import Finish, Prompted, TurnRequest, job_of, load
 from swell.turns.conversation import Conversation, converse
 from swell.turns.services import services
 
@@ -66,7 +66,7 @@ def _without_text(body: ChatBody, reason: str) -> ChatReply:
     return ChatReply(model=body.model, created_at=created_at(), message=message, done=True, done_reason=reason)
 
 
-async def _replies(job: Job, body: ChatBody, thinking: bool | str | None) -> Replies[ChatReply]:
+async def _replies(job: TurnRequest, body: ChatBody, thinking: bool | str | None) -> Replies[ChatReply]:
     """The lines of the answer. Tool calls are numbered, and come whole, each in a line of its own."""
     conversation = Conversation(messages=body.messages, tools=body.tools, thinking=thinking, truncate=body.truncate)
     calls = 0

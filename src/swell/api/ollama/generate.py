@@ -26,7 +26,7 @@ from swell.text.prompts.fitting import fits, truncate_around, truncate_tokens
 from swell.text.prompts.messages import prompt_messages, refuse_images
 from swell.text.prompts.override import render_override
 from swell.turns import checks
-from swell.turns.completion import Finish, Job, Prompt, Prompted, complete, job_of, load, tokenize_rendered
+from swell.turns.completion import Finish, Prompt, Prompted, TurnRequest, complete, job_of, load, tokenize_rendered
 from swell.turns.rendering import Rendering
 from swell.turns.services import services
 
@@ -70,12 +70,12 @@ def _without_text(body: GenerateBody, reason: str) -> GenerateReply:
     return GenerateReply(model=body.model, created_at=created_at(), response="", done=True, done_reason=reason)
 
 
-def completed(job: Job, body: GenerateBody) -> AsyncGenerator[Prompted | Part | Finish, None]:
+def completed(job: TurnRequest, body: GenerateBody) -> AsyncGenerator[Prompted | Part | Finish, None]:
     """What the model makes of `body`, for endpoints with words of their own."""
     return complete(job, _Builder(job, body, None).build)
 
 
-async def _replies(job: Job, body: GenerateBody, thinking: bool | str | None) -> Replies[GenerateReply]:
+async def _replies(job: TurnRequest, body: GenerateBody, thinking: bool | str | None) -> Replies[GenerateReply]:
     prompt = _Builder(job, body, thinking)
     async with aclosing(complete(job, prompt.build)) as events:
         async for event in events:
@@ -120,7 +120,7 @@ async def _whole(replies: Replies[GenerateReply]) -> Response:
 class _Builder:
     """Makes a request's prompt once the runner is known, which tokenises it."""
 
-    def __init__(self, job: Job, body: GenerateBody, thinking: bool | str | None) -> None:
+    def __init__(self, job: TurnRequest, body: GenerateBody, thinking: bool | str | None) -> None:
         self._job = job
         self._body = body
         self._rendering = Rendering(job.model, job.services.renderer, thinking=thinking)

@@ -25,7 +25,7 @@ from swell.api.v1 import TurnEvent, several, unbroken, v1_response
 from swell.errors import ModelNotFoundError
 from swell.text.parsing.parts import Likelihood, Text
 from swell.turns import checks
-from swell.turns.completion import Finish, Job, Prompted, job_of
+from swell.turns.completion import Finish, Prompted, TurnRequest, job_of
 
 Events = AsyncGenerator[tuple[int, TurnEvent], None]
 
@@ -90,7 +90,7 @@ async def completions(request: Request) -> Response:
     return await while_connected(request.receive, _whole(events, answers))
 
 
-async def _nothing(job: Job) -> AsyncGenerator[TurnEvent, None]:
+async def _nothing(job: TurnRequest) -> AsyncGenerator[TurnEvent, None]:
     """Without a prompt the model is only loaded, as in Ollama."""
     async with job.services.scheduler.lease(job.model, job.keep_alive_s, job.options):
         yield Finish("stop", 0, 0, 0, 0, 0, 0)

@@ -46,7 +46,7 @@ def input_messages(value: object) -> list[Message]:
         return [Message(role="user", content=value)]
     if not isinstance(value, list) or not value:
         raise InvalidRequestError("input must be a text or a list of items, and not empty")
-    reader = _Reader()
+    reader = _ItemReader()
     for item in value:
         if not isinstance(item, dict):
             raise InvalidRequestError(f"an item of input must be an object, not {type(item).__name__}")
@@ -62,7 +62,7 @@ def function_tools(tools: Sequence[dict[str, Any]]) -> list[Tool]:
     return [tool for one in tools for tool in _tools(one, "")]
 
 
-class _Reader:
+class _ItemReader:
     """Reads items in order. A thought is kept until the assistant's message or call it belongs to comes."""
 
     def __init__(self) -> None:

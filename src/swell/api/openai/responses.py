@@ -15,7 +15,7 @@ from swell.api.openai.items import response_body
 from swell.api.openai.output import begun
 from swell.api.openai.writing import ResponseWriter
 from swell.api.v1 import find_chat_model, in_events, in_one_piece, open_conversation, unbroken, v1_response
-from swell.turns.completion import Job
+from swell.turns.completion import TurnRequest
 from swell.turns.conversation import Conversation, converse, count_tokens_of
 
 
@@ -44,7 +44,7 @@ async def input_tokens(request: Request) -> Response:
     return v1_response(InputTokens(input_tokens=tokens))
 
 
-async def _open(request: Request, wanted: ResponseRequest) -> tuple[Job, Conversation]:
+async def _open(request: Request, wanted: ResponseRequest) -> tuple[TurnRequest, Conversation]:
     started_ns = time.perf_counter_ns()
     body = response_body(wanted)
     body.tools, must_call = tools_and_duty(body.tools, wanted.tool_choice)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from swell.devices import DeviceUse
 from swell.scheduler.placement.needs import Needs
-from swell.scheduler.placement.planner import Plan
+from swell.scheduler.placement.planner import PlacementPlan
 
 _RATIO_MAX = 8.0
 """A device that others use at the same time can show any difference; no estimate is off by more than this."""
@@ -32,7 +32,7 @@ class Correction:
         """The correction after a load by a plan for which there was not enough memory."""
         return dataclasses.replace(self, compute=_limited(self.compute * 2))
 
-    def learn(self, plan: Plan, uses: Iterable[DeviceUse]) -> "Correction":
+    def learn(self, plan: PlacementPlan, uses: Iterable[DeviceUse]) -> "Correction":
         """The correction after a load by `plan`, which was made with this one, took `uses`.
 
         Memory to compute in is planned the same on every device, so the device that took most counts.

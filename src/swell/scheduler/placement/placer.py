@@ -12,10 +12,10 @@ from swell.errors import ContextError, DevicesFullError, ModelLoadError, SwellEr
 from swell.kv.policy import default_slots
 from swell.models.model import Model
 from swell.protocol.messages import DevicesFound, Load
-from swell.scheduler.fit import Fit
+from swell.scheduler.load_options import LoadOptions
 from swell.scheduler.placement.correction import Correction
 from swell.scheduler.placement.needs import Needs, estimate
-from swell.scheduler.placement.planner import ALL_LAYERS, Fill, Plan, Wish, plan
+from swell.scheduler.placement.planner import ALL_LAYERS, Fill, PlacementOptions, PlacementPlan, plan
 from swell.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,9 @@ class Placer:
         self.devices = DEVICES_UNKNOWN
         self.corrections: dict[Path, Correction] = {}
 
-    def place(self, model: Model, load: Load, fit: Fit, held_by_idle: Callable[[], Mapping[str, int]]) -> "Placing":
+    def place(
+        self, model: Model, load: Load, fit: LoadOptions, held_by_idle: Callable[[], Mapping[str, int]]
+    ) -> "Placing":
         """Begin to place `model` for one load. `held_by_idle`: bytes on each device that unloading would free."""
         return Placing(self, model, load, fit, held_by_idle)
 
@@ -44,19 +46,19 @@ class Placing:
     """One load's placement: decided when the devices are known, compared with what was taken in the end."""
 
     def __init__(
-        self, placer: Placer, model: Model, load: Load, fit: Fit, held_by_idle: Callable[[], Mapping[str, int]]
+        self, placer: Placer, model: Model, load: Load, fit: LoadOptions, held_by_idle: Callable[[], Mapping[str, int]]
     ) -> None:
         self._placer = placer
         self._held_by_idle = held_by_idle
         self._retreats_left = RETREATS_MAX
         self._model = model
         self._load = load
-        self._wish = Wish(
+        self._wish = PlacementOptions(
             layers=ALL_LAYERS if fit.device_layers is None else fit.device_layers,
             main_device=fit.main_device,
             fill=fit.fill or placer.fill,
         )
-        self._plan: Plan | None = None
+        self._plan: PlacementPlan | None = None
         self._names: list[str] = []
 
     def decide(self, found: DevicesFound) -> Placement:
@@ -84,11 +86,11 @@ class Placing:
         self._placer.corrections[self._model.path] = self._correction.distrust()
         return True
 
-    def _plan_on(self, devices: Sequence[DeviceMemory]) -> Plan:
+    def _plan_on(self, devices: Sequence[DeviceMemory]) -> PlacementPlan:
         needs = self._correction.apply(_needs(self._model, self._load))
         return plan(needs, devices, self._wish, self._load.device_headroom_bytes)
 
-    def _check_idle(self, decided: Plan, devices: Sequence[DeviceMemory]) -> None:
+    def _check_idle(self, decided: PlacementPlan, devices: Sequence[DeviceMemory]) -> None:
         """Raise DevicesFullError if more layers had room without idle models."""
         held = self._held_by_idle()
         if not held or self._wish.layers != ALL_LAYERS:
@@ -100,16 +102,16 @@ class Placing:
         if self._plan_on(emptied).placement.device_layers > decided.placement.device_layers:
             raise DevicesFullError(f"there is no room on devices for all layers of {self._model.name}")
 
-    def compare(self, uses: Sequence[DeviceUse]) -> Fit:
+    def compare(self, uses: Sequence[DeviceUse]) -> LoadOptions:
         """Learn from what the load took; returns how the model is placed."""
         if self._plan is None:
-            return Fit()
+            return LoadOptions()
         if uses:
             expected = {name: bytes_.total for name, bytes_ in self._plan.devices.items()}
             log.debug("expected %s, took %s", expected, {use.name: use.used_bytes for use in uses})
             self._placer.corrections[self._model.path] = self._correction.learn(self._plan, uses)
         shares = self._plan.placement.shares
-        return Fit(
+        return LoadOptions(
             device_layers=self._plan.placement.device_layers,
             main_device=self._names.index(shares[0].device) if len(shares) == 1 else None,
             fill=self._wish.fill,

@@ -33,7 +33,7 @@ class Fill(Enum):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Wish:
+class PlacementOptions:
     """What a request may say: layers on devices (ALL_LAYERS: all that fit), the only device to use, how to fill."""
 
     layers: int = ALL_LAYERS
@@ -56,7 +56,7 @@ class Bytes:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Plan:
+class PlacementPlan:
     """A placement and what it is expected to take, by device and in host memory."""
 
     placement: Placement
@@ -70,7 +70,7 @@ class _Room:
     room_bytes: int
 
 
-def plan(needs: Needs, devices: Sequence[DeviceMemory], wish: Wish, headroom_bytes: int) -> Plan:
+def plan(needs: Needs, devices: Sequence[DeviceMemory], wish: PlacementOptions, headroom_bytes: int) -> PlacementPlan:
     """Where the model goes. `headroom_bytes` stay free on every device.
 
     Without a wish for layers, no more is put on a device than fits. Raises InvalidRequestError for a device that isn't
@@ -88,7 +88,7 @@ def plan(needs: Needs, devices: Sequence[DeviceMemory], wish: Wish, headroom_byt
     return _described(needs, apart, KvPlace.HOST) if pays else _described(needs, beside, KvPlace.DEVICE)
 
 
-def _eligible(devices: Sequence[DeviceMemory], wish: Wish) -> list[DeviceMemory]:
+def _eligible(devices: Sequence[DeviceMemory], wish: PlacementOptions) -> list[DeviceMemory]:
     """The devices that may be used, the best first. An integrated GPU counts only where there is no other GPU."""
     if wish.main_device is not None and devices:
         if not 0 <= wish.main_device < len(devices):
@@ -100,7 +100,9 @@ def _eligible(devices: Sequence[DeviceMemory], wish: Wish) -> list[DeviceMemory]
     return sorted(devices, key=lambda device: (_SPEED[device.kind], -device.free_bytes))
 
 
-def _shares(needs: Needs, rooms: Sequence[_Room], layers: int, wish: Wish, kv: KvPlace) -> tuple[LayersOn, ...]:
+def _shares(
+    needs: Needs, rooms: Sequence[_Room], layers: int, wish: PlacementOptions, kv: KvPlace
+) -> tuple[LayersOn, ...]:
     sizes = _sizes(needs, kv)
     groups = [rooms[:count] for count in range(1, len(rooms) + 1)] if wish.fill is Fill.PACKED else [rooms]
     beside = [_beside(group, needs.scratch_bytes(len(group))) for group in groups]
@@ -182,7 +184,7 @@ def _count(shares: Sequence[LayersOn]) -> int:
     return sum(share.layers for share in shares)
 
 
-def _described(needs: Needs, shares: tuple[LayersOn, ...], kv: KvPlace) -> Plan:
+def _described(needs: Needs, shares: tuple[LayersOn, ...], kv: KvPlace) -> PlacementPlan:
     if not shares:
         kv = KvPlace.DEVICE  # the word means nothing then
     start = len(needs.weights) - _count(shares)
@@ -196,4 +198,4 @@ def _described(needs: Needs, shares: tuple[LayersOn, ...], kv: KvPlace) -> Plan:
         devices[share.device] = Bytes(weights=sum(needs.weights[at:end]), kv=cache, compute=scratch)
         at = end
     host = Bytes(weights=sum(needs.weights[:start]), kv=host_kv, compute=needs.scratch_bytes(len(shares)))
-    return Plan(placement=Placement(shares=shares, kv=kv), devices=devices, host=host)
+    return PlacementPlan(placement=Placement(shares=shares, kv=kv), devices=devices, host=host)

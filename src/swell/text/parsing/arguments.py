@@ -79,7 +79,7 @@ class _Item(NamedTuple):
     text: str | None
 
 
-class Arguments:
+class ArgumentsReader:
     """Reads the arguments of a tool with `schema` from behind their bracket, at `position` of `text`, on.
 
     `outer`: what closes the brackets around the call.

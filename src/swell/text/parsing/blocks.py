@@ -136,7 +136,7 @@ def _end(pattern: re.Pattern[str], text: str, position: int) -> int:
     return position if found is None else found.end()
 
 
-class Choice:
+class BlockChoice:
     """The block that begins with what comes after `opening`, which may be written twice; that of "" if none does."""
 
     def __init__(self, opening: str, blocks: Mapping[str, Callable[[], Block]]) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from swell.sampling import Preamble
+from swell.sampling import ThinkingPreamble
 from swell.text.parsing import harmony
 from swell.text.parsing.calls import Tools, read_json
 from swell.text.parsing.formats import ToolFormat, tool_formats
@@ -46,12 +46,12 @@ class Dialect:
         """`prompt` with the beginning of the answer, which the model is to carry on; there is no more to think."""
         return self.without_thinking(prompt) + answer
 
-    def preamble(self, prompt: str, *, thinking: bool) -> Preamble | None:
+    def preamble(self, prompt: str, *, thinking: bool) -> ThinkingPreamble | None:
         """What may stand before a document that must follow a grammar."""
         if self.tags is None or not thinking:
             return None
         opening = "" if self.tags.are_open_in(prompt) else self.tags.opening
-        return Preamble(opening=opening, closings=[self.tags.closing])
+        return ThinkingPreamble(opening=opening, closings=[self.tags.closing])
 
     def parser(self, prompt: str, tools: Tools) -> Parser:
         """For what follows `prompt`."""
@@ -77,11 +77,13 @@ class Framed(Dialect):
         begun = next(length for length in range(len(opening), -1, -1) if prompt.endswith(opening[:length]))
         return f"{prompt}{opening[begun:]}{answer}"
 
-    def preamble(self, prompt: str, *, thinking: bool) -> Preamble | None:
+    def preamble(self, prompt: str, *, thinking: bool) -> ThinkingPreamble | None:
         preamble = super().preamble(prompt, thinking=thinking)
         if preamble is None:
             return None
-        return Preamble(opening=preamble.opening, closings=[one + self.frame.answer for one in preamble.closings])
+        return ThinkingPreamble(
+            opening=preamble.opening, closings=[one + self.frame.answer for one in preamble.closings]
+        )
 
     def parser(self, prompt: str, tools: Tools) -> Parser:
         parser = Chain(super().parser(prompt, tools), FrameParser(self.frame))
@@ -107,10 +109,10 @@ class Harmony(Dialect):
     def continued(self, prompt: str, answer: str) -> str:
         return f"{prompt}{harmony.ANSWER_HEADS[0]}{answer}"
 
-    def preamble(self, prompt: str, *, thinking: bool) -> Preamble | None:
+    def preamble(self, prompt: str, *, thinking: bool) -> ThinkingPreamble | None:
         if harmony.ANSWER_HEADS[0] in prompt.rpartition(harmony.START)[2]:  # the answer is begun
             return None
-        return Preamble(opening="", closings=list(harmony.ANSWER_HEADS))
+        return ThinkingPreamble(opening="", closings=list(harmony.ANSWER_HEADS))
 
     def parser(self, prompt: str, tools: Tools) -> Parser:
         return HarmonyParser(tools)

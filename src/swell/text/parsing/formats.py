@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from swell.text.parsing import calls, elements
-from swell.text.parsing.blocks import Block, Choice, Json, Mistral, Tagged, TaggedJson
+from swell.text.parsing.blocks import Block, BlockChoice, Json, Mistral, Tagged, TaggedJson
 from swell.text.parsing.calls import Read, Tools
 from swell.text.parsing.elements import Elements
 from swell.text.parsing.enclosed import JSON_QUOTES, PYTHON_QUOTES, Enclosed, Quotes
@@ -66,7 +66,7 @@ def _any(opening: str, closing: str) -> ToolFormat:
     """Whatever the model thinks fit between its tags: JSON (Qwen 2.5 and 3), a function (Qwen 3 Coder), keys (GLM)."""
 
     def begin(tools: Tools) -> Block:
-        return Choice(
+        return BlockChoice(
             opening,
             {
                 "{": lambda: TaggedJson(opening, closing, calls.read_json, tools),

@@ -2,7 +2,7 @@
 
 import re
 
-from swell.text.parsing.arguments import Arguments, Style
+from swell.text.parsing.arguments import ArgumentsReader, Style
 from swell.text.parsing.calls import Tools
 from swell.text.parsing.enclosed import JSON_QUOTES, Quotes
 from swell.text.parsing.names import tool_name
@@ -39,7 +39,7 @@ def _read(body: str, tools: Tools) -> list[tuple[ToolCall, bool]]:
                 calls.append((ToolCall(name, {}), True))
                 position = head.end()
                 continue
-            arguments = Arguments(body, head.end(), _STYLE, tools.get(name, {}))
+            arguments = ArgumentsReader(body, head.end(), _STYLE, tools.get(name, {}))
             calls.append((ToolCall(name, arguments.read()), arguments.lacks_ends))
             while not arguments.has_bare_strings and arguments.following() in ("}", "]"):
                 arguments.position += 1

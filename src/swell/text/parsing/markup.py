@@ -67,7 +67,7 @@ KEYS = Markup(
 """A name, then `<arg_key>` and `<arg_value>`, of GLM."""
 
 
-class _Level(IntEnum):
+class _TagLevel(IntEnum):
     """What a tag closes, from the inside out."""
 
     ARGUMENT = 1
@@ -76,19 +76,19 @@ class _Level(IntEnum):
 
 
 @dataclass
-class _Closing:
+class _ClosingTags:
     """Closing tags, from `start` to `end` of the text, from the inside out and with nothing between them."""
 
     start: int
     end: int
-    first: _Level
-    last: _Level
+    first: _TagLevel
+    last: _TagLevel
     of_inner: bool
     """Whether they close what the value has opened."""
 
     @property
     def is_complete(self) -> bool:
-        return self.first == _Level.ARGUMENT < self.last
+        return self.first == _TagLevel.ARGUMENT < self.last
 
 
 @dataclass
@@ -99,18 +99,18 @@ class _Value:
     start: int
     follows_unclosed: bool
     """Whether its own tag may belong to the value before, which nothing closed."""
-    inner: list[_Level] = field(default_factory=list)
+    inner: list[_TagLevel] = field(default_factory=list)
     """What tags in the value have opened."""
-    closing: _Closing | None = None
+    closing: _ClosingTags | None = None
     """After which only blank space came so far."""
     has_text: bool = False
     """Whether anything but blank space was read."""
-    ends: list[_Closing] = field(default_factory=list)
+    ends: list[_ClosingTags] = field(default_factory=list)
     """Where the call may have ended, unless the text goes on to belong to the value."""
     has_inner_blocks: bool = False
     """Whether another block followed what closed an inner one, so that there may have been no inner one at all."""
 
-    def close(self, level: _Level, start: int, end: int) -> None:
+    def close(self, level: _TagLevel, start: int, end: int) -> None:
         depth = len(self.inner)
         while self.inner and self.inner[-1] <= level:
             self.inner.pop()
@@ -119,9 +119,9 @@ class _Value:
         if closing is not None and (closing.last < level or (closing.last == level and closing.of_inner == is_inner)):
             closing.end, closing.last = end, level
         else:
-            self.closing = _Closing(start, end, level, level, is_inner)
+            self.closing = _ClosingTags(start, end, level, level, is_inner)
 
-    def open(self, level: _Level) -> None:
+    def open(self, level: _TagLevel) -> None:
         """A tag of the value's own."""
         self.closing, self.has_text = None, True
         self.inner.append(level)
@@ -133,7 +133,7 @@ class _Value:
             self.ends.append(self.closing)
         self.closing = None
 
-    def end(self) -> _Closing | None:
+    def end(self) -> _ClosingTags | None:
         """What closed the value, if the text ends here or another block begins; None if that isn't certain."""
         closing = self.closing
         if closing is not None and closing.of_inner and (self.ends or self.has_inner_blocks):
@@ -214,11 +214,11 @@ class MarkedCall:
                 return self._read_block(text, tag) if closing is None or closing.of_inner else None
             case "key":
                 return self._read_argument(text, tag)
-        level = _Level(int(str(tag.lastgroup)[-1]))
+        level = _TagLevel(int(str(tag.lastgroup)[-1]))
         if self._value is not None:
             self._value.close(level, tag.start(), tag.end())
             return None
-        if self._name and level == _Level.ARGUMENT:
+        if self._name and level == _TagLevel.ARGUMENT:
             return None  # closed twice
         return Found(tag.end(), self._calls() if self._name else [])
 
@@ -226,7 +226,7 @@ class MarkedCall:
         if self._value is not None:
             if found := self._read_block(text, tag):
                 return found
-            self._value.open(_Level.CALL)
+            self._value.open(_TagLevel.CALL)
             return None
         if not self._name:
             self._name = tag["name"]
@@ -256,7 +256,7 @@ class MarkedCall:
             self._value = _Value(key, tag.end(), follows_unclosed=False)
             return None
         is_given = key == value.key or key in self._texts
-        is_own = not is_given and key in self._declared and _Level.CALL not in value.inner
+        is_own = not is_given and key in self._declared and _TagLevel.CALL not in value.inner
         if value.closing is not None and (is_own or not value.closing.of_inner):
             if is_given:
                 return Found(tag.end(), [])
@@ -274,7 +274,7 @@ class MarkedCall:
                 else:
                     self._mentioned.add(key)
                 return None
-        value.open(_Level.ARGUMENT)
+        value.open(_TagLevel.ARGUMENT)
         return None
 
     def _next_value(self, text: str, end: int, following: _Value | None) -> None:

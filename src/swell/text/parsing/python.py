@@ -6,7 +6,7 @@ Values are literals of Python or JSON; names of tools and arguments may be words
 import re
 from collections.abc import Callable, Sequence
 
-from swell.text.parsing.arguments import Arguments, Style
+from swell.text.parsing.arguments import ArgumentsReader, Style
 from swell.text.parsing.blocks import Block, Found
 from swell.text.parsing.calls import Tools, read_json
 from swell.text.parsing.names import tool_name
@@ -19,17 +19,17 @@ _BLANK = re.compile(r"\s*")
 
 def read_python(body: str, tools: Tools) -> list[ToolCall]:
     """What stands between the tags. LFM2 can be told to write JSON there."""
-    return _Calls(body, tools).read() or read_json(body, tools)
+    return _CallsReader(body, tools).read() or read_json(body, tools)
 
 
 def read_cut_python(body: str, tools: Tools) -> list[ToolCall]:
     """What stands behind an opening tag that isn't closed. Where it lacks an end, it was cut off."""
-    calls = _Calls(body, tools)
+    calls = _CallsReader(body, tools)
     found = calls.read()
     return [] if calls.lacks_ends else found or read_json(body, tools)
 
 
-class _Calls:
+class _CallsReader:
     """Reads all calls of `body`, or none."""
 
     def __init__(self, body: str, tools: Tools) -> None:
@@ -63,7 +63,7 @@ class _Calls:
             call = self._call()
             self._take(")")
             return call
-        arguments = Arguments(self._body, head.end(), _STYLE, self._tools.get(name, {}), self._outer)
+        arguments = ArgumentsReader(self._body, head.end(), _STYLE, self._tools.get(name, {}), self._outer)
         call = ToolCall(name, arguments.read())
         self._position = arguments.position
         self.lacks_ends |= arguments.lacks_ends

@@ -24,7 +24,7 @@ def parse_value(text: str) -> Any:
         try:
             value = json.loads(text, strict=False, parse_float=_finite, parse_constant=_refuse)
         except ValueError:
-            value = _Reader(text).read()
+            value = _ValueReader(text).read()
         msgspec.json.encode(value)
     except (RecursionError, OverflowError) as error:
         raise ValueError("too deep or too large for a value") from error
@@ -46,7 +46,7 @@ _WORD = re.compile(r"[\w+.$-]+")
 _LITERALS = {"true": True, "True": True, "false": False, "False": False, "null": None, "None": None}
 
 
-class _Reader:
+class _ValueReader:
     """Reads one value, a bracket at a time."""
 
     def __init__(self, text: str) -> None:

@@ -15,7 +15,7 @@ _WANTS_SHORT_IDS = re.compile(r"length\s*!=\s*9")
 _SHORT_ID_LETTERS = 9
 
 
-class Arguments(dict[str, Any]):
+class TemplateArguments(dict[str, Any]):
     """The arguments of a call. Some templates print them as an object, others add them to a string as JSON."""
 
     def __str__(self) -> str:
@@ -34,7 +34,7 @@ def template_messages(template: str, messages: Sequence[Message]) -> list[dict[s
     Calls and their results are told apart by ids. Clients may leave them out, and then they are numbered: a result
     belongs to the first call that has none yet, of the same tool if the result names one.
     """
-    calls = _Calls(shortens=_WANTS_SHORT_IDS.search(template) is not None)
+    calls = _CallHistory(shortens=_WANTS_SHORT_IDS.search(template) is not None)
     result = []
     for message in messages:
         role = "system" if message.is_system else message.role.lower()
@@ -53,7 +53,7 @@ def template_messages(template: str, messages: Sequence[Message]) -> list[dict[s
     return result
 
 
-class _Calls:
+class _CallHistory:
     """The calls so far, and which of them have no result yet."""
 
     def __init__(self, *, shortens: bool) -> None:
@@ -65,7 +65,7 @@ class _Calls:
         call_id = self._id(call.id or f"call{len(self._names):05}")
         self._names[call_id] = call.function.name
         self._open.append(call_id)
-        function = {"name": call.function.name, "arguments": Arguments(copy.deepcopy(call.function.arguments))}
+        function = {"name": call.function.name, "arguments": TemplateArguments(copy.deepcopy(call.function.arguments))}
         return {"id": call_id, "type": "function", "function": function}
 
     def answer(self, message: Message) -> dict[str, object]:

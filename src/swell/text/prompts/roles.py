@@ -89,7 +89,7 @@ def text_into_results(messages: list[Message]) -> list[Message]:
     return _merged(messages, {("tool", "user")})
 
 
-class _Level(msgspec.Struct, frozen=True):
+class _Option(msgspec.Struct, frozen=True):
     """A way to meet a demand, and how much that changes, beside other ways."""
 
     change: int
@@ -97,11 +97,11 @@ class _Level(msgspec.Struct, frozen=True):
 
 
 _DEMANDS = (
-    (_Level(0), _Level(2, (system_first,)), _Level(5, (system_as_user,))),
-    (_Level(0), _Level(3, (user_first,))),
-    (_Level(0), _Level(1, (one_call_each,))),
-    (_Level(0), _Level(12, (tools_as_text,))),
-    (_Level(0), _Level(1, (neighbours_merged,)), _Level(2, (neighbours_merged, text_into_results))),
+    (_Option(0), _Option(2, (system_first,)), _Option(5, (system_as_user,))),
+    (_Option(0), _Option(3, (user_first,))),
+    (_Option(0), _Option(1, (one_call_each,))),
+    (_Option(0), _Option(12, (tools_as_text,))),
+    (_Option(0), _Option(1, (neighbours_merged,)), _Option(2, (neighbours_merged, text_into_results))),
 )
 """Carried out in this order, because a later one mends what an earlier one leaves."""
 

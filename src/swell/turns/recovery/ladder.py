@@ -8,7 +8,7 @@ from swell.errors import KvGrowError
 from swell.supervisor.causes import Cause
 
 
-class Rung(Enum):
+class RecoveryStep(Enum):
     """One thing to try, from what costs nobody anything to what costs this generation something.
 
     What a runner can do itself, reclaiming and asking idle models for their cache, came before the first one.
@@ -54,7 +54,7 @@ _NEEDS_MEMORY = (Cause.GROWTH_REFUSED, Cause.OUT_OF_MEMORY)
 class Attempt:
     """`rung` was tried with so many tokens generated, for `cause`."""
 
-    rung: Rung
+    rung: RecoveryStep
     cause: Cause
     generated: int
 
@@ -68,31 +68,35 @@ def is_suspect(tried: Sequence[Attempt], attempts_max: int) -> bool:
     return sum(attempt.cause.is_death for attempt in tried) >= max(1, min(COMPANY_DEATHS_MAX, attempts_max))
 
 
-def next_rung(cause: Cause, tried: Sequence[Rung], situation: Situation) -> Rung:
+def next_recovery_step(cause: Cause, tried: Sequence[RecoveryStep], situation: Situation) -> RecoveryStep:
     """The next thing to try after what was `tried` without progress, in that order."""
     if len(tried) >= situation.attempts_max:
         return _last(cause, tried)
     if cause not in _NEEDS_MEMORY:
-        return Rung.RELOAD
-    if situation.idle_models and Rung.EVICT_IDLE not in tried:
-        return Rung.EVICT_IDLE
-    if cause is Cause.OUT_OF_MEMORY and Rung.RELOAD not in tried:
-        return Rung.RELOAD
-    if situation.busy_requests and Rung.WAIT not in tried:
-        return Rung.WAIT
-    if situation.has_other_placement and tried.count(Rung.OTHER_PLACEMENT) < PLACEMENTS_MAX:
-        return Rung.OTHER_PLACEMENT
+        return RecoveryStep.RELOAD
+    if situation.idle_models and RecoveryStep.EVICT_IDLE not in tried:
+        return RecoveryStep.EVICT_IDLE
+    if cause is Cause.OUT_OF_MEMORY and RecoveryStep.RELOAD not in tried:
+        return RecoveryStep.RELOAD
+    if situation.busy_requests and RecoveryStep.WAIT not in tried:
+        return RecoveryStep.WAIT
+    if situation.has_other_placement and tried.count(RecoveryStep.OTHER_PLACEMENT) < PLACEMENTS_MAX:
+        return RecoveryStep.OTHER_PLACEMENT
     if situation.has_smaller_cache:
-        return Rung.SMALLER_CACHE
-    return Rung.RELOAD if cause is Cause.OUT_OF_MEMORY else _last(cause, tried)
+        return RecoveryStep.SMALLER_CACHE
+    return RecoveryStep.RELOAD if cause is Cause.OUT_OF_MEMORY else _last(cause, tried)
 
 
-def _last(cause: Cause, tried: Sequence[Rung]) -> Rung:
+def _last(cause: Cause, tried: Sequence[RecoveryStep]) -> RecoveryStep:
     """Where a window couldn't grow, it can end."""
-    return Rung.WINDOW_END if cause is Cause.GROWTH_REFUSED and Rung.WINDOW_END not in tried else Rung.GIVE_UP
+    return (
+        RecoveryStep.WINDOW_END
+        if cause is Cause.GROWTH_REFUSED and RecoveryStep.WINDOW_END not in tried
+        else RecoveryStep.GIVE_UP
+    )
 
 
-def back_off_s(tried: Sequence[Rung]) -> float:
+def back_off_s(tried: Sequence[RecoveryStep]) -> float:
     """How long to wait before a rung is tried, so that a machine in trouble isn't kept busy with reloads."""
     return 0.0 if not tried else min(0.25 * 2 ** len(tried), 4.0)
 

@@ -14,11 +14,19 @@ from swell.cache import CacheType
 from swell.errors import SwellError
 from swell.models.model import Model
 from swell.options import Options
-from swell.scheduler.fit import Fit
+from swell.scheduler.load_options import LoadOptions
 from swell.scheduler.ward import Ward
 from swell.supervisor.causes import cause_of
 from swell.supervisor.runner import Runner
-from swell.turns.recovery.ladder import PROGRESS_TOKENS, Attempt, Rung, Situation, back_off_s, is_suspect, next_rung
+from swell.turns.recovery.ladder import (
+    PROGRESS_TOKENS,
+    Attempt,
+    RecoveryStep,
+    Situation,
+    back_off_s,
+    is_suspect,
+    next_recovery_step,
+)
 from swell.turns.recovery.quarantine import Quarantine
 
 log = logging.getLogger(__name__)
@@ -37,12 +45,12 @@ class Models(Protocol):
         model: Model,
         keep_alive_s: float | None = None,
         options: Options = ...,
-        also: Fit = ...,
+        also: LoadOptions = ...,
         ward: Ward = ...,
     ) -> AbstractAsyncContextManager[Runner]:
         """A runner with `model` in `ward`, loaded as `options` and `also` want it."""
 
-    def fit_of(self, model: Model) -> Fit | None:
+    def load_options_of(self, model: Model) -> LoadOptions | None:
         """How `model` is loaded; None if it isn't."""
 
     def count_idle(self, *, but: Model) -> int:
@@ -79,14 +87,14 @@ class Recovery:
         model: Model,
         options: Options,
         limits: Limits,
-        rungs: Counter[Rung],
+        rungs: Counter[RecoveryStep],
         quarantine: Quarantine,
         content: object,
     ) -> None:
         """`rungs` counts what was tried, for everybody to see. `content` is all that the request consists of: where the
         same was convicted before, it begins in quarantine, and has one life.
         """
-        self.taken: list[Rung] = []
+        self.taken: list[RecoveryStep] = []
         """All that was tried for this request."""
         self._models = models
         self._model = model
@@ -97,7 +105,7 @@ class Recovery:
         self._content = content
         self._arrival = next(_arrivals)
         self._tried: list[Attempt] = []
-        self._also = Fit()
+        self._also = LoadOptions()
         self._ward = Ward.COMMON
         self._is_known = quarantine.knows(model, content)
         if self._is_known:
@@ -127,22 +135,22 @@ class Recovery:
         self._is_known = False
         return True
 
-    async def after(self, error: SwellError, generated: int) -> Rung:
+    async def after(self, error: SwellError, generated: int) -> RecoveryStep:
         """Take the next rung after a failure with so many tokens generated; GIVE_UP if there is none.
 
         What was tried is forgotten after progress, with which the ladder begins again.
         """
         cause = cause_of(error)
         if cause is None:
-            return Rung.GIVE_UP
+            return RecoveryStep.GIVE_UP
         self._tried = [attempt for attempt in self._tried if not attempt.is_forgotten(generated)]
         tried = [attempt.rung for attempt in self._tried]
-        rung = next_rung(cause, tried, self._situation())
-        if rung is Rung.GIVE_UP and cause.is_death and self._limits.attempts_max and self._ward is Ward.COMMON:
-            rung = Rung.RELOAD  # somebody else may be why: it is given up alone or not at all
+        rung = next_recovery_step(cause, tried, self._situation())
+        if rung is RecoveryStep.GIVE_UP and cause.is_death and self._limits.attempts_max and self._ward is Ward.COMMON:
+            rung = RecoveryStep.RELOAD  # somebody else may be why: it is given up alone or not at all
         log.warning("%s after %d tokens: %s. Next: %s", self._model.name, generated, error, rung.value)
         self._rungs[rung] += 1
-        if rung is Rung.GIVE_UP:
+        if rung is RecoveryStep.GIVE_UP:
             if cause.is_death and self._ward is Ward.QUARANTINE:
                 self._quarantine.convict(self._model, self._content)
             return rung
@@ -154,7 +162,7 @@ class Recovery:
 
     def _situation(self) -> Situation:
         """While the request tries to go on it doesn't use its own model, which is no less wanted for that."""
-        fit = self._models.fit_of(self._model) or Fit()
+        fit = self._models.load_options_of(self._model) or LoadOptions()
         return Situation(
             idle_models=self._models.count_idle(but=self._model),
             busy_requests=self._models.count_busy(),
@@ -163,17 +171,17 @@ class Recovery:
             attempts_max=self._limits.attempts_max,
         )
 
-    async def _take(self, rung: Rung) -> None:
-        fit = self._models.fit_of(self._model) or Fit()
+    async def _take(self, rung: RecoveryStep) -> None:
+        fit = self._models.load_options_of(self._model) or LoadOptions()
         match rung:
-            case Rung.EVICT_IDLE:
+            case RecoveryStep.EVICT_IDLE:
                 await self._models.evict_idle(but=self._model)
-            case Rung.WAIT:
+            case RecoveryStep.WAIT:
                 await self._models.wait_for_change()
-            case Rung.OTHER_PLACEMENT if fit.device_layers:
+            case RecoveryStep.OTHER_PLACEMENT if fit.device_layers:
                 is_first = [attempt.rung for attempt in self._tried].count(rung) == 1
                 self._also = dataclasses.replace(self._also, device_layers=fit.device_layers // 2 if is_first else 0)
-            case Rung.SMALLER_CACHE if fit.cache_type in _SMALLER:
+            case RecoveryStep.SMALLER_CACHE if fit.cache_type in _SMALLER:
                 self._also = dataclasses.replace(self._also, cache_type=_SMALLER[fit.cache_type])
 
 
@@ -185,5 +193,5 @@ async def retried(recovery: Recovery, keep_alive_s: float | None, work: Callable
                 return await work(runner)
         except SwellError as error:
             failure = error
-        if await recovery.after(failure, 0) in (Rung.GIVE_UP, Rung.WINDOW_END):
+        if await recovery.after(failure, 0) in (RecoveryStep.GIVE_UP, RecoveryStep.WINDOW_END):
             raise failure

@@ -4,33 +4,33 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swell.llama.gate import Gate
 from swell.llama.grammar import GrammarCompiler
-from swell.llama.model import Model
-from swell.sampling import Preamble
+from swell.llama.grammar_trigger import GrammarTrigger
+from swell.llama.model import LlamaModel
+from swell.sampling import ThinkingPreamble
 
-THINK = Preamble(opening="<think>", closings=["</think>", "</thought>"])
-OPENED = Preamble(opening="", closings=["</think>"])
+THINK = ThinkingPreamble(opening="<think>", closings=["</think>", "</thought>"])
+OPENED = ThinkingPreamble(opening="", closings=["</think>"])
 
 
-def follow(model: Model, preamble: Preamble, tokens: list[int]) -> tuple[str, bool]:
+def follow(model: LlamaModel, preamble: ThinkingPreamble, tokens: list[int]) -> tuple[str, bool]:
     """What is written when a model wants to write `tokens` until the grammar takes over, and whether it did."""
     vocabulary = model.vocabulary
-    gate = Gate(vocabulary, preamble, GrammarCompiler(vocabulary).spell)
+    trigger = GrammarTrigger(vocabulary, preamble, GrammarCompiler(vocabulary).spell)
     written = b""
     wanted = iter([*tokens, *[vocabulary.eos] * 40])
     for token in wanted:
-        if gate.is_passed:
+        if trigger.is_passed:
             break
-        taken = gate.pass_on(token)
+        taken = trigger.pass_on(token)
         if taken is None:
             return written.decode(), True
         assert not vocabulary.is_end(taken)
         written += vocabulary.written(taken)
-    return written.decode(), gate.is_passed
+    return written.decode(), trigger.is_passed
 
 
-def tokens_of(model: Model, *texts: str) -> list[int]:
+def tokens_of(model: LlamaModel, *texts: str) -> list[int]:
     """Each text is tokenised on its own, so that a text may be one token."""
     vocabulary = model.vocabulary
     return [token for text in texts for token in vocabulary.tokenize(text, add_special=False, parse_special=True)]
@@ -52,11 +52,11 @@ def tokens_of(model: Model, *texts: str) -> list[int]:
         (OPENED, [], "</think>"),
     ],
 )
-def test_preambles(model: Model, preamble: Preamble, wanted: list[str], written: str) -> None:
+def test_preambles(model: LlamaModel, preamble: ThinkingPreamble, wanted: list[str], written: str) -> None:
     assert follow(model, preamble, tokens_of(model, *wanted)) == (written, True)
 
 
-def test_a_token_may_run_over_the_end(model: Model) -> None:
+def test_a_token_may_run_over_the_end(model: LlamaModel) -> None:
     """Which the test of the closing tag above relies on."""
     assert len(tokens_of(model, "></")) == 1
 
@@ -66,7 +66,7 @@ def test_a_token_may_run_over_the_end(model: Model) -> None:
         st.sampled_from(["<", "think", ">", "</", "</think", "></", ">\n", " ", "<think>", "{", "é", "x"]), max_size=12
     )
 )
-def test_a_preamble_always_ends(model: Model, wanted: list[str]) -> None:
+def test_a_preamble_always_ends(model: LlamaModel, wanted: list[str]) -> None:
     """Whatever a model wants to write, only blank space or one closed pair of tags comes before the document."""
     written, is_passed = follow(model, THINK, tokens_of(model, *wanted))
     assert is_passed

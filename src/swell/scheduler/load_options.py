@@ -13,7 +13,7 @@ from swell.scheduler.placement.planner import Fill
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Fit:
+class LoadOptions:
     """How a model is loaded. In a request's fit None is "whatever there is", so that a request without wishes takes
     any runner, however that came to be as it is, and never makes two of them take turns.
     """
@@ -24,25 +24,25 @@ class Fit:
     cache_type: CacheType | None = None
     fill: Fill | None = None
 
-    def is_met_by(self, loaded: "Fit") -> bool:
+    def is_met_by(self, loaded: "LoadOptions") -> bool:
         """Whether a runner loaded as `loaded` is what this asks for."""
         return all(
             wanted is None or wanted == getattr(loaded, name) for name, wanted in dataclasses.asdict(self).items()
         )
 
-    def completed(self, chosen: "Fit") -> "Fit":
+    def completed(self, chosen: "LoadOptions") -> "LoadOptions":
         """This, and what is `chosen` where it leaves the choice."""
         wishes = {name: wanted for name, wanted in dataclasses.asdict(self).items() if wanted is not None}
         return dataclasses.replace(chosen, **wishes)
 
 
-def wanted_fit(options: Options, model: Model, devices: int) -> Fit:
+def requested_load_options(options: Options, model: Model, devices: int) -> LoadOptions:
     """What `options` ask for, as far as it makes a difference to `model` on `devices` devices beside the CPU.
 
     Layers beyond the last one (`num_gpu` 999 is usual for "all") are the same as all.
     """
     layers = model.layers + 1  # the output counts as one
-    return Fit(
+    return LoadOptions(
         maps_weights=options.use_mmap,
         device_layers=min(options.num_gpu, layers) if devices and options.num_gpu >= 0 else None,
         main_device=max(options.main_gpu, 0) if devices and options.main_gpu is not None else None,

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable
 
 from swell.llama.model import Vocabulary
-from swell.sampling import Preamble
+from swell.sampling import ThinkingPreamble
 
 Spell = Callable[[bytes], list[int]]
 """Tokens that stand for exactly these bytes."""
@@ -13,10 +13,10 @@ _SPACE = b" \t\r\n"
 """What may stand before a document: JSON knows no other white space."""
 
 
-class Gate:
+class GrammarTrigger:
     """Follows the preamble of a document token by token, and makes sure that it ends where a document can begin."""
 
-    def __init__(self, vocabulary: Vocabulary, preamble: Preamble, spell: Spell) -> None:
+    def __init__(self, vocabulary: Vocabulary, preamble: ThinkingPreamble, spell: Spell) -> None:
         self._vocabulary = vocabulary
         self._spell = spell
         self._opening = preamble.opening.encode()

@@ -6,22 +6,22 @@ from pathlib import Path
 
 from swell.errors import NoEmbeddingsError, to_data
 from swell.kv.choose import Chosen
-from swell.llama.model import Model
+from swell.llama.model import LlamaModel
 from swell.processors.governor import Governor
 from swell.protocol.messages import Embed, Failed, Load, Loaded, Reply, Stats
+from swell.runner.backend import Work
 from swell.runner.engine import Engine
 from swell.runner.handover import restore
 from swell.runner.stats import device_uses, read_stats
-from swell.runner.worker import Work
 
 log = logging.getLogger(__name__)
 
 
-class Writer:
+class Generator:
     """Continues prompts; refuses to embed."""
 
     def __init__(
-        self, model: Model, chosen: Chosen, governor: Governor, order: Load, deliver: Callable[[Reply], None]
+        self, model: LlamaModel, chosen: Chosen, governor: Governor, order: Load, deliver: Callable[[Reply], None]
     ) -> None:
         """`deliver` is called from any thread."""
         self._model = model

@@ -7,7 +7,7 @@ from swell.protocol.messages import Cancel, Embed, Generate, Loaded, MemoryOffer
 Work = Generate | Embed | Cancel | Shrink | MemoryOffered | SaveSlots
 
 
-class Worker(Protocol):
+class Backend(Protocol):
     """Made in the thread that then calls `run`; everything else may be called from any thread."""
 
     def submit(self, work: Work) -> None:

@@ -25,7 +25,7 @@ class Source(Enum):
 
 
 @dataclasses.dataclass(eq=False)
-class _Plea:
+class MemoryRequest:
     """A generation of `needy` lacks `missing_bytes`: it can go on when `target_bytes` are spare."""
 
     needy: Residency
@@ -33,7 +33,7 @@ class _Plea:
     target_bytes: int
 
 
-class Relief:
+class MemoryReclaimer:
     """Makes idle models give way to one that needs memory.
 
     `residencies` tells all there are; `change` returns after the next change among them.
@@ -50,7 +50,7 @@ class Relief:
         self._change = change
         self.taken = Counter[Source]()
         """Where models in need were given what they lacked, and how often."""
-        self._pleas: list[_Plea] = []
+        self._pleas: list[MemoryRequest] = []
         self._one_at_a_time = asyncio.Lock()
 
     async def make_room(self, needy: Residency, need: NeedMemory) -> None:
@@ -58,7 +58,7 @@ class Relief:
 
         Models that are busy are waited for, unless they wait for memory themselves. The caller limits the time.
         """
-        plea = _Plea(needy, need.missing_bytes, self._accounts.spare_bytes() + need.missing_bytes)
+        plea = MemoryRequest(needy, need.missing_bytes, self._accounts.spare_bytes() + need.missing_bytes)
         needy.starving += 1
         self._pleas.append(plea)
         try:
@@ -76,7 +76,7 @@ class Relief:
             needy.starving -= 1
             self._pleas.remove(plea)
 
-    async def _take(self, plea: _Plea) -> Source | None:
+    async def _take(self, plea: MemoryRequest) -> Source | None:
         """Take from one source after the other, as long as what is left may be enough; where it was, None if nowhere.
 
         So nothing is taken in vain, but for what a runner gave less of than it had said.
@@ -91,7 +91,7 @@ class Relief:
                 return source
         return None
 
-    async def _gifts(self, plea: _Plea) -> dict[Source, int]:
+    async def _gifts(self, plea: MemoryRequest) -> dict[Source, int]:
         """What each source gives at most, beyond those before it."""
         idle = [other for other in self._others(plea) if other.is_idle]
         busy = [other for other in self._others(plea) if not other.is_idle]
@@ -108,7 +108,7 @@ class Relief:
             Source.WAITING: sum(entry.granted_bytes for entry in waiting),
         }
 
-    async def _take_from(self, source: Source, plea: _Plea) -> None:
+    async def _take_from(self, source: Source, plea: MemoryRequest) -> None:
         match source:
             case Source.UNUSED:
                 await self._shrink([other for other in self._others(plea) if other.is_idle], ShrinkLevel.UNSTORED)
@@ -121,13 +121,13 @@ class Relief:
             case Source.WAITING:
                 await self._take_from_waiting(plea)
 
-    async def _unload_idle(self, plea: _Plea) -> None:
+    async def _unload_idle(self, plea: MemoryRequest) -> None:
         for other in sorted(self._others(plea), key=lambda other: other.last_use):
             if other.is_idle and self._missing_bytes(plea) > 0:
                 log.info("unloading %s: %s needs its memory", other.model.name, plea.needy.model.name)
                 await asyncio.shield(other.stop())
 
-    async def _take_from_waiting(self, plea: _Plea) -> None:
+    async def _take_from_waiting(self, plea: MemoryRequest) -> None:
         """Of models that wait for each other's memory one must go on; the others need theirs back afterwards."""
         for other in self._others(plea):
             if other.starving and self._missing_bytes(plea) > 0:
@@ -139,13 +139,13 @@ class Relief:
                         its.missing_bytes += taken_bytes
                         its.target_bytes += taken_bytes
 
-    def _missing_bytes(self, plea: _Plea) -> int:
+    def _missing_bytes(self, plea: MemoryRequest) -> int:
         return plea.target_bytes - self._accounts.spare_bytes()
 
     async def _shrink(self, residencies: Collection[Residency], level: ShrinkLevel) -> None:
         await asyncio.gather(*(residency.shrink(level) for residency in residencies))
 
-    def _others(self, plea: _Plea) -> list[Residency]:
+    def _others(self, plea: MemoryRequest) -> list[Residency]:
         return [other for other in self._residencies() if other is not plea.needy]
 
 

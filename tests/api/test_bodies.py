@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swell.api.ollama.bodies import ChatBody, GenerateBody, ShowBody, keep_alive, parse_body, think
+from swell.api.http.body import parse_body
+from swell.api.ollama.bodies import ChatBody, GenerateBody, ShowBody, keep_alive, think
 from swell.errors import InvalidRequestError
 from swell.settings import Settings
 

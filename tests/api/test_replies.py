@@ -6,13 +6,13 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
+from swell.api.http.json import json_response
+from swell.api.ollama.lines import line
 from swell.api.ollama.replies import (
     ChatReply,
     GenerateReply,
     ReplyMessage,
     created_at,
-    json_response,
-    line,
     local_time,
 )
 

@@ -13,10 +13,9 @@ from swell.api.openai.output import begun
 from swell.api.openai.replies import Identity
 from swell.api.openai.turns import Turns
 from swell.api.openai.writing import ResponseWriter
-from swell.api.v1 import TurnEvent
 from swell.errors import PromptTooLongError
 from swell.text.parsing.parts import Alternative, Likelihood, Text, Thought, ToolCall
-from swell.turns.completion import Finish, Prompted
+from swell.turns.events import Finish, Prompted, TurnEvent
 
 CALL = ToolCall("add", {"a": 1}, "call_1")
 FINISH = Finish("stop", 9, 1, 7, 2, 5, 3, cached_tokens=4)

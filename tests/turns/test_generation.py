@@ -55,7 +55,7 @@ def test_a_stop_string_ends_it_whatever_came_with_that() -> None:
         fed = [generation.feed(events[at : at + together]) for at in range(0, len(events), together)]
         assert [part for parts in fed for part in parts] == [Text("one"), Text(" ")]
         assert generation.feed([Finished(1, FinishReason.LENGTH, 6)]) == []
-        assert (generation.stop, generation.done().reason) == ("two", FinishReason.STOP)
+        assert (generation.stop, generation.outcome().reason) == ("two", FinishReason.STOP)
         assert generation.tokens == [0, 1, 2]
         assert generation.shown_tokens == [0]
         assert generation.cached_tokens == 1
@@ -73,7 +73,7 @@ def test_the_token_that_ends_a_text_counts(reason: FinishReason, counted: int, r
     for _ in range(runners):
         generation.order()
     generation.feed(_said("ab", Finished(1, reason, 6)))
-    done = generation.done()
+    done = generation.outcome()
     assert (done.generated_tokens, done.reason, len(generation.tokens)) == (counted, reason, 2)
 
 
@@ -89,5 +89,5 @@ def test_a_stop_string_ends_the_count_whatever_comes_after_it(together: bool) ->
 
     assert [one.data for one in parts[-1].likelihoods] == [b"-"]
     assert "".join(part.text for part in parts) == "a"
-    assert (generation.is_stopped, generation.is_over, generation.done().generated_tokens) == (True, True, 2)
-    assert (generation.done().reason, list(generation.shown_tokens)) == (FinishReason.STOP, [0])
+    assert (generation.is_stopped, generation.is_over, generation.outcome().generated_tokens) == (True, True, 2)
+    assert (generation.outcome().reason, list(generation.shown_tokens)) == (FinishReason.STOP, [0])

@@ -73,7 +73,7 @@ def test_the_text_ends_there_however_the_tokens_come(pieces: list[str], sizes: l
     assert "".join(texts) == "".join(pieces[:kept])
     assert generation.is_over
     assert generation.is_stopped == (kept is not None)
-    done = generation.done()
+    done = generation.outcome()
     expected = (FinishReason.STOP, len(pieces) + 1) if kept is None else (FinishReason.LENGTH, kept)
     assert (done.reason, done.generated_tokens) == expected
 
@@ -82,4 +82,4 @@ def test_a_stop_string_that_is_met_with_the_last_piece_goes_first() -> None:
     options = Options(stop=("-" * 31,))
     generation = Generation([1], options, GenerationParams(), window_tokens=9, parser=Plain(), repetition=Repetition())
     generation.feed([Emitted(1, 2, b"-")] * 31)
-    assert (generation.done().reason, generation.rest()) == (FinishReason.STOP, [])
+    assert (generation.outcome().reason, generation.rest()) == (FinishReason.STOP, [])

@@ -12,9 +12,10 @@ from starlette.types import ASGIApp
 from swell.api.anthropic import messages as anthropic_messages
 from swell.api.anthropic.errors import error_answer as anthropic_error
 from swell.api.http.endpoint import Endpoint, ExactRoute, UnknownPath
-from swell.api.http.errors import ErrorAnswer, native_answer
+from swell.api.http.errors import ErrorAnswer
 from swell.api.http.security import CorsMiddleware, HostMiddleware
 from swell.api.ollama import chat, embed, generate, models, status
+from swell.api.ollama.errors import error_answer as ollama_error
 from swell.api.openai import chat as openai_chat
 from swell.api.openai import completions as openai_completions
 from swell.api.openai import embeddings as openai_embeddings
@@ -32,7 +33,7 @@ Routes = Mapping[str, tuple[Sequence[str], Callable[[Request], Awaitable[Respons
 """Methods and endpoint of each path."""
 _GET, _POST, _READ = ("GET",), ("POST",), ("GET", "HEAD")
 
-NATIVE: Routes = {
+OLLAMA: Routes = {
     "/": (_READ, status.alive),
     "/api/version": (_READ, status.version),
     "/api/tags": (_READ, models.tags),
@@ -58,7 +59,7 @@ ANTHROPIC: Routes = {
     "/v1/messages/count_tokens": (_POST, anthropic_messages.count_tokens),
 }
 ROUTES: Mapping[ErrorAnswer, Routes] = {
-    native_answer: NATIVE,
+    ollama_error: OLLAMA,
     openai_error: OPENAI,
     anthropic_error: ANTHROPIC,
 }
@@ -66,7 +67,7 @@ ROUTES: Mapping[ErrorAnswer, Routes] = {
 PREFIXES: Mapping[str, ErrorAnswer] = {
     "/v1/messages/": anthropic_error,
     "/v1/": openai_error,
-    "/api/": native_answer,
+    "/api/": ollama_error,
 }
 """In whose words it is said that a path isn't there."""
 

@@ -10,21 +10,19 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from swell.api.http.disconnects import Heading, Replies
 from swell.api.http.errors import status_of
 from swell.api.http.events import Event
+from swell.api.http.json import json_response
+from swell.api.http.services import find_model
+from swell.api.http.streams import Heading, Replies
+from swell.api.ollama.asked import check_chat, turn_request
 from swell.api.ollama.bodies import ChatBody
-from swell.api.ollama.chat import check_abilities
-from swell.api.ollama.replies import json_response
 from swell.errors import InterruptedTurnError, InvalidRequestError, RequestError
 from swell.models.model import Model
-from swell.text.parsing.parts import Part
-from swell.turns.checks import check_top_logprobs, find_model
-from swell.turns.completion import Finish, Prompted, TurnRequest, job_of
+from swell.turns.checks import check_top_logprobs
 from swell.turns.conversation import Conversation
-
-TurnEvent = Prompted | Part | Finish
-"""What a model's turn consists of."""
+from swell.turns.events import Finish, Prompted, TurnEvent
+from swell.turns.request import TurnRequest
 
 
 def v1_response(content: Any, status_code: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -55,14 +53,14 @@ async def find_chat_model(request: Request, body: ChatBody) -> Model:
 
 
 def open_conversation(
-    request: Request, body: ChatBody, model: Model, must_call: Sequence[str], started_ns: int
+    body: ChatBody, model: Model, must_call: Sequence[str], started_ns: int
 ) -> tuple[TurnRequest, Conversation]:
     """What `body` asks of `model`: the rest of the checks. `started_ns` is by `time.perf_counter_ns`."""
-    check_abilities(body, model, body.think)
+    check_chat(body, model, body.think)
     conversation = Conversation(
         messages=body.messages, tools=body.tools, thinking=body.think, truncate=body.truncate, must_call=must_call
     )
-    return job_of(request, body, model, None, started_ns), conversation
+    return turn_request(body, model, None, started_ns), conversation
 
 
 class TurnWriter(Protocol):
@@ -80,7 +78,7 @@ async def in_events(turn: AsyncGenerator[TurnEvent, None], writer: TurnWriter) -
     async with aclosing(turn):
         async for event in turn:
             if isinstance(event, Prompted):
-                yield Heading(event.headers())
+                yield Heading.of(event)
             for one in writer.add(event):
                 yield one
 
@@ -91,7 +89,7 @@ async def in_one_piece(turn: AsyncGenerator[TurnEvent, None], writer: TurnWriter
     async with aclosing(turn):
         async for event in turn:
             if isinstance(event, Prompted):
-                headers = event.headers()
+                headers.update(Heading.of(event).headers)
             for _ in writer.add(event):
                 pass
     return v1_response(writer.whole(), headers=headers)
@@ -106,9 +104,9 @@ async def unbroken(events: AsyncGenerator[TurnEvent, None]) -> AsyncGenerator[Tu
             yield event
 
 
-def several(job: TurnRequest, count: int) -> list[TurnRequest]:
-    """`job` so many times. A seed is raised by one each time: with the same one for all, all would be the same."""
-    seed = job.options.seed
+def several(turn: TurnRequest, count: int) -> list[TurnRequest]:
+    """`turn` so many times. A seed is raised by one each time: with the same one for all, all would be the same."""
+    seed = turn.options.seed
     if seed < 0:
-        return [job] * count
-    return [replace(job, options=msgspec.structs.replace(job.options, seed=seed + index)) for index in range(count)]
+        return [turn] * count
+    return [replace(turn, options=msgspec.structs.replace(turn.options, seed=seed + index)) for index in range(count)]

@@ -1,11 +1,10 @@
 """Checks of a request that more than one endpoint makes. Their order is the endpoints' affair."""
 
 import asyncio
+from collections.abc import Sequence
 
 import msgspec
-from starlette.requests import Request
 
-from swell.api.ollama.bodies import Common
 from swell.errors import (
     InvalidFormatError,
     InvalidRequestError,
@@ -13,22 +12,20 @@ from swell.errors import (
     NoEmbeddingsError,
     UnsupportedError,
 )
-from swell.models.catalog import is_path
+from swell.models.catalog import Catalog, is_path
 from swell.models.model import Model
-from swell.turns.services import is_local_client, services
 
 _TOP_LOGPROBS_MAX = 20
 _ANY_OBJECT = '{"type": "object"}'
 
 
-async def find_model(request: Request, name: str) -> Model:
+async def find_model(catalog: Catalog, name: str, *, allow_path: bool) -> Model:
     """The model called `name`, or the file, if the client may name files. In a thread: it may read a header.
 
     Raises what `Catalog.find` does, but InvalidRequestError for a file that is no model: the client chose it.
     """
-    catalog = services(request).catalog
     try:
-        return await asyncio.to_thread(catalog.find, name, allow_path=is_local_client(request))
+        return await asyncio.to_thread(catalog.find, name, allow_path=allow_path)
     except ModelLoadError as error:
         if is_path(name):
             raise InvalidRequestError(str(error)) from error
@@ -36,6 +33,7 @@ async def find_model(request: Request, name: str) -> Model:
 
 
 def check_top_logprobs(count: int) -> None:
+    """Raises InvalidRequestError for more alternatives per token than there may be."""
     if not 0 <= count <= _TOP_LOGPROBS_MAX:
         raise InvalidRequestError(f"top_logprobs must be between 0 and {_TOP_LOGPROBS_MAX}")
 
@@ -58,14 +56,14 @@ def check_embeds(name: str, model: Model) -> None:
         raise NoEmbeddingsError(f'"{name}"')
 
 
-def check_features(body: Common) -> None:
-    """Refuses what Swell itself can't do yet, rather than answering as if it had not been asked."""
-    if body.debug_render_only:
-        raise UnsupportedError("swell", "rendering only (_debug_render_only)")
+def check_images(model: Model, images: Sequence[str]) -> None:
+    """Raises UnsupportedError if there are any and the model can't see."""
+    if images and "vision" not in model.capabilities:
+        raise UnsupportedError(model.full_name, "vision")
 
 
 def schema_of(format: object) -> str | None:
-    """The field `format` as a JSON schema; None for free text."""
+    """The field `format` as a JSON schema; None for free text. Raises InvalidFormatError."""
     if format in (None, ""):
         return None
     if format == "json":
@@ -73,8 +71,3 @@ def schema_of(format: object) -> str | None:
     if isinstance(format, dict):
         return msgspec.json.encode(format).decode()
     raise InvalidFormatError(str(format))
-
-
-def top_logprobs(body: Common) -> int | None:
-    """How many alternatives come with each token; None when no likelihoods are wanted."""
-    return body.top_logprobs if body.logprobs else None

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 
 from swell.errors import PromptTooLongError
 from swell.supervisor.runner import Runner
-from swell.text.parsing.parts import Part
 from swell.text.prompts.calls import call_schema
 from swell.text.prompts.fitting import drop_oldest, fits
 from swell.text.prompts.messages import Message, Tool
-from swell.turns.completion import Finish, Prompt, Prompted, TurnRequest, complete, tokenize_rendered
+from swell.turns.completion import complete
+from swell.turns.events import TurnEvent
+from swell.turns.prompt import Prompt, tokenize_rendered
 from swell.turns.recovery.recovery import retried
 from swell.turns.rendering import Rendering
+from swell.turns.request import TurnRequest
+from swell.turns.services import Services
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,34 +35,35 @@ class Conversation:
     must_call: Sequence[str] = ()
 
 
-def converse(job: TurnRequest, conversation: Conversation) -> AsyncGenerator[Prompted | Part | Finish, None]:
+def converse(services: Services, request: TurnRequest, conversation: Conversation) -> AsyncGenerator[TurnEvent, None]:
     """Prompted, the parts of the model's turn as they come, and one Finish.
 
     Nothing is given before the model has written its first token, so what is wrong with a prompt is raised before.
     Raises RequestError, RunnerError, DecodeError or KvGrowError.
     """
     if conversation.must_call:
-        job = dataclasses.replace(job, schema=call_schema(conversation.tools, conversation.must_call))
-    return complete(job, _Builder(job, conversation).build)
+        request = dataclasses.replace(request, schema=call_schema(conversation.tools, conversation.must_call))
+    return complete(services, request, ConversationPrompt(services, request, conversation))
 
 
-async def count_tokens_of(job: TurnRequest, conversation: Conversation) -> int:
+async def count_tokens_of(services: Services, request: TurnRequest, conversation: Conversation) -> int:
     """The length of the whole prompt, whether it fits or not. Loads the model. Raises RequestError or RunnerError."""
 
     async def count(runner: Runner) -> int:
-        return await _Builder(job, conversation).count(runner, None, conversation.messages)
+        prompt = ConversationPrompt(services, request, conversation)
+        return await prompt.count(runner, None, conversation.messages)
 
-    return await retried(job.recovery(), job.keep_alive_s, count)
+    return await retried(services.recovery(request), count)
 
 
-class _Builder:
-    """Makes a conversation's prompt once the runner is known, which tokenises it."""
+class ConversationPrompt:
+    """Makes a conversation's prompt: all of its messages in the model's template, or the newest that fit."""
 
-    def __init__(self, job: TurnRequest, conversation: Conversation) -> None:
+    def __init__(self, services: Services, request: TurnRequest, conversation: Conversation) -> None:
         self._conversation = conversation
         self._rendering = Rendering(
-            job.model,
-            job.services.renderer,
+            request.model,
+            services.renderer,
             tools=conversation.tools,
             thinking=conversation.thinking,
             must_call=bool(conversation.must_call),

@@ -74,7 +74,7 @@ class Generation:
         self,
         prompt: list[int],
         options: Options,
-        wish: GenerationParams,
+        params: GenerationParams,
         *,
         window_tokens: int,
         parser: Parser,
@@ -89,14 +89,14 @@ class Generation:
             window_tokens=window_tokens,
             limit_tokens=_limit(options.num_predict, window_tokens),
             sampling=_sampling(options, window_tokens),
-            keep_tokens=wish.keep_tokens,
+            keep_tokens=params.keep_tokens,
             threads=options.threads,
             batch_tokens=options.num_batch if options.num_batch and options.num_batch > 0 else None,
-            schema=wish.schema,
-            preamble=wish.preamble,
-            top_logprobs=wish.top_logprobs,
-            visible=list(wish.visible),
-            cut_tokens=wish.dropped_tokens,
+            schema=params.schema,
+            preamble=params.preamble,
+            top_logprobs=params.top_logprobs,
+            visible=list(params.visible),
+            cut_tokens=params.dropped_tokens,
         )
         self.tokens: list[int] = []
         """What was generated so far."""
@@ -175,7 +175,7 @@ class Generation:
             self._end(FinishReason.STOP)
         return parts
 
-    def done(self) -> GenerationOutcome:
+    def outcome(self) -> GenerationOutcome:
         """How it ended, or what there was of it before it failed."""
         reason, generate_ns = self._finished or (FinishReason.STOP, self._since_first_ns())
         return GenerationOutcome(

@@ -11,7 +11,7 @@ from swell.text.parsing.dialect import ForcedCall, dialect_of
 from swell.text.parsing.parser import Chain, Parser, WithoutThoughts
 from swell.text.prompts.messages import Message, Tool
 from swell.text.prompts.template import without_template
-from swell.turns.completion import Prompt
+from swell.turns.prompt import Prompt
 
 
 class Rendering:

@@ -5,32 +5,19 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from starlette.requests import Request
-
 from swell.errors import (
     EmbeddingValueError,
     InputTooLongError,
-    ModelNotFoundError,
-    ModelNotPulledError,
     UncuttableInputError,
 )
-from swell.models.model import Model
 from swell.options import Options
 from swell.supervisor.runner import Runner
-from swell.turns.checks import find_model
 from swell.turns.recovery.recovery import retried
+from swell.turns.request import TurnRequest
 from swell.turns.services import Services
 
 _TINY_NORM = 1e-12
 """What a shorter vector is divided by instead, as Ollama does: a null vector stays one."""
-
-
-async def find_embedder(request: Request, name: str) -> Model:
-    """The model called `name`; that there is none is said in the words of the endpoints for embeddings."""
-    try:
-        return await find_model(request, name)
-    except ModelNotFoundError as error:
-        raise ModelNotPulledError(name) from error
 
 
 class Computed(NamedTuple):
@@ -41,26 +28,19 @@ class Computed(NamedTuple):
     loaded_ns: int
 
 
-async def compute(
-    parts: Services,
-    model: Model,
-    options: Options,
-    keep_alive_s: float | None,
-    texts: Sequence[str],
-    *,
-    truncates: bool,
-) -> Computed:
+async def compute(services: Services, request: TurnRequest, texts: Sequence[str], *, truncates: bool) -> Computed:
     """Load, tokenise, cut, embed. Raises what `_fitted` and the runner raise."""
+    options = request.options
 
     async def embed(runner: Runner) -> Computed:
         loaded_ns = time.perf_counter_ns()
-        limit = _limit_tokens(options, parts.settings.context_length, runner.facts.context_max)
+        limit = _limit_tokens(options, services.settings.context_length, runner.facts.context_max)
         fitted = [await _fitted(runner, text, limit, truncates=truncates) for text in texts]
         inputs = [tokens for tokens, _ in fitted]
         vectors = await runner.embed(inputs, cut_tokens=sum(cut for _, cut in fitted), threads=options.threads)
         return Computed(vectors, sum(map(len, inputs)), loaded_ns)
 
-    return await retried(parts.recovery(model, options, texts), keep_alive_s, embed)
+    return await retried(services.recovery(request), embed)
 
 
 def _limit_tokens(options: Options, default_tokens: int, context_max: int) -> int:

@@ -1,4 +1,4 @@
-"""What is done at each rung, with a scheduler that only notes what it is asked."""
+"""What is done at each step, with a scheduler that only notes what it is asked."""
 
 import asyncio
 import contextlib
@@ -12,6 +12,7 @@ import pytest
 from swell.cache import CacheType
 from swell.errors import KvGrowError, ModelLoadError, RunnerLostError, SwellError
 from swell.loss import Loss
+from swell.metrics import Metrics
 from swell.models.model import Model, open_model
 from swell.options import Options
 from swell.scheduler.load_options import LoadOptions
@@ -20,6 +21,7 @@ from swell.supervisor.runner import Runner
 from swell.turns.recovery.ladder import RecoveryStep
 from swell.turns.recovery.quarantine import Quarantine
 from swell.turns.recovery.recovery import Limits, Recovery, retried
+from swell.turns.request import TurnRequest
 
 GROWTH = KvGrowError(from_cells=64, to_cells=96, max_cells=1024, needed_bytes=4, free_bytes=1)
 KILLED = RunnerLostError(-9, Loss.KILLED)
@@ -28,8 +30,8 @@ KILLED = RunnerLostError(-9, Loss.KILLED)
 class Noting:
     """Models as they are asked for."""
 
-    def __init__(self, *, idle: int = 0, busy: int = 0, fit: LoadOptions | None = None) -> None:
-        self.idle, self.busy, self.fit = idle, busy, fit
+    def __init__(self, *, idle: int = 0, busy: int = 0, loaded: LoadOptions | None = None) -> None:
+        self.idle, self.busy, self.loaded = idle, busy, loaded
         self.asked: list[object] = []
         self.wards: list[Ward] = []
 
@@ -47,7 +49,7 @@ class Noting:
         yield cast(Runner, self)
 
     def load_options_of(self, model: Model) -> LoadOptions | None:
-        return self.fit
+        return self.loaded
 
     def count_idle(self, *, but: Model) -> int:
         return self.idle
@@ -71,15 +73,15 @@ def model(tiny_gguf: Path) -> Model:
 def recovery(
     models: Noting,
     model: Model,
-    rungs: Counter[RecoveryStep] | None = None,
+    metrics: Metrics | None = None,
     *,
     attempts: int = 4,
     quarantine: Quarantine | None = None,
     content: object = None,
 ) -> Recovery:
     limits = Limits(attempts_max=attempts, is_cache_flexible=True)
-    counted = Counter() if rungs is None else rungs
-    return Recovery(cast(Any, models), model, Options(), limits, counted, quarantine or Quarantine(), content)
+    request = TurnRequest(model=model, content=content)
+    return Recovery(cast(Any, models), request, limits, quarantine or Quarantine(), metrics or Metrics())
 
 
 @pytest.fixture
@@ -88,9 +90,9 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_pause")
-def test_each_rung_is_done_counted_and_told(model: Model) -> None:
-    models, rungs = Noting(idle=1, busy=1, fit=LoadOptions(cache_type=CacheType.F16)), Counter[RecoveryStep]()
-    one = recovery(models, model, rungs)
+def test_each_step_is_done_counted_and_told(model: Model) -> None:
+    models, metrics = Noting(idle=1, busy=1, loaded=LoadOptions(cache_type=CacheType.F16)), Metrics()
+    one = recovery(models, model, metrics)
 
     async def climb() -> list[RecoveryStep]:
         return [await one.after(GROWTH, 5) for _ in range(4)]
@@ -99,16 +101,16 @@ def test_each_rung_is_done_counted_and_told(model: Model) -> None:
     assert taken == [RecoveryStep.EVICT_IDLE, RecoveryStep.WAIT, RecoveryStep.SMALLER_CACHE, RecoveryStep.SMALLER_CACHE]
     assert models.asked == ["evict all but tiny:latest", "wait"]
     assert one.taken == taken
-    assert rungs == Counter(taken)
+    assert metrics.recovery_steps == Counter(step.value for step in taken)
 
 
 def test_a_smaller_cache_is_asked_for_with_the_next_lease(model: Model) -> None:
-    models = Noting(fit=LoadOptions(cache_type=CacheType.F16))
+    models = Noting(loaded=LoadOptions(cache_type=CacheType.F16))
     one = recovery(models, model)
 
     async def climb() -> None:
         assert await one.after(GROWTH, 5) is RecoveryStep.SMALLER_CACHE
-        async with one.lease(None):
+        async with one.lease():
             pass
 
     asyncio.run(climb())
@@ -144,7 +146,7 @@ def test_a_request_that_ends_its_runner_at_each_token_comes_to_an_end(model: Mod
 async def die(one: Recovery, generated: int = 0, error: SwellError = KILLED) -> RecoveryStep:
     """One life of a request in a runner."""
     try:
-        async with one.lease(None):
+        async with one.lease():
             raise error
     except SwellError as failure:
         return await one.after(failure, generated)
@@ -153,7 +155,7 @@ async def die(one: Recovery, generated: int = 0, error: SwellError = KILLED) -> 
 @pytest.mark.usefixtures("no_pause")
 def test_nobody_is_given_up_beside_others_for_a_runner_that_ended(model: Model) -> None:
     """It had used its attempts for want of memory; then two runners end for reasons that may be somebody else's."""
-    models = Noting(idle=1, busy=1, fit=LoadOptions(cache_type=CacheType.F16))
+    models = Noting(idle=1, busy=1, loaded=LoadOptions(cache_type=CacheType.F16))
     one = recovery(models, model, attempts=3)
 
     async def live() -> list[RecoveryStep]:
@@ -197,7 +199,7 @@ def test_when_the_guilty_is_found_the_others_have_all_their_attempts_again(model
 
         async def trial() -> None:
             with pytest.raises(RunnerLostError):  # noqa: PT012
-                async with guilty.lease(None):
+                async with guilty.lease():
                     in_turn.set()
                     await asyncio.sleep(0)
                     raise KILLED
@@ -205,7 +207,7 @@ def test_when_the_guilty_is_found_the_others_have_all_their_attempts_again(model
 
         async def wait() -> None:
             await in_turn.wait()
-            async with innocent.lease(None):
+            async with innocent.lease():
                 pass
 
         await asyncio.gather(trial(), wait())
@@ -234,13 +236,13 @@ def test_who_is_cleared_makes_room_for_those_that_wait(model: Model) -> None:
         for one in (first, second):
             for _ in range(2):
                 await die(one, 7)
-        async with second.lease(None):
+        async with second.lease():
             assert not second.leaves(1000)  # for nobody
             waiting = asyncio.create_task(die(first, 7))
             await asyncio.sleep(0)
             assert [second.leaves(generated) for generated in (7, 38, 39)] == [False, False, True]
         assert await waiting is RecoveryStep.RELOAD
-        async with second.lease(None):
+        async with second.lease():
             assert second_models.wards[-1] is Ward.COMMON
 
     asyncio.run(live())
@@ -257,5 +259,5 @@ def test_work_is_done_again_as_a_whole(model: Model, error: SwellError, calls: i
         raise error
 
     with pytest.raises(type(error)):
-        asyncio.run(retried(recovery(Noting(), model, attempts=2), None, work))
+        asyncio.run(retried(recovery(Noting(), model, attempts=2), work))
     assert done == calls

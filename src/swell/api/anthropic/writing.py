@@ -7,10 +7,10 @@ import msgspec
 
 from swell.api.anthropic.replies import Block, Message, TextBlock, ThinkingBlock, ToolUseBlock, Usage
 from swell.api.http.events import Event
-from swell.api.ollama.replies import encode
-from swell.api.v1 import TurnEvent, random_id
+from swell.api.http.json import encode
+from swell.api.v1 import random_id
 from swell.text.parsing.parts import Text, Thought, ToolCall
-from swell.turns.completion import Finish, Prompted
+from swell.turns.events import Finish, Prompted, TurnEvent
 
 PING = Event({"type": "ping"}, "ping").encode()
 """What Anthropic sends while nothing comes; its clients skip it, also before a message begins."""

@@ -13,8 +13,9 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from swell.api.http.errors import ErrorAnswer
+from swell.api.http.services import SERVICES
 from swell.errors import NoSuchPathError, RequestError, WrongMethodError
-from swell.turns.services import SERVICES, Services
+from swell.turns.services import Services
 
 log = logging.getLogger(__name__)
 

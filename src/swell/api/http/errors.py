@@ -5,7 +5,6 @@ from collections.abc import Callable
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from swell.api.ollama.replies import ErrorReply, json_response
 from swell.errors import (
     BodyTooLargeError,
     InvalidFormatError,
@@ -53,8 +52,3 @@ def text_of(error: Exception) -> str:
 
 ErrorAnswer = Callable[[Exception], Response]
 """Makes the answer to an error in the words of one API."""
-
-
-def native_answer(error: Exception) -> Response:
-    """As Ollama's own endpoints answer."""
-    return json_response(ErrorReply(text_of(error)), status_of(error))

@@ -6,8 +6,8 @@ from typing import Any, ClassVar, NamedTuple
 
 from starlette.types import Send
 
-from swell.api.http.disconnects import Replies, Stream
-from swell.api.ollama.replies import encode
+from swell.api.http.json import encode
+from swell.api.http.streams import Replies, Stream
 
 PING_S = 15.0
 """Clients and proxies give up what is silent for longer than 30 to 60 s; to read a long prompt takes minutes."""

@@ -1,24 +1,14 @@
-"""Request bodies: JSON read as leniently as Ollama reads it, then checked against a struct."""
+"""What clients send to Ollama's endpoints."""
 
-import functools
-import json
-import re
-from typing import Any, NoReturn, TypeVar, get_args, get_origin
+from typing import Any
 
 import msgspec
-from starlette.requests import Request
 
-from swell.api.http.unicode import decoded, with_whole_pairs
 from swell.durations import keep_alive_s
-from swell.errors import BodyTooLargeError, InvalidRequestError
+from swell.errors import InvalidRequestError
 from swell.text.prompts.messages import Message, Tool
-from swell.turns.services import services
-
-Body = TypeVar("Body", bound=msgspec.Struct)
 
 _THINK_LEVELS = ("high", "medium", "low", "max")
-_VALUES_MAX = 50_000
-_STRING = re.compile(rb'"(?>[^"\\]+|\\.)*+"?', re.DOTALL)
 
 
 class Common(msgspec.Struct, kw_only=True):
@@ -86,39 +76,6 @@ class ShowBody(msgspec.Struct, kw_only=True):
     options: dict[str, Any] = {}
 
 
-async def read_body(request: Request, body_type: type[Body]) -> Body:
-    """The request's body as `body_type`, whatever its content type. Raises BodyTooLargeError or InvalidRequestError."""
-    return parse_body(await _received(request, services(request).settings.body_limit_bytes), body_type)
-
-
-async def _received(request: Request, limit_bytes: int) -> bytes:
-    """All of the body. One that is too long isn't kept."""
-    announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced) > limit_bytes:
-        raise BodyTooLargeError(limit_bytes)
-    body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > limit_bytes:
-            raise BodyTooLargeError(limit_bytes)
-    return bytes(body)
-
-
-def parse_body(data: bytes, body_type: type[Body]) -> Body:
-    """The first JSON value in `data` as `body_type`: unknown keys and nulls are dropped, keys match in any case.
-
-    Raises InvalidRequestError.
-    """
-    if not data.strip():
-        raise InvalidRequestError("missing request body")
-    _check_values(data)
-    value = _first_value(data)
-    try:
-        return msgspec.convert({} if value is None else _folded(value, body_type), body_type)
-    except msgspec.ValidationError as error:
-        raise InvalidRequestError(str(error)) from error
-
-
 def keep_alive(value: object) -> float | None:
     """Seconds for the field `keep_alive`; None if it isn't given. Raises InvalidRequestError with Go's text."""
     if value is None:
@@ -142,66 +99,3 @@ def think(value: object) -> bool | str | None:
             f'invalid think value: "{value}" (must be "high", "medium", "low", "max", true, or false)'
         )
     return value
-
-
-def _check_values(data: bytes) -> None:
-    """Raises InvalidRequestError for more objects and lists than anybody means: each takes time that others lack.
-
-    The first count is a hundred times as fast, but knows nothing of strings.
-    """
-    if data.count(b"{") + data.count(b"[") <= _VALUES_MAX:
-        return
-    data = _STRING.sub(b"", data)
-    if data.count(b"{") + data.count(b"[") > _VALUES_MAX:
-        raise InvalidRequestError(f"the body holds more than {_VALUES_MAX} objects and lists")
-
-
-def _first_value(data: bytes) -> Any:
-    """What comes after the first value is ignored, and what is no Unicode replaced, as Go's decoder does; msgspec
-    alone would refuse it.
-    """
-    try:
-        return msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        first_error = error
-    try:
-        text = with_whole_pairs(decoded(data)).lstrip(" \t\r\n")
-        _, end = json.JSONDecoder(parse_constant=_refuse_constant).raw_decode(text)
-        return msgspec.json.decode(text[:end])
-    except (ValueError, RecursionError) as error:
-        raise InvalidRequestError(str(first_error)) from error
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _folded(value: Any, expected: Any) -> Any:
-    """`value` with the keys of objects that become structs put in the struct's case, and their nulls dropped.
-
-    A key in the right case is preferred to others that differ only in case.
-    """
-    if isinstance(value, list) and (item := _item_type(expected)) is not None:
-        return [{} if one is None else _folded(one, item) for one in value]
-    if not isinstance(value, dict) or not (isinstance(expected, type) and issubclass(expected, msgspec.Struct)):
-        return value
-    fields = _fields(expected)
-    folded: dict[str, Any] = {}
-    for key, entry in value.items():
-        known = fields.get(key.lower())
-        if known is not None and entry is not None and (key == known[0] or known[0] not in folded):
-            folded[known[0]] = _folded(entry, known[1])
-    return folded
-
-
-@functools.cache
-def _fields(struct: type[msgspec.Struct]) -> dict[str, tuple[str, Any]]:
-    return {field.encode_name.lower(): (field.encode_name, field.type) for field in msgspec.structs.fields(struct)}
-
-
-def _item_type(expected: Any) -> type[msgspec.Struct] | None:
-    """`X` for `list[X]` of structs."""
-    if get_origin(expected) is not list:
-        return None
-    item = get_args(expected)[0]
-    return item if isinstance(item, type) and issubclass(item, msgspec.Struct) else None

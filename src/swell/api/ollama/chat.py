@@ -8,8 +8,14 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from swell.api.http.disconnects import Heading, LineStream, Replies, gather, while_connected
-from swell.api.ollama.bodies import ChatBody, keep_alive, read_body, think
+from swell.api.http.body import read_body
+from swell.api.http.disconnects import while_connected
+from swell.api.http.json import json_response
+from swell.api.http.services import find_model, services
+from swell.api.http.streams import Heading, Replies, gather
+from swell.api.ollama.asked import check_chat, turn_request
+from swell.api.ollama.bodies import ChatBody, keep_alive, think
+from swell.api.ollama.lines import LineStream
 from swell.api.ollama.replies import (
     ChatReply,
     ReplyCall,
@@ -17,17 +23,17 @@ from swell.api.ollama.replies import (
     ReplyMessage,
     all_logprobs,
     created_at,
-    json_response,
+    finish_fields,
     logprob_list,
 )
-from swell.errors import InvalidRequestError, UnsupportedError
-from swell.models.model import Model
+from swell.errors import InvalidRequestError
 from swell.text.parsing.parts import Likelihood, Text, Thought, ToolCall
-from swell.text.prompts.messages import refuse_images
 from swell.turns import checks
-from swell.turns.completion import Finish, Prompted, TurnRequest, job_of, load
+from swell.turns.completion import load
 from swell.turns.conversation import Conversation, converse
-from swell.turns.services import services
+from swell.turns.events import Finish, Prompted
+from swell.turns.request import TurnRequest
+from swell.turns.services import Services
 
 
 async def chat(request: Request) -> Response:
@@ -38,27 +44,18 @@ async def chat(request: Request) -> Response:
     checks.check_top_logprobs(body.top_logprobs)
     if not body.model:
         raise InvalidRequestError("model is required")
-    model = await checks.find_model(request, body.model)
+    parts, model = services(request), await find_model(request, body.model)
     if not body.messages and keep_alive_s == 0:
-        await services(request).scheduler.unload(model)
+        await parts.scheduler.unload(model)
         return json_response(_without_text(body, "unload"))
-    check_abilities(body, model, thinking)
-    job = job_of(request, body, model, keep_alive_s, started_ns)
+    check_chat(body, model, thinking)
+    turn = turn_request(body, model, keep_alive_s, started_ns)
     if not body.messages:
-        await load(request, model, keep_alive_s, job.options)
+        await while_connected(request.receive, load(parts, turn))
         return json_response(_without_text(body, "load"))
-    replies = _replies(job, body, thinking)
+    conversation = Conversation(messages=body.messages, tools=body.tools, thinking=thinking, truncate=body.truncate)
+    replies = _replies(parts, turn, body, conversation)
     return LineStream(replies) if body.stream else await while_connected(request.receive, _whole(replies))
-
-
-def check_abilities(body: ChatBody, model: Model, thinking: bool | str | None) -> None:
-    checks.check_thinking(body.model, model, thinking)
-    checks.check_completes(body.model, model, "chat")
-    if body.tools and "tools" not in model.capabilities:
-        raise UnsupportedError(model.full_name, "tools")
-    for message in body.messages:
-        refuse_images(model, message.images)
-    checks.check_features(body)
 
 
 def _without_text(body: ChatBody, reason: str) -> ChatReply:
@@ -66,15 +63,16 @@ def _without_text(body: ChatBody, reason: str) -> ChatReply:
     return ChatReply(model=body.model, created_at=created_at(), message=message, done=True, done_reason=reason)
 
 
-async def _replies(job: TurnRequest, body: ChatBody, thinking: bool | str | None) -> Replies[ChatReply]:
+async def _replies(
+    parts: Services, turn: TurnRequest, body: ChatBody, conversation: Conversation
+) -> Replies[ChatReply]:
     """The lines of the answer. Tool calls are numbered, and come whole, each in a line of its own."""
-    conversation = Conversation(messages=body.messages, tools=body.tools, thinking=thinking, truncate=body.truncate)
     calls = 0
-    async with aclosing(converse(job, conversation)) as events:
+    async with aclosing(converse(parts, turn, conversation)) as events:
         async for event in events:
             match event:
                 case Prompted():
-                    yield Heading(event.headers())
+                    yield Heading.of(event)
                 case Text():
                     yield _line(body, ReplyMessage(content=event.text), event.likelihoods)
                 case Thought():
@@ -85,7 +83,7 @@ async def _replies(job: TurnRequest, body: ChatBody, thinking: bool | str | None
                     yield _line(body, ReplyMessage(content="", tool_calls=[ReplyCall(id=event.id, function=function)]))
                 case Finish():
                     last = _line(body, ReplyMessage(content=""))
-                    yield msgspec.structs.replace(last, done=True, **event.fields())
+                    yield msgspec.structs.replace(last, done=True, **finish_fields(event))
 
 
 def _line(body: ChatBody, message: ReplyMessage, likelihoods: Sequence[Likelihood] = ()) -> ChatReply:

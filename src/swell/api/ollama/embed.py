@@ -5,15 +5,18 @@ import time
 from starlette.requests import Request
 from starlette.responses import Response
 
+from swell.api.http.body import read_body
 from swell.api.http.disconnects import while_connected
-from swell.api.ollama.bodies import EmbedBody, EmbeddingsBody, keep_alive, read_body
-from swell.api.ollama.replies import EmbeddingsReply, EmbedReply, json_response
+from swell.api.http.json import json_response
+from swell.api.http.services import find_embedder, services
+from swell.api.ollama.bodies import EmbedBody, EmbeddingsBody, keep_alive
+from swell.api.ollama.replies import EmbeddingsReply, EmbedReply
 from swell.errors import InputTooLongError, InvalidRequestError, LegacyInputTooLongError, ModelNotFoundError
 from swell.options import merge
 from swell.turns.checks import check_embeds
 from swell.turns.completion import load
-from swell.turns.services import services
-from swell.turns.vectors import compute, find_embedder, finite, shortened
+from swell.turns.request import TurnRequest
+from swell.turns.vectors import compute, finite, shortened
 
 
 async def embed(request: Request) -> Response:
@@ -23,13 +26,19 @@ async def embed(request: Request) -> Response:
     keep_alive_s, texts = keep_alive(body.keep_alive), _texts(body.input)
     if not body.model:
         raise ModelNotFoundError("")
-    model, options = await find_embedder(request, body.model), merge(body.options)
+    parts, model = services(request), await find_embedder(request, body.model)
+    turn = TurnRequest(
+        model=model,
+        options=merge(body.options),
+        keep_alive_s=keep_alive_s,
+        started_ns=started_ns,
+        content=texts or None,
+    )
     if not texts:
-        await load(request, model, keep_alive_s, options)
+        await while_connected(request.receive, load(parts, turn))
         return json_response(EmbedReply(model=body.model, embeddings=[]))
     check_embeds(body.model, model)
-    work = compute(services(request), model, options, keep_alive_s, texts, truncates=body.truncate)
-    computed = await while_connected(request.receive, work)
+    computed = await while_connected(request.receive, compute(parts, turn, texts, truncates=body.truncate))
     reply = EmbedReply(
         model=body.model,
         embeddings=[shortened(vector, body.dimensions) for vector in computed.vectors],
@@ -46,14 +55,15 @@ async def embeddings(request: Request) -> Response:
     keep_alive_s = keep_alive(body.keep_alive)
     if not body.model:
         raise InvalidRequestError("model is required")
-    model, options = await find_embedder(request, body.model), merge(body.options)
-    if not body.prompt:
-        await load(request, model, keep_alive_s, options)
+    parts, model = services(request), await find_embedder(request, body.model)
+    texts = [body.prompt] if body.prompt else None
+    turn = TurnRequest(model=model, options=merge(body.options), keep_alive_s=keep_alive_s, content=texts)
+    if not texts:
+        await while_connected(request.receive, load(parts, turn))
         return json_response(EmbeddingsReply(embedding=[]))
     check_embeds(body.model, model)
-    work = compute(services(request), model, options, keep_alive_s, [body.prompt], truncates=False)
     try:
-        computed = await while_connected(request.receive, work)
+        computed = await while_connected(request.receive, compute(parts, turn, texts, truncates=False))
     except InputTooLongError as error:
         raise LegacyInputTooLongError from error
     return json_response(EmbeddingsReply(embedding=finite(computed.vectors[0])))

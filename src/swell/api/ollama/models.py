@@ -8,8 +8,11 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from swell.api.ollama.bodies import ShowBody, read_body
-from swell.api.ollama.replies import encode, json_response, local_time
+from swell.api.http.body import read_body
+from swell.api.http.json import encode, json_response
+from swell.api.http.services import find_model, services
+from swell.api.ollama.bodies import ShowBody
+from swell.api.ollama.replies import local_time
 from swell.devices import DeviceUse
 from swell.errors import InvalidRequestError, ModelNotFoundError
 from swell.memory.resident import process_resident
@@ -21,9 +24,7 @@ from swell.models.names import parse_name
 from swell.options import merge
 from swell.scheduler.scheduler import LoadedModel
 from swell.settings import Settings
-from swell.turns.checks import find_model
 from swell.turns.generation import window_tokens
-from swell.turns.services import services
 
 _NO_TEMPLATE = "{{ .Prompt }}"
 """What Ollama shows for a model without a template: the prompt as it is."""
@@ -69,7 +70,7 @@ async def stats(request: Request) -> Response:
     server = {
         "resident_bytes": process_resident().total_bytes,
         "tasks": len(asyncio.all_tasks()),
-        "rungs": {rung.value: count for rung, count in services(request).rungs.items()},
+        "rungs": dict(services(request).metrics.recovery_steps),
         "relief": {source.value: count for source, count in scheduler.relieved.items()},
         "faults": scheduler.check_integrity(),
     }

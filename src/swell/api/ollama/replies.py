@@ -2,20 +2,14 @@
 
 import functools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
-from starlette.responses import Response
 
 from swell.text.parsing.parts import Alternative, Likelihood
-
-JSON_TYPE = "application/json; charset=utf-8"
-NDJSON_TYPE = "application/x-ndjson"
-
-_encoder = msgspec.json.Encoder()
-encode = _encoder.encode
+from swell.turns.events import Finish
 
 
 class Reply(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -112,6 +106,13 @@ class ChatReply(Reply, kw_only=True, omit_defaults=True):
     resumed: tuple[str, ...] = ()
 
 
+def finish_fields(finish: Finish) -> dict[str, Any]:
+    """The fields of the last line of an answer."""
+    fields = finish._asdict()
+    del fields["tokens"], fields["cached_tokens"], fields["stop"]
+    return fields
+
+
 class EmbedReply(msgspec.Struct, kw_only=True, omit_defaults=True):
     """The answer of /api/embed. Durations are nanoseconds."""
 
@@ -132,22 +133,6 @@ def all_logprobs(replies: Sequence[GenerateReply | ChatReply]) -> list[Logprob] 
     """Those of all lines of an answer, in order."""
     found = [one for reply in replies for one in reply.logprobs or ()]
     return found or None
-
-
-class ErrorReply(msgspec.Struct):
-    """An error, as a body or as the last line of a stream."""
-
-    error: str
-
-
-def json_response(content: Any, status_code: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """`content`, anything msgspec can encode, as a JSON body; `headers` may name another type of JSON."""
-    return Response(encode(content), status_code, headers={"content-type": JSON_TYPE, **(headers or {})})
-
-
-def line(content: Any) -> bytes:
-    """`content` as one line of NDJSON."""
-    return encode(content) + b"\n"
 
 
 def created_at() -> str:

@@ -4,7 +4,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from swell import OLLAMA_API_VERSION, __version__
-from swell.api.ollama.replies import json_response
+from swell.api.http.json import json_response
 
 
 async def alive(_request: Request) -> Response:

@@ -7,18 +7,20 @@ from contextlib import aclosing
 from starlette.requests import Request
 from starlette.responses import Response
 
-from swell.api.http.disconnects import Heading, Replies, while_connected
+from swell.api.http.body import read_body
+from swell.api.http.disconnects import while_connected
 from swell.api.http.events import Event, EventStream
 from swell.api.http.merging import side_by_side
-from swell.api.ollama.bodies import read_body
+from swell.api.http.services import services
+from swell.api.http.streams import Heading, Replies
 from swell.api.openai.bodies import ChatRequest
 from swell.api.openai.conversion import chat_body, tools_and_duty
 from swell.api.openai.errors import error_event
 from swell.api.openai.replies import DONE, Identity
 from swell.api.openai.turns import Turns
-from swell.api.v1 import TurnEvent, find_chat_model, open_conversation, several, unbroken, v1_response
-from swell.turns.completion import Prompted
+from swell.api.v1 import find_chat_model, open_conversation, several, unbroken, v1_response
 from swell.turns.conversation import converse
+from swell.turns.events import Prompted, TurnEvent
 
 Events = AsyncGenerator[tuple[int, TurnEvent], None]
 
@@ -30,8 +32,9 @@ async def chat_completions(request: Request) -> Response:
     body = chat_body(wanted)
     body.tools, must_call = tools_and_duty(wanted.tools, wanted.tool_choice)
     model = await find_chat_model(request, body)
-    job, conversation = open_conversation(request, body, model, must_call, started_ns)
-    events = side_by_side([unbroken(converse(one, conversation)) for one in several(job, wanted.n)])
+    turn, conversation = open_conversation(body, model, must_call, started_ns)
+    parts = services(request)
+    events = side_by_side([unbroken(converse(parts, one, conversation)) for one in several(turn, wanted.n)])
     turns = Turns(Identity.new("chatcmpl", wanted.model), wanted.n)
     if wanted.stream:
         return EventStream(_stream(events, turns, with_usage=wanted.stream_options.include_usage), error_event)
@@ -42,7 +45,7 @@ async def _stream(events: Events, turns: Turns, *, with_usage: bool) -> Replies[
     async with aclosing(events):
         async for index, event in events:
             if isinstance(event, Prompted):
-                yield Heading(event.headers())
+                yield Heading.of(event)
             for chunk in turns.chunks(index, event):
                 yield Event(chunk)
     if with_usage:
@@ -55,6 +58,6 @@ async def _whole(events: Events, turns: Turns) -> Response:
     async with aclosing(events):
         async for index, event in events:
             if isinstance(event, Prompted):
-                headers |= event.headers()
+                headers.update(Heading.of(event).headers)
             turns.add(index, event)
     return v1_response(turns.completion(), headers=headers)

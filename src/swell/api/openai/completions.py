@@ -10,22 +10,28 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from swell.api.http.disconnects import Heading, Replies, while_connected
+from swell.api.http.body import read_body
+from swell.api.http.disconnects import while_connected
 from swell.api.http.events import Event, EventStream
 from swell.api.http.merging import side_by_side
-from swell.api.ollama.bodies import read_body
-from swell.api.ollama.generate import check_abilities, completed
+from swell.api.http.services import find_model, services
+from swell.api.http.streams import Heading, Replies
+from swell.api.ollama.asked import check_generate, single_of, turn_request
 from swell.api.ollama.replies import logprob_list
 from swell.api.openai.bodies import CompletionRequest
 from swell.api.openai.conversion import generate_body
 from swell.api.openai.errors import error_event
 from swell.api.openai.replies import DONE, FINGERPRINT, Identity, Usage
 from swell.api.openai.turns import Turn
-from swell.api.v1 import TurnEvent, several, unbroken, v1_response
+from swell.api.v1 import several, unbroken, v1_response
 from swell.errors import ModelNotFoundError
 from swell.text.parsing.parts import Likelihood, Text
 from swell.turns import checks
-from swell.turns.completion import Finish, Prompted, TurnRequest, job_of
+from swell.turns.completion import complete, load
+from swell.turns.events import Finish, Prompted, TurnEvent
+from swell.turns.request import TurnRequest
+from swell.turns.services import Services
+from swell.turns.single import Single, SinglePrompt
 
 Events = AsyncGenerator[tuple[int, TurnEvent], None]
 
@@ -80,20 +86,25 @@ async def completions(request: Request) -> Response:
     checks.check_top_logprobs(body.top_logprobs)
     if not body.model:
         raise ModelNotFoundError("")
-    model = await checks.find_model(request, body.model)
-    check_abilities(body, model, None)
-    jobs = several(job_of(request, body, model, None, started_ns), wanted.n)
-    events = side_by_side([unbroken(completed(job, body)) if body.prompt else _nothing(job) for job in jobs])
+    parts, model = services(request), await find_model(request, body.model)
+    check_generate(body, model, None)
+    turns = several(turn_request(body, model, None, started_ns), wanted.n)
+    single = single_of(body, None)
+    events = side_by_side([_completed(parts, turn, single) if body.prompt else _loaded(parts, turn) for turn in turns])
     answers = _Answers(Identity.new("cmpl", wanted.model), wanted.n)
     if wanted.stream:
         return EventStream(_stream(events, answers, with_usage=wanted.stream_options.include_usage), error_event)
     return await while_connected(request.receive, _whole(events, answers))
 
 
-async def _nothing(job: TurnRequest) -> AsyncGenerator[TurnEvent, None]:
+def _completed(parts: Services, turn: TurnRequest, single: Single) -> AsyncGenerator[TurnEvent, None]:
+    return unbroken(complete(parts, turn, SinglePrompt(parts, turn, single)))
+
+
+async def _loaded(parts: Services, turn: TurnRequest) -> AsyncGenerator[TurnEvent, None]:
     """Without a prompt the model is only loaded, as in Ollama."""
-    async with job.services.scheduler.lease(job.model, job.keep_alive_s, job.options):
-        yield Finish("stop", 0, 0, 0, 0, 0, 0)
+    await load(parts, turn)
+    yield Finish("stop", 0, 0, 0, 0, 0, 0)
 
 
 async def _stream(events: Events, answers: "_Answers", *, with_usage: bool) -> Replies[Event]:
@@ -101,7 +112,7 @@ async def _stream(events: Events, answers: "_Answers", *, with_usage: bool) -> R
     async with aclosing(events):
         async for index, event in events:
             if isinstance(event, Prompted):
-                yield Heading(event.headers())
+                yield Heading.of(event)
             if (choice := answers.add(index, event)) is not None:
                 yield Event(answers.completion([choice], usage))
     if with_usage:
@@ -114,7 +125,7 @@ async def _whole(events: Events, answers: "_Answers") -> Response:
     async with aclosing(events):
         async for index, event in events:
             if isinstance(event, Prompted):
-                headers |= event.headers()
+                headers.update(Heading.of(event).headers)
             answers.add(index, event)
     return v1_response(answers.completion(answers.choices(), answers.usage()), headers=headers)
 

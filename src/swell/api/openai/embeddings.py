@@ -9,15 +9,15 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from swell.api.http.body import read_body
 from swell.api.http.disconnects import while_connected
-from swell.api.ollama.bodies import read_body
+from swell.api.http.services import find_embedder, services
 from swell.api.openai.bodies import EmbeddingRequest
 from swell.api.v1 import v1_response
 from swell.errors import InvalidRequestError, ModelNotFoundError
-from swell.options import Options
 from swell.turns.checks import check_embeds
-from swell.turns.services import services
-from swell.turns.vectors import compute, find_embedder, shortened
+from swell.turns.request import TurnRequest
+from swell.turns.vectors import compute, shortened
 
 
 class Usage(msgspec.Struct, kw_only=True):
@@ -54,8 +54,8 @@ async def embeddings(request: Request) -> Response:
         raise ModelNotFoundError("")
     model = await find_embedder(request, body.model)
     check_embeds(body.model, model)
-    work = compute(services(request), model, Options(), None, texts, truncates=True)
-    computed = await while_connected(request.receive, work)
+    turn = TurnRequest(model=model, content=texts)
+    computed = await while_connected(request.receive, compute(services(request), turn, texts, truncates=True))
     vectors = [shortened(vector, body.dimensions) for vector in computed.vectors]
     reply = EmbeddingList(
         object="list",

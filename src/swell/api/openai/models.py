@@ -6,12 +6,11 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from swell.api.http.services import find_model, services
 from swell.api.v1 import v1_response
 from swell.models.catalog import Model, is_path
 from swell.models.model import Summary
 from swell.models.names import DEFAULT_NAMESPACE, parse_name
-from swell.turns.checks import find_model
-from swell.turns.services import services
 
 
 class ModelEntry(msgspec.Struct, kw_only=True):

@@ -5,11 +5,11 @@ from typing import Any, Self
 
 import msgspec
 
-from swell.api.ollama.replies import encode
+from swell.api.http.json import encode
 from swell.api.openai.bodies import Reasoning, ResponseRequest, TextOptions
 from swell.api.v1 import random_id
 from swell.text.parsing.parts import ToolCall
-from swell.turns.completion import Finish
+from swell.turns.events import Finish
 
 _ID_DIGITS = 24
 

@@ -9,9 +9,10 @@ from typing import Self
 import msgspec
 
 from swell.api.http.events import Event
-from swell.api.ollama.replies import LogprobToken, encode, logprob_list
+from swell.api.http.json import encode
+from swell.api.ollama.replies import LogprobToken, logprob_list
 from swell.text.parsing.parts import Likelihood, ToolCall
-from swell.turns.completion import Finish
+from swell.turns.events import Finish
 
 FINGERPRINT = "fp_ollama"
 DONE = Event(b"[DONE]")

@@ -6,17 +6,18 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from swell.api.http.body import read_body
 from swell.api.http.disconnects import while_connected
 from swell.api.http.events import EventStream
-from swell.api.ollama.bodies import read_body
+from swell.api.http.services import services
 from swell.api.openai.bodies import ResponseRequest
 from swell.api.openai.conversion import tools_and_duty
 from swell.api.openai.items import response_body
 from swell.api.openai.output import begun
 from swell.api.openai.writing import ResponseWriter
 from swell.api.v1 import find_chat_model, in_events, in_one_piece, open_conversation, unbroken, v1_response
-from swell.turns.completion import TurnRequest
 from swell.turns.conversation import Conversation, converse, count_tokens_of
+from swell.turns.request import TurnRequest
 
 
 class InputTokens(msgspec.Struct, kw_only=True):
@@ -29,8 +30,8 @@ class InputTokens(msgspec.Struct, kw_only=True):
 async def responses(request: Request) -> Response:
     """The endpoint. Its checks are those of /api/chat, after the body's own. No answer is kept for later."""
     wanted = await read_body(request, ResponseRequest)
-    job, conversation = await _open(request, wanted)
-    turn = unbroken(converse(job, conversation))
+    asked, conversation = await _open(request, wanted)
+    turn = unbroken(converse(services(request), asked, conversation))
     writer = ResponseWriter(begun(wanted))
     if wanted.stream:
         return EventStream(in_events(turn, writer), writer.failed)
@@ -39,8 +40,8 @@ async def responses(request: Request) -> Response:
 
 async def input_tokens(request: Request) -> Response:
     """How many tokens the prompt has, which loads the model but computes nothing."""
-    job, conversation = await _open(request, await read_body(request, ResponseRequest))
-    tokens = await while_connected(request.receive, count_tokens_of(job, conversation))
+    asked, conversation = await _open(request, await read_body(request, ResponseRequest))
+    tokens = await while_connected(request.receive, count_tokens_of(services(request), asked, conversation))
     return v1_response(InputTokens(input_tokens=tokens))
 
 
@@ -49,4 +50,4 @@ async def _open(request: Request, wanted: ResponseRequest) -> tuple[TurnRequest,
     body = response_body(wanted)
     body.tools, must_call = tools_and_duty(body.tools, wanted.tool_choice)
     model = await find_chat_model(request, body)
-    return open_conversation(request, body, model, must_call, started_ns)
+    return open_conversation(body, model, must_call, started_ns)

@@ -16,9 +16,8 @@ from swell.api.openai.replies import (
     ReplyMessage,
     Usage,
 )
-from swell.api.v1 import TurnEvent
 from swell.text.parsing.parts import Likelihood, Text, Thought, ToolCall
-from swell.turns.completion import Finish
+from swell.turns.events import Finish, TurnEvent
 
 
 @dataclass

@@ -18,9 +18,8 @@ from swell.api.openai.output import (
     completed,
     new_id,
 )
-from swell.api.v1 import TurnEvent
 from swell.text.parsing.parts import Text, Thought, ToolCall
-from swell.turns.completion import Finish, Prompted
+from swell.turns.events import Finish, Prompted, TurnEvent
 
 
 class ResponseWriter:

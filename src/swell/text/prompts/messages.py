@@ -1,13 +1,9 @@
 """Chat messages as clients send them and as templates want them."""
 
 import copy
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-
-from swell.errors import UnsupportedError
-from swell.models.model import Model
 
 
 class ToolFunction(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,12 +63,6 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     def is_begun_answer(self) -> bool:
         """Whether the model is to carry it on if it comes last: the assistant's, unless it waits for results."""
         return self.role.lower() == "assistant" and not self.tool_calls
-
-
-def refuse_images(model: Model, images: Sequence[str]) -> None:
-    """Raises UnsupportedError if there are any and the model can't see."""
-    if images and "vision" not in model.capabilities:
-        raise UnsupportedError(model.full_name, "vision")
 
 
 def prompt_messages(prompt: str, system: str) -> list[Message]:

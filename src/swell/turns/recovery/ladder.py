@@ -28,7 +28,7 @@ class Situation:
     """What could be done at this moment.
 
     `idle_models` can be unloaded; `busy_requests` of any model may end; a placement or a cache type is there
-    that takes less of the memory that was short. `attempts_max` bounds the rungs tried without progress.
+    that takes less of the memory that was short. `attempts_max` bounds the steps tried without progress.
     """
 
     idle_models: int
@@ -52,9 +52,9 @@ _NEEDS_MEMORY = (Cause.GROWTH_REFUSED, Cause.OUT_OF_MEMORY)
 
 @dataclasses.dataclass(frozen=True)
 class Attempt:
-    """`rung` was tried with so many tokens generated, for `cause`."""
+    """`step` was tried with so many tokens generated, for `cause`."""
 
-    rung: RecoveryStep
+    step: RecoveryStep
     cause: Cause
     generated: int
 
@@ -97,7 +97,7 @@ def _last(cause: Cause, tried: Sequence[RecoveryStep]) -> RecoveryStep:
 
 
 def back_off_s(tried: Sequence[RecoveryStep]) -> float:
-    """How long to wait before a rung is tried, so that a machine in trouble isn't kept busy with reloads."""
+    """How long to wait before a step is tried, so that a machine in trouble isn't kept busy with reloads."""
     return 0.0 if not tried else min(0.25 * 2 ** len(tried), 4.0)
 
 

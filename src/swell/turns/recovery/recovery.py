@@ -5,13 +5,13 @@ import contextlib
 import dataclasses
 import itertools
 import logging
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeVar
 
 from swell.cache import CacheType
 from swell.errors import SwellError
+from swell.metrics import Metrics
 from swell.models.model import Model
 from swell.options import Options
 from swell.scheduler.load_options import LoadOptions
@@ -28,6 +28,7 @@ from swell.turns.recovery.ladder import (
     next_recovery_step,
 )
 from swell.turns.recovery.quarantine import Quarantine
+from swell.turns.request import TurnRequest
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ class Models(Protocol):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Limits:
-    """`attempts_max` rungs are tried without progress; `is_cache_flexible`: the cache's type may be changed."""
+    """`attempts_max` steps are tried without progress; `is_cache_flexible`: the cache's type may be changed."""
 
     attempts_max: int
     is_cache_flexible: bool
@@ -82,37 +83,27 @@ class Recovery:
     """
 
     def __init__(
-        self,
-        models: Models,
-        model: Model,
-        options: Options,
-        limits: Limits,
-        rungs: Counter[RecoveryStep],
-        quarantine: Quarantine,
-        content: object,
+        self, models: Models, request: TurnRequest, limits: Limits, quarantine: Quarantine, metrics: Metrics
     ) -> None:
-        """`rungs` counts what was tried, for everybody to see. `content` is all that the request consists of: where the
-        same was convicted before, it begins in quarantine, and has one life.
-        """
+        """Where what `request` consists of was convicted before, it begins in quarantine, and has one life."""
         self.taken: list[RecoveryStep] = []
         """All that was tried for this request."""
         self._models = models
-        self._model = model
-        self._options = options
+        self._request = request
+        self._model = request.model
         self._limits = limits
-        self._rungs = rungs
+        self._metrics = metrics
         self._quarantine = quarantine
-        self._content = content
         self._arrival = next(_arrivals)
         self._tried: list[Attempt] = []
         self._also = LoadOptions()
         self._ward = Ward.COMMON
-        self._is_known = quarantine.knows(model, content)
+        self._is_known = quarantine.knows(request.model, request.content)
         if self._is_known:
             self._limits = dataclasses.replace(limits, attempts_max=0)
 
     @contextlib.asynccontextmanager
-    async def lease(self, keep_alive_s: float | None) -> AsyncIterator[Runner]:
+    async def lease(self) -> AsyncIterator[Runner]:
         """A runner, as the request and what was tried for it want it."""
         async with contextlib.AsyncExitStack() as stack:
             self._ward = Ward.COMMON
@@ -120,7 +111,8 @@ class Recovery:
                 self._ward = await stack.enter_async_context(self._quarantine.turn(self._model, self._arrival))
                 if self._ward is Ward.COMMON:  # another one was why
                     self._tried.clear()
-            lease = self._models.lease(self._model, keep_alive_s, self._options, self._also, self._ward)
+            request = self._request
+            lease = self._models.lease(self._model, request.keep_alive_s, request.options, self._also, self._ward)
             yield await stack.enter_async_context(lease)
 
     def leaves(self, generated: int) -> bool:
@@ -136,7 +128,7 @@ class Recovery:
         return True
 
     async def after(self, error: SwellError, generated: int) -> RecoveryStep:
-        """Take the next rung after a failure with so many tokens generated; GIVE_UP if there is none.
+        """Take the next step after a failure with so many tokens generated; GIVE_UP if there is none.
 
         What was tried is forgotten after progress, with which the ladder begins again.
         """
@@ -144,52 +136,52 @@ class Recovery:
         if cause is None:
             return RecoveryStep.GIVE_UP
         self._tried = [attempt for attempt in self._tried if not attempt.is_forgotten(generated)]
-        tried = [attempt.rung for attempt in self._tried]
-        rung = next_recovery_step(cause, tried, self._situation())
-        if rung is RecoveryStep.GIVE_UP and cause.is_death and self._limits.attempts_max and self._ward is Ward.COMMON:
-            rung = RecoveryStep.RELOAD  # somebody else may be why: it is given up alone or not at all
-        log.warning("%s after %d tokens: %s. Next: %s", self._model.name, generated, error, rung.value)
-        self._rungs[rung] += 1
-        if rung is RecoveryStep.GIVE_UP:
+        tried = [attempt.step for attempt in self._tried]
+        step = next_recovery_step(cause, tried, self._situation())
+        if step is RecoveryStep.GIVE_UP and cause.is_death and self._limits.attempts_max and self._ward is Ward.COMMON:
+            step = RecoveryStep.RELOAD  # somebody else may be why: it is given up alone or not at all
+        log.warning("%s after %d tokens: %s. Next: %s", self._model.name, generated, error, step.value)
+        self._metrics.recovery_step(step)
+        if step is RecoveryStep.GIVE_UP:
             if cause.is_death and self._ward is Ward.QUARANTINE:
-                self._quarantine.convict(self._model, self._content)
-            return rung
+                self._quarantine.convict(self._model, self._request.content)
+            return step
         await asyncio.sleep(back_off_s(tried))
-        self._tried.append(Attempt(rung, cause, generated))
-        self.taken.append(rung)
-        await self._take(rung)
-        return rung
+        self._tried.append(Attempt(step, cause, generated))
+        self.taken.append(step)
+        await self._take(step)
+        return step
 
     def _situation(self) -> Situation:
         """While the request tries to go on it doesn't use its own model, which is no less wanted for that."""
-        fit = self._models.load_options_of(self._model) or LoadOptions()
+        loaded = self._models.load_options_of(self._model) or LoadOptions()
         return Situation(
             idle_models=self._models.count_idle(but=self._model),
             busy_requests=self._models.count_busy(),
-            has_other_placement=bool(fit.device_layers),
-            has_smaller_cache=self._limits.is_cache_flexible and fit.cache_type in _SMALLER,
+            has_other_placement=bool(loaded.device_layers),
+            has_smaller_cache=self._limits.is_cache_flexible and loaded.cache_type in _SMALLER,
             attempts_max=self._limits.attempts_max,
         )
 
-    async def _take(self, rung: RecoveryStep) -> None:
-        fit = self._models.load_options_of(self._model) or LoadOptions()
-        match rung:
+    async def _take(self, step: RecoveryStep) -> None:
+        loaded = self._models.load_options_of(self._model) or LoadOptions()
+        match step:
             case RecoveryStep.EVICT_IDLE:
                 await self._models.evict_idle(but=self._model)
             case RecoveryStep.WAIT:
                 await self._models.wait_for_change()
-            case RecoveryStep.OTHER_PLACEMENT if fit.device_layers:
-                is_first = [attempt.rung for attempt in self._tried].count(rung) == 1
-                self._also = dataclasses.replace(self._also, device_layers=fit.device_layers // 2 if is_first else 0)
-            case RecoveryStep.SMALLER_CACHE if fit.cache_type in _SMALLER:
-                self._also = dataclasses.replace(self._also, cache_type=_SMALLER[fit.cache_type])
+            case RecoveryStep.OTHER_PLACEMENT if loaded.device_layers:
+                is_first = [attempt.step for attempt in self._tried].count(step) == 1
+                self._also = dataclasses.replace(self._also, device_layers=loaded.device_layers // 2 if is_first else 0)
+            case RecoveryStep.SMALLER_CACHE if loaded.cache_type in _SMALLER:
+                self._also = dataclasses.replace(self._also, cache_type=_SMALLER[loaded.cache_type])
 
 
-async def retried(recovery: Recovery, keep_alive_s: float | None, work: Callable[[Runner], Awaitable[T]]) -> T:
+async def retried(recovery: Recovery, work: Callable[[Runner], Awaitable[T]]) -> T:
     """What `work` gives with a runner; done again as a whole where it fails for reasons that pass."""
     while True:
         try:
-            async with recovery.lease(keep_alive_s) as runner:
+            async with recovery.lease() as runner:
                 return await work(runner)
         except SwellError as error:
             failure = error

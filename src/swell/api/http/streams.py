@@ -1,0 +1,105 @@
+"""Answers in pieces, sent as they come."""
+
+import logging
+from abc import abstractmethod
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from typing import ClassVar, Generic, NamedTuple, Self, TypeVar
+
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from swell.api.http.disconnects import while_connected
+from swell.api.http.errors import status_of
+from swell.turns.events import Prompted
+
+log = logging.getLogger(__name__)
+
+Item = TypeVar("Item")
+
+
+class Heading(NamedTuple):
+    """Headers of an answer, which come before its first piece, if at all."""
+
+    headers: Mapping[str, str]
+
+    @classmethod
+    def of(cls, prompted: Prompted) -> Self:
+        """Says what of the prompt was dropped; the APIs' own fields have no place for it."""
+        dropped = {"swell-dropped-messages": prompted.dropped_messages, "swell-dropped-tokens": prompted.dropped_tokens}
+        return cls({name: str(count) for name, count in dropped.items() if count})
+
+
+Replies = AsyncGenerator[Heading | Item, None]
+"""An answer in pieces, or lines."""
+
+
+async def gather(replies: Replies[Item]) -> tuple[list[Item], Mapping[str, str]]:
+    """All of an answer, and its headers."""
+    gathered: list[Item] = []
+    headers: dict[str, str] = {}
+    async with aclosing(replies):
+        async for reply in replies:
+            if isinstance(reply, Heading):
+                headers.update(reply.headers)
+            else:
+                gathered.append(reply)
+    return gathered, headers
+
+
+class Stream(Response, Generic[Item]):
+    """An answer in pieces, one per item, sent as they come.
+
+    The status isn't sent before the first item is there, so an error until then is answered like any other; a later
+    one becomes the last piece. `items` is used and closed in one single task.
+    """
+
+    stream_headers: ClassVar[Mapping[str, str]]
+
+    def __init__(self, items: Replies[Item]) -> None:
+        super().__init__(headers=self.stream_headers)
+        del self.headers["content-length"]
+        self._items = items
+        self._started = False
+
+    @abstractmethod
+    def encode(self, item: Item) -> bytes:
+        """The piece for `item`."""
+
+    @abstractmethod
+    def encode_error(self, error: Exception) -> bytes:
+        """The piece that says with which error the stream ended."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await while_connected(receive, self._send_all(send))
+        except ClientDisconnect:
+            log.info("the client left %s", scope["path"])
+            if not self._started:
+                raise
+
+    async def _send_all(self, send: Send) -> None:
+        await self._send_items(send)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _send_items(self, send: Send) -> None:
+        async with aclosing(self._items):
+            try:
+                async for item in self._items:
+                    if isinstance(item, Heading):
+                        self.headers.update(item.headers)
+                        continue
+                    await self._send(send, self.encode(item))
+            except Exception as error:
+                if not self._started:
+                    raise
+                if status_of(error) >= 500:
+                    log.error("a stream ended with an error: %s", error, exc_info=error)
+                await self._send(send, self.encode_error(error))
+
+    async def _send(self, send: Send, piece: bytes) -> None:
+        if not self._started:
+            self._started = True
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": piece, "more_body": True})

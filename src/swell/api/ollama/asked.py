@@ -1,0 +1,73 @@
+"""What a body asks of a model: its checks, and the request that a turn takes."""
+
+from swell.api.ollama.bodies import ChatBody, Common, GenerateBody
+from swell.errors import InvalidRequestError, UnsupportedError
+from swell.models.model import Model
+from swell.options import merge
+from swell.text.prompts.override import render_override
+from swell.turns import checks
+from swell.turns.request import TurnRequest
+from swell.turns.single import Single
+
+
+def check_chat(body: ChatBody, model: Model, thinking: bool | str | None) -> None:
+    """What of `body` the model can't do; raises a RequestError."""
+    checks.check_thinking(body.model, model, thinking)
+    checks.check_completes(body.model, model, "chat")
+    if body.tools and "tools" not in model.capabilities:
+        raise UnsupportedError(model.full_name, "tools")
+    for message in body.messages:
+        checks.check_images(model, message.images)
+    _check_rendering(body)
+
+
+def check_generate(body: GenerateBody, model: Model, thinking: bool | str | None) -> None:
+    """What of `body` the model can't do, or doesn't go together; raises a RequestError."""
+    if body.raw and (body.template or body.system or body.context):
+        raise InvalidRequestError("raw mode does not support template, system, or context")
+    checks.check_thinking(body.model, model, thinking)
+    checks.check_completes(body.model, model, "generate")
+    if body.suffix and "insert" not in model.capabilities:
+        raise UnsupportedError(model.full_name, "insert")
+    checks.check_images(model, body.images)
+    render_override(body.template, system=body.system, prompt=body.prompt)  # for its errors
+    _check_rendering(body)
+    if any(not 0 <= token < model.vocabulary_tokens for token in body.context):
+        raise InvalidRequestError("context holds a number that is no token of this model")
+
+
+def turn_request(body: Common, model: Model, keep_alive_s: float | None, started_ns: int) -> TurnRequest:
+    """What `body` asks of `model`; raises InvalidOptionError or InvalidFormatError.
+
+    The window of DeepSeek 2 shifts only if that is asked for, as in Ollama.
+    """
+    return TurnRequest(
+        model=model,
+        options=merge(body.options),
+        keep_alive_s=keep_alive_s,
+        started_ns=started_ns,
+        shifts=model.architecture != "deepseek2" if body.shift is None else body.shift,
+        schema=checks.schema_of(body.format),
+        top_logprobs=body.top_logprobs if body.logprobs else None,
+        content=body,
+    )
+
+
+def single_of(body: GenerateBody, thinking: bool | str | None) -> Single:
+    """The prompt that `body` holds."""
+    return Single(
+        prompt=body.prompt,
+        suffix=body.suffix,
+        system=body.system,
+        template=body.template,
+        context=body.context,
+        raw=body.raw,
+        thinking=thinking,
+        truncate=body.truncate,
+    )
+
+
+def _check_rendering(body: Common) -> None:
+    """Refuses what Swell itself can't do yet, rather than answering as if it had not been asked."""
+    if body.debug_render_only:
+        raise UnsupportedError("swell", "rendering only (_debug_render_only)")

@@ -1,4 +1,4 @@
-"""The server process: a socket, the application, and uvicorn between them."""
+"""The server: a socket, the application, and uvicorn between them; as a process of its own or in another program."""
 
 import asyncio
 import logging
@@ -6,7 +6,10 @@ import math
 import os
 import socket
 import sys
-from types import FrameType
+import threading
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Self
 
 import uvicorn
 
@@ -37,9 +40,119 @@ def serve(settings: Settings, *, listen_fd: int | None = None, until_stdin_close
     give_back_large_blocks()
     listener = socket.socket(fileno=listen_fd) if listen_fd is not None else _bind(settings.host)
     with listener:
-        scheduler = Scheduler(settings)
+        server = _HttpServer(settings)
+        log.info("listening on %s:%d", *listener.getsockname()[:2])
+        with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
+            runner.run(_serve_until(server, listener, until_stdin_closes=until_stdin_closes))
+
+
+class Server:
+    """A server inside another program: `with Server() as server:` or `async with`, and clients go to `server.url`.
+
+    It has a thread and an event loop of its own, so the program's own loop and the server don't hold each other up.
+    Signals are the program's affair. A server that was stopped can't be started again.
+    """
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        """Without `settings` it listens on a free port of 127.0.0.1. The environment is not read."""
+        self._settings = settings or Settings(host=HostAddress("http", "127.0.0.1", 0))
+        self._address: tuple[str, int] | None = None
+        self._http: _HttpServer | None = None
+        self._thread: threading.Thread | None = None
+        self._failure: Exception | None = None
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """The address and port it listens on. RuntimeError unless it was started."""
+        if self._address is None:
+            raise RuntimeError("the server has not been started")
+        return self._address
+
+    @property
+    def url(self) -> str:
+        """Base URL for clients. RuntimeError unless it was started."""
+        host, port = self.address
+        return HostAddress("http", host, port).url
+
+    def start(self) -> None:
+        """Returns when requests are answered.
+
+        Raises OSError when the address can't be bound, RuntimeError when the server can't start; its log says why.
+        """
+        if self._thread is not None:
+            raise RuntimeError("the server was started before")
+        listener = _bind(self._settings.host)
+        self._address = listener.getsockname()[:2]
+        is_up = threading.Event()
+        self._http = _HttpServer(self._settings, on_startup=is_up.set)
+        self._thread = threading.Thread(target=self._run, args=(self._http, listener, is_up), name="swell")
+        self._thread.start()
+        is_up.wait()
+        if self._failure is not None:
+            self.stop()
+
+    def stop(self) -> None:
+        """End it as a signal would: answers in progress are finished first, for as long as the settings allow.
+
+        Returns when all its processes have ended. Raises what the server failed with, if it did.
+        """
+        if self._thread is None or self._http is None:
+            return
+        self._http.should_exit = True
+        self._thread.join()
+        if self._failure is not None:
+            raise self._failure
+
+    async def start_async(self) -> None:
+        """`start`, while the caller's event loop goes on."""
+        await asyncio.to_thread(self.start)
+
+    async def stop_async(self) -> None:
+        """`stop`, while the caller's event loop goes on."""
+        await asyncio.to_thread(self.stop)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.stop()
+
+    async def __aenter__(self) -> Self:
+        await self.start_async()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        await self.stop_async()
+
+    def _run(self, server: "_HttpServer", listener: socket.socket, is_up: threading.Event) -> None:
+        """The thread. What it fails with is raised where the server is started or stopped."""
+        try:
+            with listener, asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
+                runner.run(server.serve(sockets=[listener]))
+        except SystemExit:  # uvicorn's way to say it
+            self._failure = RuntimeError("the server could not start; its log says why")
+        except Exception as failure:
+            self._failure = failure
+        finally:
+            is_up.set()
+
+
+class _HttpServer(uvicorn.Server):
+    """Ends in steps: answers are finished, what isn't by then is ended with a reason, a second signal waits for none.
+
+    It exits by itself and not by the signal, since it did what it was told.
+    """
+
+    def __init__(self, settings: Settings, on_startup: Callable[[], None] = lambda: None) -> None:
+        """`on_startup` is called when connections are accepted."""
+        self._scheduler = Scheduler(settings)
+        self._drain_s = settings.drain_s
+        self._on_startup = on_startup
         config = uvicorn.Config(
-            create_app(settings, scheduler, _catalog(settings), Renderer(), SchemaChecker()),
+            create_app(settings, self._scheduler, _catalog(settings), Renderer(), SchemaChecker()),
             http=connections(settings.send_timeout_s),
             ws="none",
             limit_concurrency=most_connections(),
@@ -48,27 +161,11 @@ def serve(settings: Settings, *, listen_fd: int | None = None, until_stdin_close
             timeout_graceful_shutdown=math.ceil(settings.drain_s) + _LAST_LINES_S,
             server_header=False,
         )
-        log.info("listening on %s:%d", *listener.getsockname()[:2])
-        with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-            runner.run(_run(_Server(config, scheduler, settings.drain_s), listener, until_stdin_closes))
-
-
-def _catalog(settings: Settings) -> Catalog:
-    """A user's own files go before what is bundled: its alias may be the name of one."""
-    folders = [FolderModels(settings.models_dir)] if settings.models_dir else []
-    return Catalog([*folders, BundledModels()])
-
-
-class _Server(uvicorn.Server):
-    """Ends in steps: answers are finished, what isn't by then is ended with a reason, a second signal waits for none.
-
-    It exits by itself and not by the signal, since it did what it was told.
-    """
-
-    def __init__(self, config: uvicorn.Config, scheduler: Scheduler, drain_s: float) -> None:
         super().__init__(config)
-        self._scheduler = scheduler
-        self._drain_s = drain_s
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_startup()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self.force_exit = self.should_exit
@@ -82,7 +179,7 @@ class _Server(uvicorn.Server):
             limit.cancel()
 
 
-async def _run(server: uvicorn.Server, listener: socket.socket, until_stdin_closes: bool) -> None:
+async def _serve_until(server: uvicorn.Server, listener: socket.socket, *, until_stdin_closes: bool) -> None:
     if until_stdin_closes:
         loop = asyncio.get_running_loop()
 
@@ -101,3 +198,9 @@ def _bind(address: HostAddress) -> socket.socket:
     if not address.host and socket.has_dualstack_ipv6():
         return socket.create_server(("", address.port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=_BACKLOG)
     return socket.create_server((address.host, address.port), family=family, backlog=_BACKLOG)
+
+
+def _catalog(settings: Settings) -> Catalog:
+    """A user's own files go before what is bundled: its alias may be the name of one."""
+    folders = [FolderModels(settings.models_dir)] if settings.models_dir else []
+    return Catalog([*folders, BundledModels()])

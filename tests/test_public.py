@@ -1,21 +1,25 @@
 """What other programs may use of Swell."""
 
 import asyncio
+import re
 import socket
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 
 import swell
-from swell import HostAddress, Server, Settings
+from swell import Server, Settings
+
+EXAMPLES = re.findall(r"```python\n(.*?)```", (Path(__file__).parents[1] / "docs/python.md").read_text(), re.DOTALL)
 
 
 def test_the_public_names_are_these_and_are_there() -> None:
-    assert swell.__all__ == ["OLLAMA_API_VERSION", "HostAddress", "Server", "Settings", "__version__"]
+    assert swell.__all__ == ["OLLAMA_API_VERSION", "Server", "Settings", "__version__"]
     assert all(getattr(swell, name) is not None for name in swell.__all__)
     with pytest.raises(AttributeError, match="no attribute 'Scheduler'"):
         _ = swell.Scheduler
@@ -46,7 +50,7 @@ def test_a_server_beside_an_event_loop() -> None:
 
 def test_an_address_in_use_is_refused_where_the_server_is_started() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        server = Server(Settings(host=HostAddress("http", "127.0.0.1", taken.getsockname()[1])))
+        server = Server(Settings.from_environment({"OLLAMA_HOST": f"127.0.0.1:{taken.getsockname()[1]}"}))
         with pytest.raises(OSError, match="in use"):
             server.start()
     server.stop()
@@ -69,3 +73,10 @@ def test_a_server_that_fails_to_start_says_why(monkeypatch: pytest.MonkeyPatch) 
     server = Server()
     with pytest.raises(RuntimeError, match="could not start"):
         server.start()
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_the_documentation_is_right(example: str) -> None:
+    run = subprocess.run([sys.executable, "-c", example], capture_output=True, text=True, timeout=60, check=False)
+    assert run.returncode == 0, run.stderr
+    assert "127.0.0.1" in run.stdout

@@ -6,16 +6,13 @@ don't start a server themselves, use the HTTP API.
 
 from typing import TYPE_CHECKING, Any
 
+from swell.version import OLLAMA_API_VERSION, __version__
+
 if TYPE_CHECKING:
     from swell.serve import Server
-    from swell.settings import HostAddress, Settings
+    from swell.settings import Settings
 
-__all__ = ["OLLAMA_API_VERSION", "HostAddress", "Server", "Settings", "__version__"]
-
-__version__ = "0.1.0"
-
-OLLAMA_API_VERSION = "0.33.0"
-"""The Ollama release whose HTTP contract Swell follows; clients compare it with the minimum they need."""
+__all__ = ["OLLAMA_API_VERSION", "Server", "Settings", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
@@ -24,7 +21,7 @@ def __getattr__(name: str) -> Any:
         from swell.serve import Server
 
         return Server
-    if name in ("HostAddress", "Settings"):
+    if name in ("Settings"):
         from swell import settings
 
         return getattr(settings, name)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from swell import __version__
 from swell.memory.machine import machine_memory
+from swell.version import __version__
 
 _CPUINFO = Path("/proc/cpuinfo")
 _HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")

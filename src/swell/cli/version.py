@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from swell import __version__
 from swell.cli.client import Client
 from swell.cli.errors import CommandError
 from swell.cli.replies import Version
+from swell.version import __version__
 
 
 def version_lines(client: Client) -> Iterator[str]:

@@ -3,8 +3,8 @@
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from swell import OLLAMA_API_VERSION, __version__
 from swell.api.http.json import json_response
+from swell.version import OLLAMA_API_VERSION, __version__
 
 
 async def alive(_request: Request) -> Response:

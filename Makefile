@@ -2,7 +2,7 @@
 # make test      run all tests but those with workers
 # make test-rpc  run the tests with workers, on a llama.cpp that knows them
 # make soak      random requests and faults for MINUTES=30
-# make check     formatting, lints, types
+# make check     formatting, lints, types, and which room may import which
 # They create what they need first, in .venv or, for test-rpc, .venv-rpc; the first time, llama.cpp is compiled (5 to 9
 # minutes on two cores).
 
@@ -31,6 +31,7 @@ check: $(DEVELOPMENT)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 soak: $(DEVELOPMENT)
 	$(BIN)/python -m tests.soak --minutes $(MINUTES) $(if $(RESULTS),--results $(RESULTS))

@@ -141,9 +141,8 @@ class Server:
 
 
 class _HttpServer(uvicorn.Server):
-    """Ends in steps: answers are finished, what isn't by then is ended with a reason, a second signal waits for none.
-
-    It exits by itself and not by the signal, since it did what it was told.
+    """uvicorn with the application, and an end in steps: answers are finished for up to the time that is set, then they
+    are ended with a reason; a second signal waits for none. The process exits with 0 then, not by the signal.
     """
 
     def __init__(self, settings: Settings, on_startup: Callable[[], None] = lambda: None) -> None:

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from swell.api.anthropic.bodies import CountRequest, MessagesRequest
-from swell.api.anthropic.conversion import count_body, messages_body, tools_and_duty
+from swell.api.anthropic.conversion import count_body, messages_body, tools_and_required
 from swell.api.ollama.bodies import ChatBody
 from swell.errors import InvalidRequestError
 from swell.text.prompts.messages import Message, Tool, ToolCall, ToolFunction, ToolSpec
@@ -148,14 +148,14 @@ ADD, SUB = (Tool(function=ToolSpec(name=name)) for name in ("add", "sub"))
     ],
 )
 def test_tool_choice(choice: object, tools: list[Tool], must_call: list[str]) -> None:
-    assert tools_and_duty([ADD, SUB], choice) == (tools, must_call)
+    assert tools_and_required([ADD, SUB], choice) == (tools, must_call)
 
 
 def test_tool_choices_that_are_refused() -> None:
     with pytest.raises(InvalidRequestError, match="mul"):
-        tools_and_duty([ADD, SUB], {"type": "tool", "name": "mul"})
+        tools_and_required([ADD, SUB], {"type": "tool", "name": "mul"})
     with pytest.raises(InvalidRequestError, match="no tools"):
-        tools_and_duty([], {"type": "any"})
+        tools_and_required([], {"type": "any"})
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from swell.api.ollama.bodies import ChatBody
 from swell.api.openai.bodies import ChatRequest, CompletionRequest, ResponseRequest
-from swell.api.openai.conversion import chat_body, generate_body, tools_and_duty
+from swell.api.openai.conversion import chat_body, generate_body, tools_and_required
 from swell.api.openai.embeddings import texts_of
 from swell.api.openai.items import response_body
 from swell.errors import InvalidRequestError, UnsupportedError
@@ -184,7 +184,7 @@ CHOSEN_SUB = {"type": "function", "function": {"name": "sub"}}
     ],
 )  # fmt: skip
 def test_tool_choice(choice: object, tools: list[Tool], must_call: list[str]) -> None:
-    assert tools_and_duty([ADD, SUB], choice) == (tools, must_call)
+    assert tools_and_required([ADD, SUB], choice) == (tools, must_call)
 
 
 @pytest.mark.parametrize(
@@ -198,9 +198,9 @@ def test_tool_choice(choice: object, tools: list[Tool], must_call: list[str]) ->
 )  # fmt: skip
 def test_tool_choices_that_are_refused(choice: object) -> None:
     with pytest.raises(InvalidRequestError, match="tool_choice"):
-        tools_and_duty([ADD, SUB], choice)
+        tools_and_required([ADD, SUB], choice)
     with pytest.raises(InvalidRequestError, match="tool_choice"):
-        tools_and_duty([], "required")
+        tools_and_required([], "required")
 
 
 def test_a_completion() -> None:

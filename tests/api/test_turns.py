@@ -15,13 +15,13 @@ from swell.api.openai.turns import Turns
 from swell.api.openai.writing import ResponseWriter
 from swell.errors import PromptTooLongError
 from swell.text.parsing.parts import Alternative, Likelihood, Text, Thought, ToolCall
-from swell.turns.events import Finish, Prompted, TurnEvent
+from swell.turns.events import Finish, PromptRead, TurnEvent
 
 CALL = ToolCall("add", {"a": 1}, "call_1")
 FINISH = Finish("stop", 9, 1, 7, 2, 5, 3, cached_tokens=4)
 CUT = FINISH._replace(done_reason="length")
 TURN: tuple[TurnEvent, ...] = (
-    Prompted(7, 0, 0, 4), Thought("H"), Thought("m."), Text(""), Text("It "), Text("is"), CALL, CALL, FINISH
+    PromptRead(7, 0, 0, 4), Thought("H"), Thought("m."), Text(""), Text("It "), Text("is"), CALL, CALL, FINISH
 )  # fmt: skip
 LIKELIHOOD = Likelihood(b"It", -0.5, (Alternative(b"It", -0.5), Alternative("é".encode()[:1], -1.0)))
 
@@ -98,7 +98,7 @@ def test_a_chat_in_chunks() -> None:
 
 def test_a_chat_that_was_cut_or_says_nothing() -> None:
     assert _chunks(CALL, CUT)[-1]["choices"][0]["finish_reason"] == "length"
-    assert _deltas(Prompted(7, 0, 0), FINISH) == [{"role": "assistant", "content": ""}, {}]
+    assert _deltas(PromptRead(7, 0, 0), FINISH) == [{"role": "assistant", "content": ""}, {}]
 
 
 def test_likelihoods_always_have_alternatives() -> None:
@@ -180,20 +180,20 @@ def test_a_response_in_events() -> None:
 def test_a_response_in_one_piece_has_calls_or_text() -> None:
     writer, _ = _respond(*TURN)
     assert [item["type"] for item in _plain(writer.whole())["output"]] == ["reasoning", *["function_call"] * 2]
-    writer, _ = _respond(Prompted(7, 0, 0), Text("a"), CUT)
+    writer, _ = _respond(PromptRead(7, 0, 0), Text("a"), CUT)
     response = _plain(writer.whole())
     assert [item["type"] for item in response["output"]] == ["message"]
     assert (response["status"], response["incomplete_details"]) == ("completed", None)
 
 
 def test_a_response_that_says_nothing_is_an_empty_message() -> None:
-    writer, said = _respond(Prompted(7, 0, 0), FINISH)
+    writer, said = _respond(PromptRead(7, 0, 0), FINISH)
     assert _plain(writer.whole())["output"][0]["content"][0]["text"] == ""
     assert _types(said)[2:5] == ["output_item.added", "content_part.added", "output_text.done"]
 
 
 def test_a_response_that_fails() -> None:
-    writer, said = _respond(Prompted(7, 0, 0), Text("a"))
+    writer, said = _respond(PromptRead(7, 0, 0), Text("a"))
     (failed,) = _named([writer.failed(RuntimeError("no"))])
     assert failed["sequence_number"] == len(said)
     assert failed["response"]["error"] == {"code": "server_error", "message": "no"}
@@ -269,17 +269,17 @@ def test_a_message_in_one_piece() -> None:
 
 
 def test_a_message_that_says_nothing_or_was_cut() -> None:
-    nothing, said = _message(Prompted(7, 0, 0), FINISH)
+    nothing, said = _message(PromptRead(7, 0, 0), FINISH)
     assert (nothing["content"], nothing["stop_reason"]) == ([], "end_turn")
     assert _types(said) == ["message_start", "message_delta", "message_stop"]
-    assert _message(Prompted(7, 0, 0), Text("a"), CUT)[0]["stop_reason"] == "max_tokens"
+    assert _message(PromptRead(7, 0, 0), Text("a"), CUT)[0]["stop_reason"] == "max_tokens"
 
 
 def test_a_message_that_a_stop_sequence_ended_names_it() -> None:
     stopped = FINISH._replace(stop="\n\n")
-    message, said = _message(Prompted(7, 0, 0), Text("a"), stopped)
+    message, said = _message(PromptRead(7, 0, 0), Text("a"), stopped)
     end = {"stop_reason": "stop_sequence", "stop_sequence": "\n\n"}
     assert said[-2]["delta"] == end
     assert {name: message[name] for name in end} == end
-    message, said = _message(Prompted(7, 0, 0), CALL, stopped)  # the client has to do something first
+    message, said = _message(PromptRead(7, 0, 0), CALL, stopped)  # the client has to do something first
     assert said[-2]["delta"] == {"stop_reason": "tool_use", "stop_sequence": None}

@@ -15,7 +15,7 @@ from swell.settings import Settings
 from swell.text.parsing.parts import Text
 from swell.text.prompts.messages import Message
 from swell.turns.conversation import Conversation, converse
-from swell.turns.events import Finish, Prompted
+from swell.turns.events import Finish, PromptRead
 from swell.turns.request import TurnRequest
 from swell.turns.services import Services
 
@@ -33,7 +33,7 @@ async def main():
         await services.renderer.close()
         await services.schemas.close()
         await services.scheduler.close()
-    assert isinstance(events[0], Prompted) and isinstance(events[-1], Finish)
+    assert isinstance(events[0], PromptRead) and isinstance(events[-1], Finish)
     print(json.dumps({
         "text": "".join(event.text for event in events if isinstance(event, Text)),
         "reason": events[-1].done_reason,

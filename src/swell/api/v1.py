@@ -15,13 +15,13 @@ from swell.api.http.events import Event
 from swell.api.http.json import json_response
 from swell.api.http.services import find_model
 from swell.api.http.streams import Heading, Replies
-from swell.api.ollama.asked import check_chat, turn_request
 from swell.api.ollama.bodies import ChatBody
+from swell.api.ollama.requests import check_chat, turn_request
 from swell.errors import InterruptedTurnError, InvalidRequestError, RequestError
 from swell.models.model import Model
 from swell.turns.checks import check_top_logprobs
 from swell.turns.conversation import Conversation
-from swell.turns.events import Finish, Prompted, TurnEvent
+from swell.turns.events import Finish, PromptRead, TurnEvent
 from swell.turns.request import TurnRequest
 
 
@@ -45,7 +45,7 @@ def random_id(prefix: str, digits: int = 24) -> str:
 
 
 async def find_chat_model(request: Request, body: ChatBody) -> Model:
-    """The model that `body` names. The first of the checks of /api/chat."""
+    """The model that `body` names, after the first checks of /api/chat. Raises a RequestError."""
     check_top_logprobs(body.top_logprobs)
     if not body.model:
         raise InvalidRequestError("model is required")
@@ -55,7 +55,10 @@ async def find_chat_model(request: Request, body: ChatBody) -> Model:
 def open_conversation(
     body: ChatBody, model: Model, must_call: Sequence[str], started_ns: int
 ) -> tuple[TurnRequest, Conversation]:
-    """What `body` asks of `model`: the rest of the checks. `started_ns` is by `time.perf_counter_ns`."""
+    """The turn that `body` asks for, after the other checks of /api/chat. Raises a RequestError.
+
+    `started_ns` is by `time.perf_counter_ns`.
+    """
     check_chat(body, model, body.think)
     conversation = Conversation(
         messages=body.messages, tools=body.tools, thinking=body.think, truncate=body.truncate, must_call=must_call
@@ -67,28 +70,28 @@ class TurnWriter(Protocol):
     """Puts a model's turn into the words of one API."""
 
     def add(self, event: TurnEvent) -> Iterable[Event]:
-        """Takes `event` in; gives what a stream says of it. Must be used up."""
+        """Adds `event` to the answer; gives the events of the stream that it causes. The iterator must be used up."""
 
     def whole(self) -> Any:
         """The whole answer, when the turn has ended."""
 
 
 async def in_events(turn: AsyncGenerator[TurnEvent, None], writer: TurnWriter) -> Replies[Event]:
-    """`turn` as a stream."""
+    """The events of a streamed answer; headers first."""
     async with aclosing(turn):
         async for event in turn:
-            if isinstance(event, Prompted):
+            if isinstance(event, PromptRead):
                 yield Heading.of(event)
             for one in writer.add(event):
                 yield one
 
 
 async def in_one_piece(turn: AsyncGenerator[TurnEvent, None], writer: TurnWriter) -> Response:
-    """`turn` as one answer."""
+    """Uses up `turn`; the whole answer as one response."""
     headers: dict[str, str] = {}
     async with aclosing(turn):
         async for event in turn:
-            if isinstance(event, Prompted):
+            if isinstance(event, PromptRead):
                 headers.update(Heading.of(event).headers)
             for _ in writer.add(event):
                 pass
@@ -96,7 +99,10 @@ async def in_one_piece(turn: AsyncGenerator[TurnEvent, None], writer: TurnWriter
 
 
 async def unbroken(events: AsyncGenerator[TurnEvent, None]) -> AsyncGenerator[TurnEvent, None]:
-    """`events`, but InterruptedTurnError for an end by an error, which Ollama's answers carry beside their text."""
+    """`events`, except that a turn that ends with an error raises InterruptedTurnError.
+
+    Ollama's answers carry such an error beside their text, these APIs' can't.
+    """
     async with aclosing(events):
         async for event in events:
             if isinstance(event, Finish) and event.error:
@@ -105,7 +111,7 @@ async def unbroken(events: AsyncGenerator[TurnEvent, None]) -> AsyncGenerator[Tu
 
 
 def several(turn: TurnRequest, count: int) -> list[TurnRequest]:
-    """`turn` so many times. A seed is raised by one each time: with the same one for all, all would be the same."""
+    """`count` copies of `turn` for as many answers. A given seed is raised by one each time, so that they differ."""
     seed = turn.options.seed
     if seed < 0:
         return [turn] * count

@@ -1,1 +1,1 @@
-"""One turn of a conversation, in whatever words it was asked for: no HTTP."""
+"""One turn of a conversation, whichever API asked for it. Knows no HTTP."""

@@ -1,4 +1,4 @@
-"""Checks of a request that more than one endpoint makes. Their order is the endpoints' affair."""
+"""Checks of a request that more than one endpoint makes, each in its own order."""
 
 import asyncio
 from collections.abc import Sequence
@@ -39,19 +39,19 @@ def check_top_logprobs(count: int) -> None:
 
 
 def check_thinking(name: str, model: Model, think: bool | str | None) -> None:
-    """Only a wish to think is refused; not to think is what every model can do. `name` as the client sent it."""
+    """Raises UnsupportedError if thinking is asked for and the model can't. `name` as the client sent it."""
     if think and "thinking" not in model.capabilities:
         raise UnsupportedError(f'"{name}"', "thinking")
 
 
 def check_completes(name: str, model: Model, endpoint: str) -> None:
-    """Embedding models neither generate nor chat."""
+    """Raises UnsupportedError for an embedding model, which neither generates nor chats."""
     if "completion" not in model.capabilities:
         raise UnsupportedError(f'"{name}"', endpoint)
 
 
 def check_embeds(name: str, model: Model) -> None:
-    """Other models could be made to, but not to any use."""
+    """Raises NoEmbeddingsError unless it is an embedding model; vectors of others are of no use."""
     if "embedding" not in model.capabilities:
         raise NoEmbeddingsError(f'"{name}"')
 

@@ -9,7 +9,7 @@ from swell.protocol.messages import Emitted, Loaded
 from swell.supervisor.runner import Runner
 from swell.supervisor.stream import Event
 from swell.text.parsing.parts import Part
-from swell.turns.events import Finish, Prompted, TurnEvent
+from swell.turns.events import Finish, PromptRead, TurnEvent
 from swell.turns.generation import Generation, GenerationParams, window_tokens
 from swell.turns.prompt import Prompt, PromptBuilder
 from swell.turns.recovery.ladder import RecoveryStep, possible_cells
@@ -25,7 +25,7 @@ async def load(services: Services, request: TurnRequest) -> None:
     """Returns when the model is loaded. Raises ServerBusyError, or the RunnerError that the load ended with."""
 
     async def use(_runner: Runner) -> None:
-        """To be there is enough."""
+        """Nothing: the model is loaded by then."""
 
     await retried(services.recovery(request), use)
 
@@ -106,7 +106,7 @@ def _params(request: TurnRequest, facts: Loaded, window_tokens: int, prompt: Pro
 
 
 class _Turn:
-    """A prompt and what becomes of it, in as many runners as it takes."""
+    """A prompt and its generation, through as many runners as it takes."""
 
     def __init__(self, request: TurnRequest, prompt: Prompt, generation: Generation, load_ns: int) -> None:
         self.generation = generation
@@ -116,29 +116,29 @@ class _Turn:
         self._prompt = prompt
         self._load_ns = load_ns
 
-    def read(self, events: Sequence[Event]) -> Sequence[Prompted | Part]:
-        """What can be given to the client of what a runner says."""
+    def read(self, events: Sequence[Event]) -> Sequence[PromptRead | Part]:
+        """The parts that can be given out after these `events` of a runner; before the first ones, PromptRead."""
         parts = self.generation.feed(events)
         if self.has_begun or not (parts or any(isinstance(event, Emitted) and event.piece for event in events)):
             return parts
         return self._beginning(parts)
 
-    def end(self) -> Sequence[Prompted | Part]:
-        """What was held back until it was certain that nothing follows."""
+    def end(self) -> Sequence[PromptRead | Part]:
+        """The parts that were held back, now that nothing follows them."""
         parts = self.generation.rest()
         return parts if self.has_begun else self._beginning(parts)
 
-    def _beginning(self, parts: Sequence[Part]) -> Sequence[Prompted | Part]:
+    def _beginning(self, parts: Sequence[Part]) -> Sequence[PromptRead | Part]:
         self.has_begun = True
         prompt, cached = self._prompt, self.generation.cached_tokens
-        return [Prompted(len(prompt.tokens), prompt.dropped_messages, prompt.dropped_tokens, cached), *parts]
+        return [PromptRead(len(prompt.tokens), prompt.dropped_messages, prompt.dropped_tokens, cached), *parts]
 
     def end_window(self, error: SwellError) -> bool:
-        """Make do with the window that there is memory for; False if nothing more fits it."""
+        """Shorten the window to what there was memory for. False if the generation ends by that."""
         return isinstance(error, KvGrowError) and self.generation.end_window(possible_cells(error))
 
     def finish(self, taken: Sequence[RecoveryStep], error: SwellError | None = None) -> Finish:
-        """The numbers, and by what the turn was saved, or what it failed with."""
+        """How the turn ended: its numbers, the recovery steps `taken`, and the `error` if it failed."""
         outcome = self.generation.outcome()
         return Finish(
             done_reason="error" if error else outcome.reason.value,

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from swell.text.parsing.parts import Part
 
 
-class Prompted(NamedTuple):
+class PromptRead(NamedTuple):
     """The prompt was read. Its length counts what was cached; the dropped is what didn't fit."""
 
     prompt_tokens: int
@@ -37,5 +37,5 @@ class Finish(NamedTuple):
     stop: str = ""
 
 
-TurnEvent = Prompted | Part | Finish
+TurnEvent = PromptRead | Part | Finish
 """One Prompted, the parts as they come, one Finish."""

@@ -1,4 +1,4 @@
-"""One generation as the API sees it, parts and then how it ended, and its journal: runners may be lost."""
+"""One generation: the parts of its output, how it ended, and the journal from which another runner goes on."""
 
 import codecs
 import dataclasses
@@ -66,8 +66,8 @@ def window_tokens(num_ctx: int | None, facts: Loaded, settings: Settings) -> int
 class Generation:
     """A prompt carried on, by one runner or, when that is lost, by one after the other.
 
-    Its journal is the order, whose seed was drawn once, and the tokens that came. What became of them, the text that is
-    held back and the parts that were given out, stays here: a runner that takes over gives only what is new.
+    Its journal is the Generate message, whose seed was drawn once, and the tokens that came. The text that is held back
+    and what was given out are kept here, so a runner that takes over sends only new tokens.
     """
 
     def __init__(
@@ -113,12 +113,12 @@ class Generation:
         self._finished: tuple[FinishReason, int] | None = None
 
     def order(self) -> Generate:
-        """What a runner is to do: all of it, or what is missing."""
+        """The message that starts it in a runner; the tokens that came from earlier runners go along."""
         self._runs += 1
         return msgspec.structs.replace(self._order, emitted=self.tokens) if self.tokens else self._order
 
     def feed(self, events: Sequence[Event]) -> Sequence[Part]:
-        """Take down what a runner says; returns the parts that are certain by that: of whole characters, without stop
+        """Take in `events` of a runner; returns the parts that are certain now: of whole characters, without stop
         strings, and with how likely their tokens were, if that was asked for.
         """
         parts = self._read(events)
@@ -188,7 +188,7 @@ class Generation:
         )
 
     def _read(self, events: Sequence[Event]) -> list[Part]:
-        """Write `events` down; returns the parts that are certain. What comes after the text was stopped is left
+        """The parts that are certain after `events`. What comes after the text was stopped is left
         out: how much that is depends on who was faster.
         """
         parts: list[Part] = []
@@ -219,7 +219,7 @@ class Generation:
         return parts
 
     def _end(self, reason: FinishReason) -> None:
-        """The runner doesn't know how long all took."""
+        """End it for a reason of the server's, or after several runners: the time is taken here."""
         self._finished = reason, self._since_first_ns()
 
     def _since_first_ns(self) -> int:

@@ -1,4 +1,4 @@
-"""A prompt that a runner can compute, and who makes it."""
+"""A prompt as a runner computes it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""A request in its model's own words, and how the answer to it is read."""
+"""Messages as the model's chat template writes them, and the parser for what the model answers."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ from swell.turns.prompt import Prompt
 
 
 class Rendering:
-    """Puts messages into the words of a model's template.
+    """Renders messages with a model's chat template.
 
     A model that can think does so unless `thinking` is False. `must_call`: the answer is a call of one of the tools.
     """
@@ -58,7 +58,7 @@ class Rendering:
         return self._dialect.continued(text, begun) if begun else text
 
     def prompt(self, text: str, tokens: list[int], *, dropped_messages: int = 0, dropped_tokens: int = 0) -> Prompt:
-        """`text`, made by this, with all that goes with it. `tokens` are its tokens, or what was left of them."""
+        """The prompt of the rendered `text`. `tokens` are its tokens, or what was left of them."""
         return Prompt(
             tokens=tokens,
             parser=self._parser(text),

@@ -1,4 +1,4 @@
-"""What is asked of a model in one turn, whatever the words it was asked in."""
+"""What is asked of a model in one turn, whichever API asked for it."""
 
 import time
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from swell.protocol.messages import Loaded
 
 @dataclass(frozen=True, kw_only=True)
 class TurnRequest:
-    """A checked request to one model, but for its prompt.
+    """A checked request to one model, without its prompt.
 
     `keep_alive_s`: how long the model stays loaded afterwards; None leaves that as it is. `started_ns` is when the
     request came, by `time.perf_counter_ns`. `shifts`: the middle of the conversation may be given up when the window is

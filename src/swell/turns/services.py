@@ -15,7 +15,7 @@ from swell.turns.request import TurnRequest
 
 @dataclass(frozen=True)
 class Services:
-    """What every turn shares with all others."""
+    """The parts that all turns share."""
 
     settings: Settings
     scheduler: Scheduler
@@ -26,7 +26,7 @@ class Services:
     quarantine: Quarantine = field(default_factory=Quarantine)
 
     def recovery(self, request: TurnRequest) -> Recovery:
-        """How one request goes on after failures."""
+        """The recovery of one request."""
         limits = Limits(
             attempts_max=self.settings.resume_attempts, is_cache_flexible=self.settings.kv_cache_type is None
         )

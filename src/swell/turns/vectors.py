@@ -1,4 +1,4 @@
-"""From texts to vectors: what all endpoints for embeddings do alike."""
+"""Texts to vectors, for all endpoints for embeddings."""
 
 import math
 import time

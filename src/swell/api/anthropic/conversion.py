@@ -49,8 +49,8 @@ def count_body(request: CountRequest) -> ChatBody:
     )
 
 
-def tools_and_duty(tools: Sequence[Tool], choice: object) -> tuple[list[Tool], list[str]]:
-    """The tools the model is told of, and the names of those of which it must call one.
+def tools_and_required(tools: Sequence[Tool], choice: object) -> tuple[list[Tool], list[str]]:
+    """The tools that go into the prompt, and the names of those of which the model must call one.
 
     What isn't known as a choice is like "auto". Raises InvalidRequestError for one that can't be met.
     """

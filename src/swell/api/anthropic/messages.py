@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from swell.api.anthropic.bodies import CountRequest, MessagesRequest
-from swell.api.anthropic.conversion import count_body, messages_body, tools_and_duty
+from swell.api.anthropic.conversion import count_body, messages_body, tools_and_required
 from swell.api.anthropic.errors import error_event
 from swell.api.anthropic.replies import TokenCount
 from swell.api.anthropic.writing import PING, MessageWriter
@@ -41,7 +41,7 @@ async def count_tokens(request: Request) -> Response:
 async def _open(request: Request, wanted: CountRequest, body: ChatBody) -> tuple[TurnRequest, Conversation]:
     """A wish to think is dropped if the model can't."""
     started_ns = time.perf_counter_ns()
-    body.tools, must_call = tools_and_duty(body.tools, wanted.tool_choice)
+    body.tools, must_call = tools_and_required(body.tools, wanted.tool_choice)
     model = await find_chat_model(request, body)
     if "thinking" not in model.capabilities:
         body.think = None

@@ -10,7 +10,7 @@ from swell.api.http.events import Event
 from swell.api.http.json import encode
 from swell.api.v1 import random_id
 from swell.text.parsing.parts import Text, Thought, ToolCall
-from swell.turns.events import Finish, Prompted, TurnEvent
+from swell.turns.events import Finish, PromptRead, TurnEvent
 
 PING = Event({"type": "ping"}, "ping").encode()
 """What Anthropic sends while nothing comes; its clients skip it, also before a message begins."""
@@ -34,7 +34,7 @@ class MessageWriter:
     def add(self, event: TurnEvent) -> Iterator[Event]:
         """Takes `event` in; gives what a stream says of it. Must be exhausted."""
         match event:
-            case Prompted():
+            case PromptRead():
                 usage = Usage.of(event.prompt_tokens, event.cached_tokens, 0)
                 self._message = msgspec.structs.replace(self._message, usage=usage)
                 yield _event("message_start", message=self._message)

@@ -40,7 +40,7 @@ def most_connections() -> int:
 
 
 class _Awaited(Enum):
-    """What the client is to send next."""
+    """What is awaited from the client."""
 
     HEAD = "head"
     BODY = "body"

@@ -65,7 +65,7 @@ class UnknownPath:
     """Answers where there is no route: in the words of the API whose paths begin like that, else as Go's router."""
 
     def __init__(self, answers: Mapping[str, ErrorAnswer]) -> None:
-        """`answers` by beginnings of paths; of several, the first counts."""
+        """`answers` by the beginnings of paths; the first that matches counts."""
         self._answers = answers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

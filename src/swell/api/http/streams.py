@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from swell.api.http.disconnects import while_connected
 from swell.api.http.errors import status_of
-from swell.turns.events import Prompted
+from swell.turns.events import PromptRead
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ class Heading(NamedTuple):
     headers: Mapping[str, str]
 
     @classmethod
-    def of(cls, prompted: Prompted) -> Self:
+    def of(cls, prompted: PromptRead) -> Self:
         """Says what of the prompt was dropped; the APIs' own fields have no place for it."""
         dropped = {"swell-dropped-messages": prompted.dropped_messages, "swell-dropped-tokens": prompted.dropped_tokens}
         return cls({name: str(count) for name, count in dropped.items() if count})
@@ -36,7 +36,7 @@ Replies = AsyncGenerator[Heading | Item, None]
 
 
 async def gather(replies: Replies[Item]) -> tuple[list[Item], Mapping[str, str]]:
-    """All of an answer, and its headers."""
+    """All pieces of an answer, and its headers."""
     gathered: list[Item] = []
     headers: dict[str, str] = {}
     async with aclosing(replies):

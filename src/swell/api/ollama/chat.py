@@ -13,7 +13,6 @@ from swell.api.http.disconnects import while_connected
 from swell.api.http.json import json_response
 from swell.api.http.services import find_model, services
 from swell.api.http.streams import Heading, Replies, gather
-from swell.api.ollama.asked import check_chat, turn_request
 from swell.api.ollama.bodies import ChatBody, keep_alive, think
 from swell.api.ollama.lines import LineStream
 from swell.api.ollama.replies import (
@@ -26,12 +25,13 @@ from swell.api.ollama.replies import (
     finish_fields,
     logprob_list,
 )
+from swell.api.ollama.requests import check_chat, turn_request
 from swell.errors import InvalidRequestError
 from swell.text.parsing.parts import Likelihood, Text, Thought, ToolCall
 from swell.turns import checks
 from swell.turns.completion import load
 from swell.turns.conversation import Conversation, converse
-from swell.turns.events import Finish, Prompted
+from swell.turns.events import Finish, PromptRead
 from swell.turns.request import TurnRequest
 from swell.turns.services import Services
 
@@ -71,7 +71,7 @@ async def _replies(
     async with aclosing(converse(parts, turn, conversation)) as events:
         async for event in events:
             match event:
-                case Prompted():
+                case PromptRead():
                     yield Heading.of(event)
                 case Text():
                     yield _line(body, ReplyMessage(content=event.text), event.likelihoods)
@@ -93,7 +93,7 @@ def _line(body: ChatBody, message: ReplyMessage, likelihoods: Sequence[Likelihoo
 
 
 async def _whole(replies: Replies[ChatReply]) -> Response:
-    """The last line with what all say."""
+    """One answer: the last line, with the texts and tool calls of all lines."""
     lines, headers = await gather(replies)
     messages = [line.message for line in lines]
     message = ReplyMessage(

@@ -13,18 +13,18 @@ from swell.api.http.disconnects import while_connected
 from swell.api.http.json import json_response
 from swell.api.http.services import find_model, services
 from swell.api.http.streams import Heading, Replies, gather
-from swell.api.ollama.asked import check_generate, single_of, turn_request
 from swell.api.ollama.bodies import GenerateBody, keep_alive, think
 from swell.api.ollama.lines import LineStream
 from swell.api.ollama.replies import GenerateReply, all_logprobs, created_at, finish_fields, logprob_list
+from swell.api.ollama.requests import check_generate, text_completion_of, turn_request
 from swell.errors import ModelNotFoundError
 from swell.text.parsing.parts import Likelihood, Text, Thought
 from swell.turns import checks
 from swell.turns.completion import complete, load
-from swell.turns.events import Finish, Prompted
+from swell.turns.events import Finish, PromptRead
 from swell.turns.request import TurnRequest
 from swell.turns.services import Services
-from swell.turns.single import SinglePrompt
+from swell.turns.text_completion import TextCompletionPrompt
 
 
 async def generate(request: Request) -> Response:
@@ -44,7 +44,7 @@ async def generate(request: Request) -> Response:
     if not body.prompt:
         await while_connected(request.receive, load(parts, turn))
         return json_response(_without_text(body, "load"))
-    prompt = SinglePrompt(parts, turn, single_of(body, thinking))
+    prompt = TextCompletionPrompt(parts, turn, text_completion_of(body, thinking))
     replies = _replies(parts, turn, body, prompt)
     return LineStream(replies) if body.stream else await while_connected(request.receive, _whole(replies))
 
@@ -54,12 +54,12 @@ def _without_text(body: GenerateBody, reason: str) -> GenerateReply:
 
 
 async def _replies(
-    parts: Services, turn: TurnRequest, body: GenerateBody, prompt: SinglePrompt
+    parts: Services, turn: TurnRequest, body: GenerateBody, prompt: TextCompletionPrompt
 ) -> Replies[GenerateReply]:
     async with aclosing(complete(parts, turn, prompt)) as events:
         async for event in events:
             match event:
-                case Prompted():
+                case PromptRead():
                     yield Heading.of(event)
                 case Text():
                     yield _line(body, event.text, likelihoods=event.likelihoods)
@@ -85,7 +85,7 @@ def _line(
 
 
 async def _whole(replies: Replies[GenerateReply]) -> Response:
-    """The last line with what all say."""
+    """One answer: the last line, with the texts of all lines."""
     lines, headers = await gather(replies)
     reply = msgspec.structs.replace(
         lines[-1],

@@ -58,11 +58,11 @@ async def ps(request: Request) -> Response:
 
 
 async def stats(request: Request) -> Response:
-    """Memory and slots of the loaded models, in full; null for one whose runner doesn't answer in time.
+    """The statistics of every loaded model's runner, null for one that doesn't answer in time, and of the server:
 
-    Of the server itself, its memory, its tasks (a busy request is two or three of them), what was tried, how often, to
-    let requests go on that could not, before that, whose memory models in need were given, and what is wrong with its
-    books: nothing, unless Swell has a bug.
+    its memory, its tasks (a busy request is two or three of them), how often each recovery step was taken (`rungs`),
+    from whom memory was reclaimed for models in need (`relief`), and what is wrong with its books (`faults`), which is
+    empty unless Swell has a bug.
     """
     scheduler = services(request).scheduler
     loaded = await scheduler.loaded()
@@ -178,7 +178,7 @@ def _device(use: DeviceUse) -> dict[str, Any]:
 
 
 def _stats(loaded: LoadedModel) -> dict[str, Any] | None:
-    """The runner's own words; the number of its request means nothing to anybody else."""
+    """The runner's message, without its type and the number of the request that it answers."""
     if loaded.stats is None:
         return None
     fields: dict[str, Any] = msgspec.to_builtins(loaded.stats)

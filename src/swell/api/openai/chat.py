@@ -10,17 +10,17 @@ from starlette.responses import Response
 from swell.api.http.body import read_body
 from swell.api.http.disconnects import while_connected
 from swell.api.http.events import Event, EventStream
-from swell.api.http.merging import side_by_side
 from swell.api.http.services import services
+from swell.api.http.side_by_side import side_by_side
 from swell.api.http.streams import Heading, Replies
 from swell.api.openai.bodies import ChatRequest
-from swell.api.openai.conversion import chat_body, tools_and_duty
+from swell.api.openai.conversion import chat_body, tools_and_required
 from swell.api.openai.errors import error_event
 from swell.api.openai.replies import DONE, Identity
 from swell.api.openai.turns import Turns
 from swell.api.v1 import find_chat_model, open_conversation, several, unbroken, v1_response
 from swell.turns.conversation import converse
-from swell.turns.events import Prompted, TurnEvent
+from swell.turns.events import PromptRead, TurnEvent
 
 Events = AsyncGenerator[tuple[int, TurnEvent], None]
 
@@ -30,7 +30,7 @@ async def chat_completions(request: Request) -> Response:
     started_ns = time.perf_counter_ns()
     wanted = await read_body(request, ChatRequest)
     body = chat_body(wanted)
-    body.tools, must_call = tools_and_duty(wanted.tools, wanted.tool_choice)
+    body.tools, must_call = tools_and_required(wanted.tools, wanted.tool_choice)
     model = await find_chat_model(request, body)
     turn, conversation = open_conversation(body, model, must_call, started_ns)
     parts = services(request)
@@ -44,7 +44,7 @@ async def chat_completions(request: Request) -> Response:
 async def _stream(events: Events, turns: Turns, *, with_usage: bool) -> Replies[Event]:
     async with aclosing(events):
         async for index, event in events:
-            if isinstance(event, Prompted):
+            if isinstance(event, PromptRead):
                 yield Heading.of(event)
             for chunk in turns.chunks(index, event):
                 yield Event(chunk)
@@ -57,7 +57,7 @@ async def _whole(events: Events, turns: Turns) -> Response:
     headers: dict[str, str] = {}
     async with aclosing(events):
         async for index, event in events:
-            if isinstance(event, Prompted):
+            if isinstance(event, PromptRead):
                 headers.update(Heading.of(event).headers)
             turns.add(index, event)
     return v1_response(turns.completion(), headers=headers)

@@ -13,11 +13,11 @@ from starlette.responses import Response
 from swell.api.http.body import read_body
 from swell.api.http.disconnects import while_connected
 from swell.api.http.events import Event, EventStream
-from swell.api.http.merging import side_by_side
 from swell.api.http.services import find_model, services
+from swell.api.http.side_by_side import side_by_side
 from swell.api.http.streams import Heading, Replies
-from swell.api.ollama.asked import check_generate, single_of, turn_request
 from swell.api.ollama.replies import logprob_list
+from swell.api.ollama.requests import check_generate, text_completion_of, turn_request
 from swell.api.openai.bodies import CompletionRequest
 from swell.api.openai.conversion import generate_body
 from swell.api.openai.errors import error_event
@@ -28,10 +28,10 @@ from swell.errors import ModelNotFoundError
 from swell.text.parsing.parts import Likelihood, Text
 from swell.turns import checks
 from swell.turns.completion import complete, load
-from swell.turns.events import Finish, Prompted, TurnEvent
+from swell.turns.events import Finish, PromptRead, TurnEvent
 from swell.turns.request import TurnRequest
 from swell.turns.services import Services
-from swell.turns.single import Single, SinglePrompt
+from swell.turns.text_completion import TextCompletion, TextCompletionPrompt
 
 Events = AsyncGenerator[tuple[int, TurnEvent], None]
 
@@ -89,16 +89,17 @@ async def completions(request: Request) -> Response:
     parts, model = services(request), await find_model(request, body.model)
     check_generate(body, model, None)
     turns = several(turn_request(body, model, None, started_ns), wanted.n)
-    single = single_of(body, None)
-    events = side_by_side([_completed(parts, turn, single) if body.prompt else _loaded(parts, turn) for turn in turns])
+    completion = text_completion_of(body, None)
+    generators = [_completed(parts, turn, completion) if body.prompt else _loaded(parts, turn) for turn in turns]
+    events = side_by_side(generators)
     answers = _Answers(Identity.new("cmpl", wanted.model), wanted.n)
     if wanted.stream:
         return EventStream(_stream(events, answers, with_usage=wanted.stream_options.include_usage), error_event)
     return await while_connected(request.receive, _whole(events, answers))
 
 
-def _completed(parts: Services, turn: TurnRequest, single: Single) -> AsyncGenerator[TurnEvent, None]:
-    return unbroken(complete(parts, turn, SinglePrompt(parts, turn, single)))
+def _completed(parts: Services, turn: TurnRequest, completion: TextCompletion) -> AsyncGenerator[TurnEvent, None]:
+    return unbroken(complete(parts, turn, TextCompletionPrompt(parts, turn, completion)))
 
 
 async def _loaded(parts: Services, turn: TurnRequest) -> AsyncGenerator[TurnEvent, None]:
@@ -111,7 +112,7 @@ async def _stream(events: Events, answers: "_Answers", *, with_usage: bool) -> R
     usage = Usage() if with_usage else None
     async with aclosing(events):
         async for index, event in events:
-            if isinstance(event, Prompted):
+            if isinstance(event, PromptRead):
                 yield Heading.of(event)
             if (choice := answers.add(index, event)) is not None:
                 yield Event(answers.completion([choice], usage))
@@ -124,7 +125,7 @@ async def _whole(events: Events, answers: "_Answers") -> Response:
     headers: dict[str, str] = {}
     async with aclosing(events):
         async for index, event in events:
-            if isinstance(event, Prompted):
+            if isinstance(event, PromptRead):
                 headers.update(Heading.of(event).headers)
             answers.add(index, event)
     return v1_response(answers.completion(answers.choices(), answers.usage()), headers=headers)

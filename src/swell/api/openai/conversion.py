@@ -66,8 +66,8 @@ def think_of(effort: str | None) -> bool | str | None:
     return _EFFORTS[effort]
 
 
-def tools_and_duty(tools: Sequence[Tool], choice: Any) -> tuple[list[Tool], list[str]]:
-    """The tools the model is told of, and the names of those of which it must call one.
+def tools_and_required(tools: Sequence[Tool], choice: Any) -> tuple[list[Tool], list[str]]:
+    """The tools that go into the prompt, and the names of those of which the model must call one.
 
     `choice` is OpenAI's `tool_choice`: "none", "auto", "required", a function's name, or those allowed,
     the latter two in two shapes each. What isn't known is like "auto". Raises InvalidRequestError for a choice that
@@ -106,7 +106,7 @@ def _allowed(tools: Sequence[Tool], allowed: Sequence[object], mode: object) -> 
 
 
 def _chosen_name(choice: dict[str, Any], known: Sequence[str]) -> str:
-    """Of a function that is one of the tools."""
+    """The name of the chosen function. Raises InvalidRequestError if it is none of the tools."""
     function = choice.get("function", choice)
     name = function.get("name") if isinstance(function, dict) else None
     if not isinstance(name, str):

@@ -40,7 +40,7 @@ def error_event(error: Exception) -> Event:
 
 
 def code_of(error: Exception) -> str | None:
-    """What clients tell errors by that they can do something about: by this one they shorten a conversation."""
+    """The error's `code`, if it has one. Clients that see this one shorten the conversation and try again."""
     return "context_length_exceeded" if isinstance(error, ContextOverflowError) else None
 
 

@@ -11,7 +11,7 @@ from swell.api.http.disconnects import while_connected
 from swell.api.http.events import EventStream
 from swell.api.http.services import services
 from swell.api.openai.bodies import ResponseRequest
-from swell.api.openai.conversion import tools_and_duty
+from swell.api.openai.conversion import tools_and_required
 from swell.api.openai.items import response_body
 from swell.api.openai.output import begun
 from swell.api.openai.writing import ResponseWriter
@@ -48,6 +48,6 @@ async def input_tokens(request: Request) -> Response:
 async def _open(request: Request, wanted: ResponseRequest) -> tuple[TurnRequest, Conversation]:
     started_ns = time.perf_counter_ns()
     body = response_body(wanted)
-    body.tools, must_call = tools_and_duty(body.tools, wanted.tool_choice)
+    body.tools, must_call = tools_and_required(body.tools, wanted.tool_choice)
     model = await find_chat_model(request, body)
     return open_conversation(body, model, must_call, started_ns)

@@ -19,7 +19,7 @@ from swell.api.openai.output import (
     new_id,
 )
 from swell.text.parsing.parts import Text, Thought, ToolCall
-from swell.turns.events import Finish, Prompted, TurnEvent
+from swell.turns.events import Finish, PromptRead, TurnEvent
 
 
 class ResponseWriter:
@@ -35,7 +35,7 @@ class ResponseWriter:
     def add(self, event: TurnEvent) -> Iterator[Event]:
         """Takes `event` in; gives what a stream says of it. Must be exhausted."""
         match event:
-            case Prompted():
+            case PromptRead():
                 yield self._event("response.created", response=self._response)
                 yield self._event("response.in_progress", response=self._response)
             case Thought(text=text) if text:

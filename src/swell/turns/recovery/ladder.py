@@ -1,4 +1,4 @@
-"""The ladder: what to try next for a generation that can't go on. Pure."""
+"""Which recovery step to take next for a generation that can't go on. Pure."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -88,7 +88,7 @@ def next_recovery_step(cause: Cause, tried: Sequence[RecoveryStep], situation: S
 
 
 def _last(cause: Cause, tried: Sequence[RecoveryStep]) -> RecoveryStep:
-    """Where a window couldn't grow, it can end."""
+    """The last step: where the window couldn't grow, it may end there, once."""
     return (
         RecoveryStep.WINDOW_END
         if cause is Cause.GROWTH_REFUSED and RecoveryStep.WINDOW_END not in tried

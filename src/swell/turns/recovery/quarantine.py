@@ -1,4 +1,4 @@
-"""Where a request goes on that may have ended its runner: alone, one after the other for each model."""
+"""Turns in quarantine: requests that may have ended their runner go on alone, one after the other for each model."""
 
 import asyncio
 import contextlib

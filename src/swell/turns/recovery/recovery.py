@@ -1,4 +1,4 @@
-"""Does what the ladder says, until a request can go on."""
+"""Takes the recovery steps of one request until it can go on."""
 
 import asyncio
 import contextlib
@@ -39,7 +39,7 @@ _SMALLER = {CacheType.F16: CacheType.Q8_0, CacheType.Q8_0: CacheType.Q4_0}
 
 
 class Models(Protocol):
-    """What is asked of the scheduler."""
+    """The part of the scheduler that recovery uses."""
 
     def lease(
         self,
@@ -76,7 +76,7 @@ class Limits:
 
 
 class Recovery:
-    """One request's way through failures.
+    """What one request does after failures.
 
     A runner that ends takes all its requests along, and any of them may be why. So a request that has seen two end
     goes on in quarantine, and only there it is given up for that.
@@ -178,7 +178,7 @@ class Recovery:
 
 
 async def retried(recovery: Recovery, work: Callable[[Runner], Awaitable[T]]) -> T:
-    """What `work` gives with a runner; done again as a whole where it fails for reasons that pass."""
+    """The result of `work` with a runner. After a failure that recovery has a step for, it is done again as a whole."""
     while True:
         try:
             async with recovery.lease() as runner:

@@ -16,7 +16,7 @@ from swell.turns.services import Services
 
 
 @dataclass(frozen=True, kw_only=True)
-class Single:
+class TextCompletion:
     """What the prompt is made of.
 
     `prompt` and `system` are put in the model's template, or in `template`, one in Ollama's own language; with `raw`,
@@ -35,23 +35,23 @@ class Single:
     truncate: bool = True
 
 
-class SinglePrompt:
-    """Makes the prompt of a `Single`."""
+class TextCompletionPrompt:
+    """Makes the prompt of a text completion."""
 
-    def __init__(self, services: Services, request: TurnRequest, single: Single) -> None:
+    def __init__(self, services: Services, request: TurnRequest, completion: TextCompletion) -> None:
         self._request = request
-        self._single = single
-        self._rendering = Rendering(request.model, services.renderer, thinking=single.thinking)
+        self._completion = completion
+        self._rendering = Rendering(request.model, services.renderer, thinking=completion.thinking)
         self._text = ""
         self._turns: list[int] = []
 
     async def build(self, runner: Runner, window_tokens: int) -> Prompt:
         """The prompt, cut to fit if the request allows it."""
-        if self._single.suffix and runner.facts.middle_tokens is not None:
+        if self._completion.suffix and runner.facts.middle_tokens is not None:
             return await self._around(runner, runner.facts.middle_tokens, window_tokens)
-        if self._single.raw:
+        if self._completion.raw:
             tokens = await runner.tokenize(
-                self._single.prompt, add_special=True, parse_special=True, limit_tokens=window_tokens
+                self._completion.prompt, add_special=True, parse_special=True, limit_tokens=window_tokens
             )
             kept = self._fitted(tokens, runner.facts, window_tokens)
             return Prompt(tokens=kept, dropped_tokens=len(tokens) - len(kept))
@@ -61,12 +61,12 @@ class SinglePrompt:
 
     def context(self, output: Sequence[int]) -> list[int] | None:
         """The tokens of all turns up to here, for the next one. None for raw prompts and gaps."""
-        return None if self._single.raw or self._single.suffix else [*self._turns, *output]
+        return None if self._completion.raw or self._completion.suffix else [*self._turns, *output]
 
     def _fitted(self, tokens: list[int], facts: Loaded, window_tokens: int) -> list[int]:
         if fits(len(tokens), window_tokens):
             return tokens
-        if not self._single.truncate:
+        if not self._completion.truncate:
             raise PromptTooLongError(len(tokens), window_tokens)
         if not self._request.shifts:
             raise UnshiftablePromptError(len(tokens), window_tokens)
@@ -74,15 +74,15 @@ class SinglePrompt:
 
     async def _rendered(self, runner: Runner, window_tokens: int) -> list[int]:
         """The request's own `context` goes before the new turn, but after the BOS that the tokenizer adds."""
-        single, facts = self._single, runner.facts
-        if single.template:
-            self._text = render_override(single.template, system=single.system, prompt=single.prompt)
+        completion, facts = self._completion, runner.facts
+        if completion.template:
+            self._text = render_override(completion.template, system=completion.system, prompt=completion.prompt)
         else:
-            self._text = await self._rendering.text(prompt_messages(single.prompt, single.system), facts)
+            self._text = await self._rendering.text(prompt_messages(completion.prompt, completion.system), facts)
         tokens = await tokenize_rendered(runner, self._text, window_tokens)
         bos, turn = tokens[: facts.add_bos], tokens[facts.add_bos :]
-        self._turns = [*single.context, *turn]
-        return self._turns if list(single.context[: facts.add_bos]) == bos else bos + self._turns
+        self._turns = [*completion.context, *turn]
+        return self._turns if list(completion.context[: facts.add_bos]) == bos else bos + self._turns
 
     async def _around(self, runner: Runner, marks: tuple[int, int, int], window_tokens: int) -> Prompt:
         """The prompt for what belongs between `prompt` and `suffix`; of text that is too long, the nearest stays."""
@@ -90,11 +90,11 @@ class SinglePrompt:
         bos = (await runner.tokenize("", add_special=True, parse_special=False))[: runner.facts.add_bos]
         prefix, suffix = [
             await runner.tokenize(text, add_special=False, parse_special=False, limit_tokens=window_tokens)
-            for text in (self._single.prompt, self._single.suffix)
+            for text in (self._completion.prompt, self._completion.suffix)
         ]
         all_tokens = len(bos) + len(prefix) + len(suffix) + len(marks)
         if not fits(all_tokens, window_tokens):
-            if not self._single.truncate:
+            if not self._completion.truncate:
                 raise PromptTooLongError(all_tokens, window_tokens)
             prefix, suffix = truncate_around(prefix, suffix, max(window_tokens // 2 - len(bos) - len(marks), 0))
         tokens = [*bos, before, *prefix, after, *suffix, middle]

@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 import pytest
 
-from swell.api.http.merging import side_by_side
+from swell.api.http.side_by_side import side_by_side
 
 
 class Counting:

@@ -1,4 +1,4 @@
-"""What a body asks of a model: its checks, and the request that a turn takes."""
+"""From a body to the request of a turn, after checks that the model can do what is asked."""
 
 from swell.api.ollama.bodies import ChatBody, Common, GenerateBody
 from swell.errors import InvalidRequestError, UnsupportedError
@@ -7,11 +7,11 @@ from swell.options import merge
 from swell.text.prompts.override import render_override
 from swell.turns import checks
 from swell.turns.request import TurnRequest
-from swell.turns.single import Single
+from swell.turns.text_completion import TextCompletion
 
 
 def check_chat(body: ChatBody, model: Model, thinking: bool | str | None) -> None:
-    """What of `body` the model can't do; raises a RequestError."""
+    """Raises a RequestError if `body` asks for what `model` can't do."""
     checks.check_thinking(body.model, model, thinking)
     checks.check_completes(body.model, model, "chat")
     if body.tools and "tools" not in model.capabilities:
@@ -22,7 +22,7 @@ def check_chat(body: ChatBody, model: Model, thinking: bool | str | None) -> Non
 
 
 def check_generate(body: GenerateBody, model: Model, thinking: bool | str | None) -> None:
-    """What of `body` the model can't do, or doesn't go together; raises a RequestError."""
+    """Raises a RequestError if `body` asks for what `model` can't do, or for things that exclude each other."""
     if body.raw and (body.template or body.system or body.context):
         raise InvalidRequestError("raw mode does not support template, system, or context")
     checks.check_thinking(body.model, model, thinking)
@@ -37,7 +37,7 @@ def check_generate(body: GenerateBody, model: Model, thinking: bool | str | None
 
 
 def turn_request(body: Common, model: Model, keep_alive_s: float | None, started_ns: int) -> TurnRequest:
-    """What `body` asks of `model`; raises InvalidOptionError or InvalidFormatError.
+    """The request of a turn, without its prompt. Raises InvalidOptionError or InvalidFormatError.
 
     The window of DeepSeek 2 shifts only if that is asked for, as in Ollama.
     """
@@ -53,9 +53,9 @@ def turn_request(body: Common, model: Model, keep_alive_s: float | None, started
     )
 
 
-def single_of(body: GenerateBody, thinking: bool | str | None) -> Single:
-    """The prompt that `body` holds."""
-    return Single(
+def text_completion_of(body: GenerateBody, thinking: bool | str | None) -> TextCompletion:
+    """What `body` has for the prompt."""
+    return TextCompletion(
         prompt=body.prompt,
         suffix=body.suffix,
         system=body.system,
@@ -68,6 +68,6 @@ def single_of(body: GenerateBody, thinking: bool | str | None) -> Single:
 
 
 def _check_rendering(body: Common) -> None:
-    """Refuses what Swell itself can't do yet, rather than answering as if it had not been asked."""
+    """Raises UnsupportedError for `_debug_render_only`, which Swell can't do yet."""
     if body.debug_render_only:
         raise UnsupportedError("swell", "rendering only (_debug_render_only)")

@@ -8,6 +8,7 @@ recounted all the time. The summary says what was asked, what was broken, and wh
 import asyncio
 import collections
 import importlib.util
+import itertools
 import json
 import random
 import signal
@@ -239,14 +240,14 @@ async def _look(server: Server, end_s: float, summary: Summary) -> None:
 
 
 def _report(summary: Summary, rungs: dict[str, int], busy: list[int], left: list[int], minutes: float) -> str:
-    server_mb, runner_mb, tasks, files = (_halves(values) for values in zip(*summary.looks, strict=True))
+    server_mb, runner_mb, tasks, files = (_quarters(values) for values in zip(*summary.looks, strict=True))
     lines = [
         f"# Soak: {minutes:g} minutes, {CLIENTS} clients, two models",
         "",
         f"`python -m tests.soak --minutes {minutes:g}`, {machine()}.",
         f"{sum(summary.answers.values())} answers, {sum(summary.faults.values())} faults, "
         f"{sum(summary.attacks.values())} attacks, {len(summary.wrong)} wrong.",
-        "Held in the first half and in the second, median (most): "
+        "Held in each quarter, median (most): "
         f"server {server_mb} MB; a runner {runner_mb} MB; tasks {tasks}; files {files}.",
         f"Afterwards: slots in use {busy}, processes left {left}.",
         "",
@@ -259,11 +260,11 @@ def _report(summary: Summary, rungs: dict[str, int], busy: list[int], left: list
     return "\n".join([*lines, ""])
 
 
-def _halves(values: Sequence[float]) -> str:
-    """The median and, in brackets, the most of the first half and of the second."""
-    half = len(values) // 2
-    parts = values[: half + 1], values[half:]
-    return " and ".join(f"{statistics.median(part):.0f} ({max(part):.0f})" for part in parts)
+def _quarters(values: Sequence[float]) -> str:
+    """The median and, in brackets, the most of each quarter."""
+    bounds = [round(len(values) * quarter / 4) for quarter in range(5)]
+    parts = [values[begin : max(end, begin + 1)] for begin, end in itertools.pairwise(bounds)]
+    return ", ".join(f"{statistics.median(part):.0f} ({max(part):.0f})" for part in parts if part)
 
 
 def _table(title: str, counts: collections.Counter[str]) -> list[str]:

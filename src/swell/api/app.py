@@ -9,12 +9,13 @@ from starlette.responses import Response
 from starlette.routing import Router
 from starlette.types import ASGIApp
 
+from swell.api import stats
 from swell.api.anthropic import messages as anthropic_messages
 from swell.api.anthropic.errors import error_answer as anthropic_error
 from swell.api.http.endpoint import Endpoint, ExactRoute, UnknownPath
 from swell.api.http.errors import ErrorAnswer
 from swell.api.http.security import CorsMiddleware, HostMiddleware
-from swell.api.ollama import chat, embed, generate, models, status
+from swell.api.ollama import chat, embed, generate, models, ps, status
 from swell.api.ollama.errors import error_answer as ollama_error
 from swell.api.openai import chat as openai_chat
 from swell.api.openai import completions as openai_completions
@@ -37,8 +38,8 @@ OLLAMA: Routes = {
     "/": (_READ, status.alive),
     "/api/version": (_READ, status.version),
     "/api/tags": (_READ, models.tags),
-    "/api/ps": (_GET, models.ps),
-    "/stats": (_GET, models.stats),
+    "/api/ps": (_GET, ps.ps),
+    "/stats": (_GET, stats.stats),
     "/api/show": (_POST, models.show),
     "/api/generate": (_POST, generate.generate),
     "/api/chat": (_POST, chat.chat),

@@ -1,4 +1,4 @@
-"""GET /api/tags, /api/ps and /stats, POST /api/show."""
+"""GET /api/tags and POST /api/show: the models there are."""
 
 import asyncio
 from collections.abc import Iterable
@@ -13,18 +13,13 @@ from swell.api.http.json import encode, json_response
 from swell.api.http.services import find_model, services
 from swell.api.ollama.bodies import ShowBody
 from swell.api.ollama.replies import local_time
-from swell.devices import DeviceUse
 from swell.errors import InvalidRequestError, ModelNotFoundError
-from swell.memory.resident import process_resident
 from swell.models.catalog import Model, is_path
 from swell.models.gguf import GgufArray, Scalar, read_array
 from swell.models.model import Summary
 from swell.models.modelfile import modelfile, parameter_lines
 from swell.models.names import parse_name
 from swell.options import merge
-from swell.scheduler.scheduler import LoadedModel
-from swell.settings import Settings
-from swell.turns.generation import window_tokens
 
 _NO_TEMPLATE = "{{ .Prompt }}"
 """What Ollama shows for a model without a template: the prompt as it is."""
@@ -51,32 +46,6 @@ async def tags(request: Request) -> Response:
     return json_response({"models": [_tag(model) for model in models]})
 
 
-async def ps(request: Request) -> Response:
-    """The loaded models."""
-    parts = services(request)
-    return json_response({"models": [_row(loaded, parts.settings) for loaded in await parts.scheduler.loaded()]})
-
-
-async def stats(request: Request) -> Response:
-    """The statistics of every loaded model's runner, null for one that doesn't answer in time, and of the server:
-
-    its memory, its tasks (a busy request is two or three of them), how often each recovery step was taken (`rungs`),
-    from whom memory was reclaimed for models in need (`relief`), and what is wrong with its books (`faults`), which is
-    empty unless Swell has a bug.
-    """
-    scheduler = services(request).scheduler
-    loaded = await scheduler.loaded()
-    models = [{"name": row.model.name, "stats": _stats(row)} for row in loaded]
-    server = {
-        "resident_bytes": process_resident().total_bytes,
-        "tasks": len(asyncio.all_tasks()),
-        "rungs": dict(services(request).metrics.recovery_steps),
-        "relief": {source.value: count for source, count in scheduler.relieved.items()},
-        "faults": scheduler.check_integrity(),
-    }
-    return json_response({"models": models, "server": server})
-
-
 async def show(request: Request) -> Response:
     """Everything about one model."""
     body = await read_body(request, ShowBody)
@@ -101,7 +70,7 @@ def _shown(model: Model, body: ShowBody, info: dict[str, Any]) -> dict[str, Any]
         **({"parameters": parameters} if parameters else {}),
         "template": model.chat_template or _NO_TEMPLATE,
         **({"system": body.system} if body.system else {}),
-        "details": _details(model),
+        "details": details(model),
         "model_info": info,
         "tensors": [tensor._asdict() for tensor in model.header.tensors],
         "capabilities": model.capabilities,
@@ -116,76 +85,13 @@ def _tag(model: Summary) -> dict[str, Any]:
         "modified_at": local_time(model.modified_at),
         "size": model.size_bytes,
         "digest": model.digest,
-        "details": _details(model, with_lengths=True),
+        "details": details(model, with_lengths=True),
         "capabilities": model.capabilities,
     }
 
 
-def _row(loaded: LoadedModel, settings: Settings) -> dict[str, Any]:
-    """A loaded model, by what the kernel and the devices' drivers count for its runner.
-
-    While that doesn't answer, the file's size stands for host memory. `context_length` is what launchers of agents take
-    for the window they may fill: the ceiling of the latest request. Ollama loads a model anew for every other one.
-    """
-    model, stats = loaded.model, loaded.stats
-    devices = loaded.facts.devices if stats is None else stats.devices
-    host_bytes = model.size_bytes if stats is None else stats.resident_bytes
-    device_bytes = sum(use.used_bytes for use in devices)
-    row = {
-        "name": model.name,
-        "model": model.name,
-        # clients take equal sizes for "all on the GPU": then what the runner needs to speak to it doesn't count
-        "size": device_bytes if loaded.facts.is_on_devices else device_bytes + host_bytes,
-        "digest": model.digest,
-        "details": _details(model),
-        "expires_at": local_time(loaded.expires_at),
-        "size_vram": device_bytes,
-        "context_length": window_tokens(loaded.num_ctx, loaded.facts, settings),
-        "context_trained": model.context_length,
-    }
-    if stats is not None:
-        row |= {
-            "context_used": stats.context_used,
-            "context_active": stats.context_active,
-            "context_allocated": stats.context_allocated,
-            "cached_tokens": stats.totals.cached,
-            "cut_tokens": stats.totals.cut,
-            "threads": stats.threads.now,
-            "threads_allowed": stats.threads.allowed,
-            "ram_used": stats.resident_bytes,
-            "weights_used": stats.weights_resident_bytes + sum(use.weights_bytes for use in devices),
-            "kv_used": stats.kv_resident_bytes,
-            "kv_granted": stats.kv_granted_bytes,
-            "other_used": stats.other_bytes + sum(use.compute_bytes for use in devices),
-            "vram_used": device_bytes,
-            "vram_free": sum(use.free_bytes for use in devices),
-            "vram_total": sum(use.total_bytes for use in devices),
-        }
-    if devices:
-        row["devices"] = [_device(use) for use in devices]
-    return row
-
-
-def _device(use: DeviceUse) -> dict[str, Any]:
-    """What of the model is on one device."""
-    return {
-        "name": use.name,
-        "layers": use.layers,
-        "used": use.used_bytes,
-        "free": use.free_bytes,
-        "total": use.total_bytes,
-    }
-
-
-def _stats(loaded: LoadedModel) -> dict[str, Any] | None:
-    """The runner's message, without its type and the number of the request that it answers."""
-    if loaded.stats is None:
-        return None
-    fields: dict[str, Any] = msgspec.to_builtins(loaded.stats)
-    return {name: value for name, value in fields.items() if name not in ("id", "type")}
-
-
-def _details(model: Model | Summary, *, with_lengths: bool = False) -> Details:
+def details(model: Model | Summary, *, with_lengths: bool = False) -> Details:
+    """The model's part of a table of models."""
     return Details(
         parent_model="",
         format="gguf",

@@ -243,7 +243,8 @@ def worker(
     from swell.cli.errors import UsageError
     from swell.memory.probe import MemoryProbe
     from swell.remote.worker import work
-    from swell.settings import Settings, parse_optional_budget
+    from swell.settings import Settings
+    from swell.variables import parse_optional_budget
 
     try:
         budget = parse_optional_budget(memory)

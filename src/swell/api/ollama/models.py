@@ -100,7 +100,7 @@ def _shown(model: Model, body: ShowBody, info: dict[str, Any]) -> dict[str, Any]
         **({"parameters": parameters} if parameters else {}),
         "template": model.chat_template or _NO_TEMPLATE,
         **({"system": body.system} if body.system else {}),
-        "details": _details(model),
+        "details": _details(model.summary()),
         "model_info": info,
         "tensors": [tensor._asdict() for tensor in model.header.tensors],
         "capabilities": model.capabilities,
@@ -136,7 +136,7 @@ def _row(loaded: LoadedModel, settings: Settings) -> dict[str, Any]:
         # clients take equal sizes for "all on the GPU": then what the runner needs to speak to it doesn't count
         "size": device_bytes if loaded.facts.is_on_devices else device_bytes + host_bytes,
         "digest": model.digest,
-        "details": _details(model),
+        "details": _details(model.summary()),
         "expires_at": local_time(loaded.expires_at),
         "size_vram": device_bytes,
         "context_length": window_tokens(loaded.num_ctx, loaded.facts, settings),
@@ -184,7 +184,7 @@ def _stats(loaded: LoadedModel) -> dict[str, Any] | None:
     return {name: value for name, value in fields.items() if name not in ("id", "type")}
 
 
-def _details(model: Model | Summary, *, with_lengths: bool = False) -> Details:
+def _details(model: Summary, *, with_lengths: bool = False) -> Details:
     return Details(
         parent_model="",
         format="gguf",

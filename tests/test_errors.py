@@ -39,5 +39,9 @@ def test_the_tree_is_drawn_as_it_is() -> None:
     assert drawn | {"UnexpectedError"} == {*SwellError.kinds, "SwellError"} - _of_other_modules()
 
 
+def test_all_of_the_tree_is_imported_from_the_package() -> None:
+    assert {*SwellError.kinds, "SwellError"} - _of_other_modules() <= set(errors.__all__)
+
+
 def _of_other_modules() -> set[str]:
-    return {name for name, cls in SwellError.kinds.items() if cls.__module__ != errors.__name__}
+    return {name for name, cls in SwellError.kinds.items() if not cls.__module__.startswith(f"{errors.__name__}.")}

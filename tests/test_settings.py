@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from swell.durations import LONGEST_S
-from swell.settings import TRACE, HostAddress, Settings, parse_host, parse_workers, table
+from swell.host import HostAddress, parse_host
+from swell.settings import Settings, table
+from swell.variables import TRACE, parse_workers
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import uvicorn
 
 from swell.api.app import create_app
 from swell.api.http.connection import connections, most_connections
+from swell.host import HostAddress
 from swell.memory.allocator import give_back_large_blocks
 from swell.models.bundled import BundledModels
 from swell.models.catalog import Catalog
@@ -22,7 +23,7 @@ from swell.models.folder import FolderModels
 from swell.sandbox.renderer import Renderer
 from swell.sandbox.schemas import SchemaChecker
 from swell.scheduler.scheduler import Scheduler
-from swell.settings import HostAddress, Settings
+from swell.settings import Settings
 
 log = logging.getLogger(__name__)
 

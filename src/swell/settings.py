@@ -7,160 +7,36 @@ generated from here (`python -m swell.settings`) and a test keeps the two equal.
 import dataclasses
 import logging
 import os
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from typing import Any
 
 from swell.cache import CacheType, FlashAttention, StoreKind
-from swell.durations import FOREVER_S, LONGEST_S, keep_alive_s, parse_duration_s
+from swell.host import HostAddress, parse_host
 from swell.memory.budget import Budget, parse_budget
+from swell.variables import (
+    parse_body_limit,
+    parse_bool,
+    parse_cache_type,
+    parse_flash_attention,
+    parse_folder,
+    parse_keep_alive,
+    parse_list,
+    parse_log_level,
+    parse_optional_budget,
+    parse_patience,
+    parse_store,
+    parse_timeout,
+    parse_wait,
+    parse_whole,
+    parse_workers,
+)
 
 log = logging.getLogger(__name__)
 
-DEFAULT_PORT = 11434
-WORKERS_MAX = 16  # llama.cpp's
-BODY_MAX_BYTES = 64 << 20  # what goes to a runner has to fit a frame
-SLOTS_MAX = 256  # llama.cpp's number of sequences
+SLOTS_MAX = 256  # as many sequences as llama.cpp takes
 _INT32_MAX = 2**31 - 1
 _INT64_MAX = 2**63 - 1
-TRACE = 5
-"""Log level below DEBUG, for `OLLAMA_DEBUG=2`: llama.cpp's own messages included."""
-
-
-class HostAddress(NamedTuple):
-    """Where the server listens and clients connect."""
-
-    scheme: str
-    host: str
-    port: int
-    path: str = ""
-
-    @property
-    def url(self) -> str:
-        """Base URL for clients; a wildcard address is reached over loopback."""
-        host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.host, self.host)
-        if ":" in host and not host.startswith("["):
-            host = f"[{host}]"
-        return f"{self.scheme}://{host}:{self.port}{self.path}"
-
-
-def parse_host(text: str) -> HostAddress:
-    """`host`, `:port`, `host:port`, `[v6]:port` or a URL; a bad port becomes the default one."""
-    scheme, separator, rest = text.partition("://")
-    if not separator:
-        scheme, rest = "http", text
-    default_port = {"http": 80, "https": 443}.get(scheme, DEFAULT_PORT) if separator else DEFAULT_PORT
-    parts = urlsplit(f"//{rest}")
-    try:
-        port = parts.port
-    except ValueError:
-        port = default_port
-    host = "" if rest.startswith(":") else parts.hostname or "127.0.0.1"
-    return HostAddress(scheme, host, default_port if port is None else port, parts.path.rstrip("/"))
-
-
-def parse_bool(text: str) -> bool:
-    """Go's booleans; any other text that isn't empty is true, as in Ollama."""
-    return text not in ("0", "f", "F", "false", "False", "FALSE")
-
-
-def parse_whole(least: int, most: int) -> Callable[[str], int]:
-    """A parser for integers in this range; it raises ValueError for anything else."""
-
-    def parse(text: str) -> int:
-        if not re.fullmatch(r"[+-]?[0-9]{1,20}", text) or not least <= int(text) <= most:
-            raise ValueError(f"not a whole number from {least} to {most}")
-        return int(text)
-
-    return parse
-
-
-def parse_seconds(text: str) -> float:
-    """A Go duration or a whole number of seconds, not longer than Go's durations can be."""
-    seconds = float(text) if text.lstrip("+-").isdigit() else parse_duration_s(text)
-    return min(seconds, LONGEST_S)
-
-
-def parse_keep_alive(text: str) -> float:
-    """A Go duration or a whole number of seconds; negative is forever."""
-    return keep_alive_s(float(text) if text.lstrip("+-").isdigit() else text)
-
-
-def parse_timeout(text: str) -> float:
-    """A Go duration or a whole number of seconds; zero or less is no limit at all."""
-    seconds = parse_seconds(text)
-    return seconds if seconds > 0 else FOREVER_S
-
-
-def parse_wait(text: str) -> float:
-    """A Go duration or a whole number of seconds; zero or less is not to wait."""
-    return max(0.0, parse_seconds(text))
-
-
-def parse_patience(text: str) -> float:
-    """As `parse_timeout`, and at least a tenth of a second, since somebody looks several times in so long."""
-    return max(0.1, parse_timeout(text))
-
-
-def parse_log_level(text: str) -> int:
-    """Python's log level for `OLLAMA_DEBUG`: 2 is trace, 1 or true debug, anything false info."""
-    if text == "2":
-        return TRACE
-    return logging.DEBUG if parse_bool(text) else logging.INFO
-
-
-def parse_list(text: str) -> tuple[str, ...]:
-    """A list separated by commas; empty items are dropped."""
-    return tuple(item for item in (part.strip() for part in text.split(",")) if item)
-
-
-def parse_workers(text: str) -> tuple[str, ...]:
-    """Addresses of workers; raises ValueError for one that isn't `host:port`, or for more than llama.cpp knows."""
-    addresses = parse_list(text)
-    for address in addresses:
-        host, _, port = address.rpartition(":")
-        if not host or ":" in host or not port.isdigit() or not 0 < int(port) < 2**16:
-            raise ValueError(f'"{address}" is not host:port')
-    if len(addresses) > WORKERS_MAX:
-        raise ValueError(f"more than {WORKERS_MAX} workers")
-    return addresses
-
-
-def parse_folder(text: str) -> Path | None:
-    """A folder, with `~` for that of the user; None for none."""
-    return Path(os.path.expanduser(text)) if text else None
-
-
-def parse_store(text: str) -> StoreKind | None:
-    """A way to hold the cache; None for `auto`. Raises ValueError for anything else."""
-    return None if text == "auto" else StoreKind(text)
-
-
-def parse_cache_type(text: str) -> CacheType | None:
-    """How K and V are stored; None for `auto`. Raises ValueError for anything else."""
-    return None if text == "auto" else CacheType(text)
-
-
-def parse_flash_attention(text: str) -> FlashAttention:
-    """`auto`, or one of Go's booleans."""
-    if text == "auto":
-        return FlashAttention.AUTO
-    return FlashAttention.ON if parse_bool(text) else FlashAttention.OFF
-
-
-def parse_optional_budget(text: str) -> Budget | None:
-    """Bytes or a percentage of memory; None for no limit."""
-    return parse_budget(text) if text else None
-
-
-def parse_body_limit(text: str) -> int:
-    """A number of bytes as for a budget; raises ValueError for anything else, and for too many."""
-    budget = parse_budget(text)
-    if budget.is_share or budget.limit_bytes(0) > BODY_MAX_BYTES:
-        raise ValueError(f'"{text}" is not a number of bytes up to {BODY_MAX_BYTES}')
-    return budget.limit_bytes(0)
 
 
 def _setting(name: str, parse: Callable[[str], Any], default: str, doc: str) -> Any:
@@ -287,7 +163,6 @@ class Settings:
         "1024",
         "Tokens by which a slot's grant grows while it generates.",
     )
-
     kv_idle_shrink_s: float = _setting(
         "SWELL_KV_IDLE_SHRINK",
         parse_timeout,
@@ -361,7 +236,9 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
-        """Values from `environment`, blanks and quotes trimmed; one that can't be parsed is logged and ignored."""
+        """Values from `environment`, blanks and quotes trimmed; one that can't be parsed is logged and replaced by its
+        default.
+        """
         values: dict[str, Any] = {}
         for field in dataclasses.fields(cls):
             name = field.metadata["name"]

@@ -8,7 +8,8 @@ import psutil
 import pytest
 
 from swell.api.http.security import is_own_host
-from swell.settings import Settings, parse_host
+from swell.host import parse_host
+from swell.settings import Settings
 
 
 def _get(server: Any, method: str = "GET", **headers: str) -> httpx.Response:

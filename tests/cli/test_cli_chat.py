@@ -13,7 +13,7 @@ from swell.cli.conversation import ChatSession
 from swell.cli.errors import RefusedError
 from swell.cli.keyboard import Keyboard, LineDropped
 from swell.cli.run import RunOptions
-from swell.settings import parse_host
+from swell.host import parse_host
 
 Answers = dict[str, tuple[int, str]]
 Asked = list[tuple[str, Any]]

@@ -4,7 +4,7 @@ from swell.cli.client import Client, lines
 from swell.cli.connect import is_local
 from swell.cli.errors import AnswerFailedError, BadReplyError, NoServerError, RefusedError, UsageError
 from swell.cli.replies import Chunk, Running
-from swell.settings import HostAddress, parse_host
+from swell.host import HostAddress, parse_host
 
 Answers = dict[str, tuple[int, str]]
 

@@ -13,7 +13,7 @@ from swell.cli.connect import connected
 from swell.cli.errors import NoServerError, PrivateServerError
 from swell.cli.private import PrivateServer
 from swell.cli.replies import Chunk
-from swell.settings import HostAddress, parse_host
+from swell.host import HostAddress, parse_host
 
 NOBODY = HostAddress("http", "127.0.0.1", 1)
 

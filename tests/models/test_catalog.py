@@ -8,7 +8,8 @@ import pytest
 
 from swell.errors import InvalidRequestError, ModelLoadError, ModelNotFoundError
 from swell.models.catalog import Catalog
-from swell.models.model import format_parameter_count, open_model
+from swell.models.model import open_model
+from swell.models.weights import format_parameter_count
 
 
 def test_the_bundled_model_is_listed_once() -> None:

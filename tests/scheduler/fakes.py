@@ -12,7 +12,9 @@ from swell.cache import StoreKind
 from swell.errors import RunnerLostError
 from swell.memory.ledger import Ledger
 from swell.models.gguf import GgufHeader
+from swell.models.manifest import Manifest
 from swell.models.model import Model
+from swell.models.weights import Weights
 from swell.protocol.messages import (
     DevicesFound,
     Load,
@@ -48,7 +50,8 @@ def model(name: str, weights_bytes: int = WEIGHTS_BYTES) -> Model:
         3, {"general.architecture": "llama", "llama.context_length": 4096}, (), (), 0, 0, "", fills_middle=False
     )
     moment = datetime(2026, 8, 21, tzinfo=UTC)
-    return Model(name, name, Path(f"/{name}"), name, weights_bytes, moment, header)
+    weights = Weights(path=Path(f"/{name}"), digest=name, size_bytes=weights_bytes, modified_at=moment, header=header)
+    return Model(name, name, weights, Manifest())
 
 
 class FakeRunner:

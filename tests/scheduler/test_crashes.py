@@ -3,17 +3,24 @@
 import asyncio
 import dataclasses
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from tests.scheduler.fakes import HandClock, World, model
 
 from swell.errors import LoadCrashedError, LoadDiedError, LoadTimeoutError, ModelLoadError, SwellError
+from swell.models.model import Model
 from swell.options import Options
 from swell.scheduler.crashes import LoadCrashes
 from swell.scheduler.load_options import LoadOptions
 
 CRASH = LoadDiedError("signal: aborted", -6)
 MODEL, FIT = model("a"), LoadOptions(maps_weights=False)
+
+
+def _changed(**changes: Any) -> Model:
+    """The model with weights of which some field is different."""
+    return dataclasses.replace(MODEL, weights=dataclasses.replace(MODEL.weights, **changes))
 
 
 def test_after_two_crashes_a_load_is_refused_until_some_minutes_are_over() -> None:
@@ -35,10 +42,7 @@ def test_another_file_at_that_path_or_other_options_are_tried() -> None:
     crashes = LoadCrashes(HandClock())
     for _ in range(2):
         crashes.note(MODEL, FIT, CRASH)
-    for other in (
-        dataclasses.replace(MODEL, modified_at=MODEL.modified_at + timedelta(seconds=1)),
-        dataclasses.replace(MODEL, size_bytes=1),
-    ):
+    for other in (_changed(modified_at=MODEL.modified_at + timedelta(seconds=1)), _changed(size_bytes=1)):
         crashes.check(other, FIT)
     crashes.check(MODEL, LoadOptions(maps_weights=True))
 
@@ -68,7 +72,7 @@ def test_a_file_that_was_ever_loaded_is_not_to_blame() -> None:
     for _ in range(5):
         crashes.note(MODEL, FIT, CRASH)
         crashes.check(MODEL, FIT)
-    other = dataclasses.replace(MODEL, size_bytes=1)
+    other = _changed(size_bytes=1)
     for _ in range(2):
         crashes.note(other, FIT, CRASH)
     with pytest.raises(LoadCrashedError):

@@ -16,7 +16,7 @@ from swell.cli.errors import (
     RefusedError,
     UsageError,
 )
-from swell.settings import HostAddress
+from swell.host import HostAddress
 
 Reply = TypeVar("Reply")
 

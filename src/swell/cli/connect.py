@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from swell.cli.client import Client
 from swell.cli.errors import ConnectionLostError, NoServerError
 from swell.cli.private import PrivateServer
-from swell.settings import HostAddress
+from swell.host import HostAddress
 
 
 @contextmanager

@@ -1,4 +1,9 @@
-"""The `swell` command: what it accepts. Commands import what they need when they run, so that each starts quickly."""
+"""The `swell` command: what it accepts.
+
+Each function with `command` above it is a command. Typer makes an argument or a flag of each of its parameters, so a
+function has as many as its command has flags. Commands import what they need when they run, so that each starts
+quickly.
+"""
 
 import os
 import sys
@@ -53,17 +58,18 @@ def main() -> int:
 
 
 def _finished(exit_code: int) -> int:
-    """Flush what was written; if nobody reads it any more, end quietly."""
+    """Flush what was written and return `exit_code`; 1 if the reader of the output is gone."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        # What is still buffered would fail again, noisily, when Python flushes at exit.
+        # Python flushes at exit and would print a traceback about what is still buffered.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return exit_code
 
 
 def _failed(reason: str) -> int:
+    """Print `reason` for the user and return the exit status of a failure."""
     _finished(1)
     print(f"Error: {reason}", file=sys.stderr)
     return 1
@@ -243,7 +249,8 @@ def worker(
     from swell.cli.errors import UsageError
     from swell.memory.probe import MemoryProbe
     from swell.remote.worker import work
-    from swell.settings import Settings, parse_optional_budget
+    from swell.settings import Settings
+    from swell.variables import parse_optional_budget
 
     try:
         budget = parse_optional_budget(memory)

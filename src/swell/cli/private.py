@@ -11,7 +11,7 @@ from contextlib import suppress
 from types import TracebackType
 
 from swell.cli.errors import CommandError, PrivateServerError
-from swell.settings import HostAddress
+from swell.host import HostAddress
 
 _BACKLOG = 16
 _EXIT_TIMEOUT_S = 5.0

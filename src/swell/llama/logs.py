@@ -9,7 +9,7 @@ import logging
 from collections import deque
 
 from swell.llama.library import VOID, api
-from swell.settings import TRACE
+from swell.variables import TRACE
 
 log = logging.getLogger("swell.llama")
 

@@ -18,7 +18,7 @@ def modelfile(model: Model, system: str, parameters: Mapping[str, Any]) -> str:
         "# To build a new Modelfile based on this, replace FROM with:",
         f"# FROM {model.name}",
         "",
-        f"FROM {_quoted(str(model.path.absolute()))}",
+        f"FROM {_quoted(str(model.weights.path.absolute()))}",
     ]
     if system:
         lines.append(f"SYSTEM {_quoted(system)}")

@@ -38,7 +38,7 @@ def parts_of(path: Path) -> Iterator[Path]:
 
 
 @dataclasses.dataclass(frozen=True)
-class Weights:
+class JoinedFiles:
     """All files of a model: how many bytes they have, when the latest was changed, and their headers as one."""
 
     size_bytes: int
@@ -46,8 +46,8 @@ class Weights:
     header: GgufHeader
 
 
-def read_weights(path: Path, read: Callable[[Path], tuple[os.stat_result, GgufHeader]]) -> Weights:
-    """The model in the file at `path`, and in those that belong to it, each as `read` gives it.
+def join_files(path: Path, read: Callable[[Path], tuple[os.stat_result, GgufHeader]]) -> JoinedFiles:
+    """The file at `path` and those that belong to it as one. `read` gives the status and the header of each.
 
     Raises what `read` does, and ModelLoadError for a part that isn't the first or is missing.
     """
@@ -57,7 +57,7 @@ def read_weights(path: Path, read: Callable[[Path], tuple[os.stat_result, GgufHe
     except FileNotFoundError as error:
         raise ModelLoadError(str(path), f"a part of the model is missing: {error.filename}") from error
     headers = [header for _, header in parts]
-    return Weights(
+    return JoinedFiles(
         size_bytes=sum(status.st_size for status, _ in parts),
         modified_ns=max(status.st_mtime_ns for status, _ in parts),
         header=_joined(path, headers) if len(headers) > 1 else headers[0],

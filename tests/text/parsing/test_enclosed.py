@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from swell.text.parsing.calls import Tools
-from swell.text.parsing.enclosed import JSON_QUOTES, PYTHON_QUOTES, Enclosed, Quotes
+from swell.text.parsing.enclosed import JSON_QUOTES, PYTHON_QUOTES, Enclosed, Enclosure, Quotes
 from swell.text.parsing.parts import ToolCall
 from swell.text.parsing.python import BareList
 
@@ -57,7 +57,7 @@ def test_each_character_is_looked_at_once(
     counted: dict[re.Pattern[str], Counted] = {}
     pattern = Enclosed._pattern
     monkeypatch.setattr(Enclosed, "_pattern", lambda self: counted.setdefault(pattern(self), Counted(pattern(self))))
-    feed(Enclosed("<begin>", "<end>", quotes, read, read, {}), output)
+    feed(Enclosed(Enclosure("<begin>", "<end>", quotes, read), {}), output)
     assert sum(one.characters for one in counted.values()) <= len(output) * (1 + len("<end>") / 4)
     assert len(reads) <= 5
 
@@ -68,6 +68,6 @@ def test_a_bare_list_is_looked_at_once(filling: str, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(BareList, "_MARKS", counted)
     output = '[f(a="' + filling * (SIZE // len(filling)) + '")]'
     tools: dict[str, dict[str, Any]] = {"f": {}}
-    block = BareList(tools, otherwise=Enclosed("", "<end>", (JSON_QUOTES,), lambda *_: [], lambda *_: [], tools))
+    block = BareList(tools, otherwise=Enclosed(Enclosure("", "<end>", (JSON_QUOTES,), lambda *_: []), tools))
     assert feed(block, output) == len(output)
     assert counted.characters <= 2 * len(output)

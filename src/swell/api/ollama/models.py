@@ -70,7 +70,7 @@ def _shown(model: Model, body: ShowBody, info: dict[str, Any]) -> dict[str, Any]
         **({"parameters": parameters} if parameters else {}),
         "template": model.chat_template or _NO_TEMPLATE,
         **({"system": body.system} if body.system else {}),
-        "details": details(model),
+        "details": details(model.summary()),
         "model_info": info,
         "tensors": [tensor._asdict() for tensor in model.header.tensors],
         "capabilities": model.capabilities,
@@ -90,7 +90,7 @@ def _tag(model: Summary) -> dict[str, Any]:
     }
 
 
-def details(model: Model | Summary, *, with_lengths: bool = False) -> Details:
+def details(model: Summary, *, with_lengths: bool = False) -> Details:
     """The model's part of a table of models."""
     return Details(
         parent_model="",

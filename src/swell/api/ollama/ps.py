@@ -37,7 +37,7 @@ def _row(loaded: LoadedModel, settings: Settings) -> dict[str, Any]:
         # clients take equal sizes for "all on the GPU": then what the runner needs to speak to it doesn't count
         "size": device_bytes if loaded.facts.is_on_devices else device_bytes + host_bytes,
         "digest": model.digest,
-        "details": details(model),
+        "details": details(model.summary()),
         "expires_at": local_time(loaded.expires_at),
         "size_vram": device_bytes,
         "context_length": window_tokens(loaded.num_ctx, loaded.facts, settings),

@@ -6,7 +6,8 @@ import re
 
 from swell.cache import CacheType
 from swell.models.gguf import GgufArray, read_array
-from swell.models.model import Model, sensible
+from swell.models.model import Model
+from swell.models.weights import sensible
 
 _ELEMENT_BYTES = {CacheType.F16: 2.0, CacheType.Q8_0: 34 / 32, CacheType.Q4_0: 18 / 32}
 _LAYER = re.compile(r"blk\.([0-9]{1,3})\.")  # llama.cpp knows 512 layers

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from swell.text.parsing.blocks import Found
@@ -10,7 +11,7 @@ from swell.text.parsing.parts import ToolCall
 
 
 class Quotes(NamedTuple):
-    """What a string stands between. `escape`: a pattern for what doesn't end it; "" if there is no such thing."""
+    """What a string stands between. `escape` is a pattern for what doesn't end it; "" if nothing can be escaped."""
 
     opening: str
     closing: str
@@ -20,34 +21,41 @@ class Quotes(NamedTuple):
 JSON_QUOTES = Quotes('"', '"', r"\\.")
 PYTHON_QUOTES = (JSON_QUOTES, Quotes("'", "'", r"\\."))
 
+
+@dataclass(frozen=True)
+class Enclosure:
+    """How a format encloses its calls, and the strings in them.
+
+    `read` gets what stands between the tags, and the tags, too, if it `reads_tags`. `read_cut` gets what has no closing
+    tag and so may have been cut off; None: `read` does.
+    """
+
+    opening: str
+    closing: str
+    quotes: Sequence[Quotes]
+    read: Read
+    read_cut: Read | None = None
+    reads_tags: bool = False
+
+
 _DOUBTS_MAX = 4
-"""So often a tag within a string is tried as the end, so that reading a call takes time in proportion to its length."""
+"""How many closing tags within strings are tried as the end: reading a call takes time in proportion to its length."""
 
 
 class Enclosed:
     """Ends at the closing tag that stands in no string.
 
-    If what ends there can't be read, or nothing does, the string was never closed, and the tag within it is the end.
-    `read_cut` reads what has no closing tag, and so may have been cut off.
+    If what ends there can't be read, or no such tag comes, some string was never closed, and a tag within it is the
+    end.
     """
 
-    def __init__(
-        self,
-        opening: str,
-        closing: str,
-        quotes: Sequence[Quotes],
-        read: Read,
-        read_cut: Read,
-        tools: Tools,
-        *,
-        keeps_tags: bool = False,
-    ) -> None:
-        """`keeps_tags`: the tags belong to what is read."""
-        self._start = 0 if keeps_tags else len(opening)
-        self._kept = len(closing) if keeps_tags else 0
+    def __init__(self, enclosure: Enclosure, tools: Tools) -> None:
+        opening, closing, quotes = enclosure.opening, enclosure.closing, enclosure.quotes
+        self._start = 0 if enclosure.reads_tags else len(opening)
+        self._kept = len(closing) if enclosure.reads_tags else 0
         self._closing = closing
-        self._read = read
-        self._read_cut = read_cut
+        self._read = enclosure.read
+        self._read_cut = enclosure.read_cut or enclosure.read
         self._tools = tools
         tag = f"(?P<tag>{re.escape(closing)})"
         self._outside = re.compile("|".join([tag, *(f"({re.escape(one.opening)})" for one in quotes)]))
@@ -78,20 +86,22 @@ class Enclosed:
         return self._outside if self._string is None else self._inside[self._string]
 
     def _turn(self, found: re.Match[str]) -> None:
-        """A string begins or ends here, or goes on behind what is escaped."""
+        """A string begins or ends at `found`, or goes on after something escaped."""
         if self._string is None:
-            self._string = (found.lastindex or 0) - 2  # behind the group of the tag
+            self._string = (found.lastindex or 0) - 2  # the first group is the tag
         elif not found[0].startswith("\\"):
             self._string = None
 
     def _settled(self, text: str, end: int | None) -> Found:
+        """The calls up to the closing tag at `end`, None if there is none, or up to the first one within a string that
+        makes them readable."""
         for place in [*([] if end is None else [end]), *self._doubtful]:
             if calls := self._read(text[self._start : place + self._kept], self._tools):
                 return Found(place + len(self._closing), calls)
         return self._unread(text, end)
 
     def _unread(self, text: str, end: int | None) -> Found:
-        """Text to the first tag that may be the end; without one a call that was cut off, or text."""
+        """Text up to the first tag that may be the end; without such a tag calls that were cut off, or text."""
         if ends := [*self._doubtful, *([] if end is None else [end])]:
             return Found(ends[0] + len(self._closing), [])
         calls: list[ToolCall] = self._read_cut(text[self._start :], self._tools)

@@ -9,7 +9,7 @@ from swell.text.parsing import calls, elements
 from swell.text.parsing.blocks import Block, BlockChoice, Json, Mistral, Tagged, TaggedJson
 from swell.text.parsing.calls import Read, Tools
 from swell.text.parsing.elements import Elements
-from swell.text.parsing.enclosed import JSON_QUOTES, PYTHON_QUOTES, Enclosed, Quotes
+from swell.text.parsing.enclosed import JSON_QUOTES, PYTHON_QUOTES, Enclosed, Enclosure, Quotes
 from swell.text.parsing.gemma import QUOTES as GEMMA_QUOTES
 from swell.text.parsing.gemma import read_cut_gemma, read_gemma
 from swell.text.parsing.markup import FUNCTION, KEYS, MarkedCall
@@ -80,20 +80,9 @@ def _any(opening: str, closing: str) -> ToolFormat:
     return ToolFormat((opening,), opening, begin, (opening, closing), (closing, "</function>"))
 
 
-def _enclosed(
-    opening: str,
-    closing: str,
-    quotes: Sequence[Quotes],
-    read: Read,
-    read_cut: Read,
-    *,
-    signs: Sequence[str] = (),
-    inside: tuple[str, ...] = (),
-) -> ToolFormat:
-    def begin(tools: Tools) -> Block:
-        return Enclosed(opening, closing, quotes, read, read_cut, tools)
-
-    return ToolFormat(tuple(signs) or (opening,), opening, begin, (opening, closing, *inside), (closing,))
+def _enclosed(enclosure: Enclosure, *, signs: Sequence[str] = (), inside: tuple[str, ...] = ()) -> ToolFormat:
+    tags = (enclosure.opening, enclosure.closing)
+    return ToolFormat(tuple(signs) or tags[:1], tags[0], partial(Enclosed, enclosure), (*tags, *inside), tags[1:])
 
 
 def _elements(
@@ -105,14 +94,11 @@ def _elements(
     inside: tuple[str, ...] = (),
 ) -> ToolFormat:
     """Calls between `opening` and `closing`, or, without these, each for itself."""
-    keeps_tags = not opening
+    reads_tags = not opening
     opening, closing = opening or written.call_begin, closing or written.call_end
-
-    def begin(tools: Tools) -> Block:
-        quotes = [Quotes(written.value_begin, written.argument_end)]
-        return Enclosed(opening, closing, quotes, written.read, written.read, tools, keeps_tags=keeps_tags)
-
-    return ToolFormat(tuple(signs) or (opening,), opening, begin, (opening, closing, *inside))
+    quotes = (Quotes(written.value_begin, written.argument_end),)
+    enclosure = Enclosure(opening, closing, quotes, written.read, reads_tags=reads_tags)
+    return ToolFormat(tuple(signs) or (opening,), opening, partial(Enclosed, enclosure), (opening, closing, *inside))
 
 
 _DSML = ("｜DSML｜",)
@@ -140,27 +126,15 @@ _FORMATS = (
     ),
     _elements(elements.KIMI, signs=("<|end_of_msg|>",)),  # Kimi K3
     _enclosed(
-        "<|tool_call_start|>",
-        "<|tool_call_end|>",
-        PYTHON_QUOTES,
-        read_python,
-        read_cut_python,
+        Enclosure("<|tool_call_start|>", "<|tool_call_end|>", PYTHON_QUOTES, read_python, read_cut_python),
         signs=("<|tool_call_start|>", "<|tool_list_start|>", "List of tools: "),  # LFM2, LFM2.5
     ),
     _enclosed(
-        "<|tool_call>",
-        "<tool_call|>",
-        GEMMA_QUOTES,
-        read_gemma,
-        read_cut_gemma,
+        Enclosure("<|tool_call>", "<tool_call|>", GEMMA_QUOTES, read_gemma, read_cut_gemma),
         inside=('<|"|>',),  # Gemma 4
     ),
     _enclosed(
-        "<start_function_call>",
-        "<end_function_call>",
-        GEMMA_QUOTES,
-        read_gemma,
-        read_cut_gemma,
+        Enclosure("<start_function_call>", "<end_function_call>", GEMMA_QUOTES, read_gemma, read_cut_gemma),
         inside=("<escape>",),  # FunctionGemma
     ),
     _elements(elements.MINIMAX, "<minimax:tool_call>", "</minimax:tool_call>"),  # MiniMax M2
@@ -180,11 +154,7 @@ _FORMATS = (
     _json("function call<|role_sep|>", signs=("<|role_sep|>",), inside=("<|role_sep|>",)),  # GigaChat 3
     _elements(elements.SOLAR, inside=("<|tool_arg:start|>", "<|tool_arg:value|>", "<|tool_arg:end|>")),  # Solar Open 2
     _enclosed(
-        "<|tool_call:begin|>",
-        "<|tool_call:end|>",
-        (JSON_QUOTES,),
-        calls.read_solar,
-        calls.read_solar,
+        Enclosure("<|tool_call:begin|>", "<|tool_call:end|>", (JSON_QUOTES,), calls.read_solar),
         inside=("<|tool_call:name|>", "<|tool_call:args|>"),  # Solar Open
     ),
     ToolFormat((">>>${recipient}",), Recipient.OPENING, Recipient),  # Functionary 3.2
@@ -198,9 +168,11 @@ _FORMATS = (
     ToolFormat(  # Qwen 3 Coder may forget <tool_call>
         ("<function=",), "<function=", partial(MarkedCall, FUNCTION), ("<function=", "</function>"), ("</tool_call>",)
     ),
-    _enclosed("```tool_code", "```", PYTHON_QUOTES, read_python, read_cut_python),  # Gemma 3
+    _enclosed(Enclosure("```tool_code", "```", PYTHON_QUOTES, read_python, read_cut_python)),  # Gemma 3
     _json("```tool_call", "```"),
-    _enclosed("<function_calls>", "</function_calls>", PYTHON_QUOTES, read_python, read_cut_python),  # Olmo 3
+    _enclosed(  # Olmo 3
+        Enclosure("<function_calls>", "</function_calls>", PYTHON_QUOTES, read_python, read_cut_python)
+    ),
     _json("<|python_tag|>"),  # Llama 3.1
 )
 

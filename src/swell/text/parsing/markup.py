@@ -18,14 +18,6 @@ from swell.text.parsing.coercion import coerced, declared
 from swell.text.parsing.parts import ToolCall
 
 
-class Level(IntEnum):
-    """What a tag opens or closes, from the inside out."""
-
-    ARGUMENT = 1
-    CALL = 2
-    BLOCK = 3
-
-
 @dataclass(frozen=True)
 class Markup:
     """How a format marks calls and their arguments.

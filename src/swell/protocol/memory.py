@@ -1,0 +1,53 @@
+"""Memory that one runner needs and others give back, and the cells that a runner hands to the next one."""
+
+from enum import Enum
+
+import msgspec
+
+
+class ShrinkLevel(Enum):
+    """How much a runner gives back that no running generation needs; each level includes those before it."""
+
+    UNSTORED = "unstored"  # what is granted beyond stored tokens
+    PREFIXES = "prefixes"  # the cached prefixes of idle slots
+    WAITING = "waiting"  # the cells of generations that wait for memory; they are computed again when there is some
+
+
+class Shrink(msgspec.Struct, frozen=True, tag=True):
+    """Give memory back, between two batches. Answered by Shrunk."""
+
+    id: int
+    level: ShrinkLevel
+
+
+class Shrunk(msgspec.Struct, frozen=True, tag=True):
+    """The runner has done what Shrink `id` told it."""
+
+    id: int
+
+
+class NeedMemory(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+    """Generation `id` can't go on without `missing_bytes` of other models' memory, and waits for MemoryOffered."""
+
+    id: int
+    missing_bytes: int
+
+
+class MemoryOffered(msgspec.Struct, frozen=True, tag=True):
+    """The answer to NeedMemory: others have given back what they could. Generation `id` is to try again."""
+
+    id: int
+
+
+class SaveSlots(msgspec.Struct, frozen=True, tag=True):
+    """Write the cells of all slots to the file at `path`, for the next runner. Answered by SlotsSaved."""
+
+    id: int
+    path: str
+
+
+class SlotsSaved(msgspec.Struct, frozen=True, tag=True):
+    """The cells of `tokens` tokens were written; 0 if that failed."""
+
+    id: int
+    tokens: int

@@ -14,7 +14,7 @@ DOCUMENT = Path(__file__).parents[1] / "docs/architecture.md"
 BEGIN, END = "<!-- picture: scripts/draw_rooms.py -->\n", "<!-- end of picture -->\n"
 LEAVES = {
     *("cache", "cgroups", "clock", "devices", "durations", "errors", "files", "loss", "metrics", "options", "sampling"),
-    *("settings", "version", "__main__"),
+    *("host", "settings", "variables", "version", "__main__"),
 }
 
 

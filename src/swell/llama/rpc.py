@@ -10,7 +10,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from swell.errors import LibraryError
@@ -26,6 +26,18 @@ def _rpc_function(name: str, argument_types: Sequence[Any], result_type: Any) ->
         return function(name, argument_types, result_type)
     except LibraryError as error:
         raise LibraryError(NOT_BUILT_IN) from error
+
+
+_AbortCallback = ctypes.CFUNCTYPE(None, ctypes.c_char_p)
+_set_abort_callback = function("ggml_set_abort_callback", [VOID], VOID)
+_kept: list[Any] = []
+"""Callbacks, for as long as the process lives: C holds only the pointers."""
+
+
+def on_abort(callback: Callable[[bytes], None]) -> None:
+    """Have `callback` called with a message just before llama.cpp ends the process, as when a worker is gone."""
+    _kept.append(_AbortCallback(callback))
+    _set_abort_callback(ctypes.cast(_kept[-1], VOID))
 
 
 def require() -> None:

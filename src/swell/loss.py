@@ -1,10 +1,10 @@
-"""How runners are lost."""
+"""How a runner can be lost."""
 
 from enum import Enum
 
 
 class Loss(Enum):
-    """What became of a runner that nobody meant to end."""
+    """Why a runner ended that was not told to. The values are worded for users."""
 
     KILLED = "somebody killed it"
     OUT_OF_MEMORY = "the system killed it for want of memory"

@@ -27,11 +27,11 @@ _RETIRED = frozenset((
     "penalize_newline",
 ))
 # fmt: on
-"""Names that older clients still send; they stopped meaning anything, so they aren't worth a warning."""
+"""Names that older clients still send. They have no meaning any more and are ignored without a warning."""
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """What a request may set. None: not set, chosen by the server."""
+    """What a request may set. None is not set: the server chooses."""
 
     num_ctx: int | None = None
     num_keep: int = 4

@@ -1,1 +1,1 @@
-"""The command line. It talks HTTP to a server and knows nothing else of it; only `serve` imports the server."""
+"""The command line. It speaks HTTP to a server; only the command `serve` imports the server."""

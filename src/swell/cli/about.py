@@ -1,4 +1,4 @@
-"""What `/show` tells of a conversation's model, and of what was set beside it."""
+"""The answers to `/show`: what is known of a conversation's model, and what the user has set."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +14,7 @@ def about(topic: str, conversation: ChatSession) -> str | None:
     if tell is None:
         return None
     body: dict[str, Any] = {"model": conversation.run.model, "system": conversation.system}
-    if topic != "parameters":  # which come apart from the model's own
+    if topic != "parameters":  # these are listed apart from the model's own
         body["options"] = dict(conversation.run.options)
     return tell(conversation.client.post("/api/show", body, Shown), conversation)
 

@@ -14,7 +14,7 @@ from swell.host import HostAddress
 def connected(address: HostAddress, start: Callable[[], PrivateServer] = PrivateServer) -> Iterator[Client]:
     """A client of the server at `address`; if this machine has none there, of a private one that ends with the block.
 
-    Raises NoServerError where `address` is another machine's: to compute here is not what was asked for.
+    Raises NoServerError if no server is at `address` and that is another machine's: the user wants to compute there.
     """
     with Client(address) as client:
         try:
@@ -33,7 +33,7 @@ def connected(address: HostAddress, start: Callable[[], PrivateServer] = Private
 
 
 def is_local(address: HostAddress) -> bool:
-    """Whether `address` is this machine by its very form; names are not looked up."""
+    """Whether `address` says itself that it is this machine's; names are not looked up."""
     if address.host in ("", "localhost"):
         return True
     try:

@@ -1,4 +1,4 @@
-"""A conversation: how it asks, and what was said."""
+"""A conversation: its settings, and what was said."""
 
 import dataclasses
 import sys
@@ -17,7 +17,7 @@ from swell.cli.run import RunOptions
 
 @dataclass
 class ChatSession:
-    """`system` is the message that stays when all others are forgotten."""
+    """A conversation with a model. The `system` message stays when all others are forgotten."""
 
     client: Client
     keyboard: Keyboard
@@ -25,9 +25,9 @@ class ChatSession:
     messages: list[ChatMessage] = field(default_factory=list)
     system: str = ""
 
-    def change(self, **wishes: Any) -> None:
-        """Ask and show otherwise from now on; `wishes` are fields of `RunOptions`."""
-        self.run = dataclasses.replace(self.run, **wishes)
+    def change(self, **fields: Any) -> None:
+        """Ask and show otherwise from now on; `fields` are those of `RunOptions`."""
+        self.run = dataclasses.replace(self.run, **fields)
 
     def instruct(self, system: str) -> None:
         """Tell the model, from here on, what it is to be."""
@@ -41,7 +41,7 @@ class ChatSession:
         self.messages = [ChatMessage("system", self.system)] if self.system else []
 
     def turn(self, text: str) -> None:
-        """Answer `text`. What came stays, so an answer that was interrupted or broke off does too."""
+        """Show the answer to `text` and keep it, even if it was interrupted or broke off."""
         answer = self.run.answer()
         messages = [*self.messages, ChatMessage("user", text)]
         body = self.run.question(messages=msgspec.to_builtins(messages))

@@ -55,7 +55,7 @@ class BadReplyError(CommandError):
 
 @dataclass(eq=False, repr=False)
 class RefusedError(CommandError):
-    """`status` and `phrase` are HTTP's; the wording shows them for streamed calls only, as Ollama's does."""
+    """`status` and `phrase` are HTTP's. Only the texts of streamed calls show them, as in Ollama."""
 
     status: int
     phrase: str

@@ -16,7 +16,7 @@ BOOLEANS = {
     **dict.fromkeys(("1", "t", "T", "true", "True", "TRUE"), True),
     **dict.fromkeys(("0", "f", "F", "false", "False", "FALSE"), False),
 }
-"""Go's words."""
+"""Booleans as Go reads them."""
 _BARE = {"--think": "true", "--truncate": "true"}
 """Flags whose value may be left out, and what it is then: a word after them is an argument."""
 _HELP = ("-h", "--help")
@@ -33,7 +33,7 @@ class Command(TyperCommand):
 
 
 class CommandGroup(TyperGroup):
-    """Commands by their names, before which flags of its own may stand. `help` before a name is `--help` after it."""
+    """Commands by their names. Flags of the group may stand before the name, and `help` there is `--help` after it."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args[:1] == ["help"]:

@@ -1,4 +1,4 @@
-"""Lines that somebody types, edited with readline's keys and kept for the next conversation."""
+"""Lines that the user types, edited with readline's keys and kept for the next conversation."""
 
 import os
 import readline
@@ -15,7 +15,7 @@ class LineDropped(Exception):
 
 
 class Keyboard:
-    """A terminal's keyboard. Lines are written to `history`, if there is such a file, while `keeps_history`."""
+    """A terminal's keyboard. While `keeps_history`, lines are added to the file `history`, if one is given."""
 
     def __init__(self, history: Path | None = None) -> None:
         self.keeps_history = True

@@ -1,8 +1,7 @@
 """The `swell` command: what it accepts.
 
-Each function with `command` above it is a command. Typer makes an argument or a flag of each of its parameters, so a
-function has as many as its command has flags. Commands import what they need when they run, so that each starts
-quickly.
+A function with `command` above it is a command. Typer makes an argument or a flag of each of its parameters, so it has
+as many parameters as the command has flags. Commands import what they need when they run, so that each starts quickly.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""A server of one's own: started for one `run`, gone with it."""
+"""A private server: started for one `run` and ended with it."""
 
 import os
 import signal
@@ -27,7 +27,7 @@ class PrivateServer:
     """A server process on a free port of 127.0.0.1; a context manager that ends it.
 
     The socket listens before the process starts, so requests may be sent at once and wait until it is ready. The
-    process ends when its stdin does, which the kernel sees to even if this process is killed.
+    process ends when its stdin is closed, which the kernel does even if this process is killed.
     """
 
     def __init__(self, command: Sequence[str] = SERVER_COMMAND) -> None:
@@ -66,7 +66,7 @@ class PrivateServer:
             self._log.close()
 
     def explain(self, error: CommandError) -> CommandError:
-        """The better error for a failed request: if the server died, that, with the end of its log."""
+        """The error to show for a failed request: if the server died, one with the end of its log, else `error`."""
         try:
             exit_code = self._process.wait(_CRASH_TIMEOUT_S)
         except subprocess.TimeoutExpired:

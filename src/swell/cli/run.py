@@ -1,4 +1,4 @@
-"""`run`: what it asks for, and one answer to it."""
+"""`run`: its options, the requests made of them, and a single answer."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -66,15 +66,15 @@ class RunOptions:
 
     def request(self, **fields: Any) -> dict[str, Any]:
         """A request's body; `fields` that are None are left out."""
-        wishes = {"keep_alive": self.keep_alive or None, "options": dict(self.options) or None, **fields}
-        return {"model": self.model, **{name: value for name, value in wishes.items() if value is not None}}
+        given = {"keep_alive": self.keep_alive or None, "options": dict(self.options) or None, **fields}
+        return {"model": self.model, **{name: value for name, value in given.items() if value is not None}}
 
     def question(self, **fields: Any) -> dict[str, Any]:
-        """The body of a request for an answer."""
+        """The body of a request for an answer, with `fields` as in `request`."""
         return self.request(think=self.think, format=self.format, **fields)
 
     def answer(self) -> Answer:
-        """An answer that is shown as asked for."""
+        """An answer that is shown as the options say."""
         return Answer(wordwrap=self.wordwrap, hide_thinking=self.hide_thinking)
 
 

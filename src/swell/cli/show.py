@@ -1,4 +1,4 @@
-"""`show`: what is known of a model."""
+"""`show`: everything that is known of a model."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -25,7 +25,7 @@ def show_model(client: Client, name: str, *, verbose: bool) -> Shown:
 def is_embedder(client: Client, name: str) -> bool:
     """Whether a model makes vectors instead of answers.
 
-    One that isn't there does neither, and says so when it is asked to: in the words for that.
+    False for a model that isn't there, so that the request for an answer fails with the right text.
     """
     try:
         return "embedding" in client.post("/api/show", {"model": name}, Shown).capabilities

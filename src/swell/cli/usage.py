@@ -1,4 +1,4 @@
-"""What a conversation says of itself: the answers to `/?`."""
+"""The answers to `/?` in a conversation."""
 
 OVERVIEW = '''\
 Available Commands:

@@ -12,7 +12,7 @@ def version_lines(client: Client) -> Iterator[str]:
     """The lines to print, in Ollama's words."""
     try:
         server = client.get("/api/version", Version).swell
-    except CommandError:  # whatever is there, it is no Swell that works
+    except CommandError:  # nothing is there, or no Swell that works
         server = None
     if server is None:
         yield "Warning: could not connect to a running Swell instance"

@@ -15,7 +15,7 @@ class WordWrap:
         self._word = ""
 
     def feed(self, text: str, columns: int) -> str:
-        """The input for the next piece of a terminal that has so many `columns` now."""
+        """What to write to a terminal that has so many `columns` now, to show `text` after the pieces before."""
         self._limit_columns = columns - _MARGIN_COLUMNS
         return "".join(map(self._feed, text))
 

@@ -1,1 +1,1 @@
-"""What models there are: names, files and what their headers say."""
+"""The models there are: their names, their files and what the headers of these say."""

@@ -16,13 +16,13 @@ log = logging.getLogger(__name__)
 
 
 class ModelSource(Protocol):
-    """A place that models with names come from. All of it may read files."""
+    """A place where models with names are. All methods may read files."""
 
     def names(self) -> list[ModelName]:
         """The names to list."""
 
     def summary(self, name: ModelName) -> Summary | None:
-        """What lists say of one of `names`; None, and errors, as of `find`. Clients ask for it every few seconds."""
+        """What lists say of one of `names`. Returns None and raises as `find` does. Clients ask every few seconds."""
 
     def find(self, name: ModelName) -> Model | None:
         """The model of that name, None if it isn't here. Raises ModelLoadError if it is damaged."""

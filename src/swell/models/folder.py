@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 _SUFFIX = ".gguf"
 _ENTRIES_MAX = 50_000
-"""Files and folders that are looked at, which takes 0.1 s: somebody may name the root of a disk by mistake."""
+"""Files and folders that are looked at, which takes 0.1 s: a user may name the root of a disk by mistake."""
 
 
 class _File(NamedTuple):
@@ -28,7 +28,7 @@ class _File(NamedTuple):
 
 
 class _CachedSummary(NamedTuple):
-    """What a file's model was when its parts had these times and sizes."""
+    """What lists say of a file's model, as long as its parts have these times and sizes; None if it is no model."""
 
     stamps: list[tuple[int, int]]
     found: Summary | None
@@ -37,8 +37,8 @@ class _CachedSummary(NamedTuple):
 class FolderModels:
     """A source of models for the catalog. Files that come and go are noticed whenever it is asked.
 
-    `name.gguf` is called `name`, and `a/b/name.gguf` is `a-b/name`. The parts of a split model are one, and what is no
-    model by its header, such as a projector, isn't there.
+    `name.gguf` is called `name`, and `a/b/name.gguf` is `a-b/name`. The parts of a split model are one model, and files
+    that are no models by their header, such as projectors, are left out.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -55,7 +55,7 @@ class FolderModels:
         return [file.name for file in self._look().values()]
 
     def summary(self, name: ModelName) -> Summary | None:
-        """What lists say of a model. Kept, while its files stay as they are: to read a header takes some 20 ms."""
+        """What lists say of a model. Cached while its files stay as they are: reading a header takes some 20 ms."""
         file = self._files.get(name.key)
         if file is None:
             return None
@@ -71,11 +71,11 @@ class FolderModels:
         return _open(self._files.get(name.key)) or _open(self._look().get(name.key))
 
     def _look(self) -> dict[str, _File]:
-        """What there is now, by the keys of names."""
+        """The files there are now, by the keys of their names."""
         asked_s = time.monotonic()
         with self._looking:
             if self._looked_s > asked_s:
-                return self._files  # who went before began later than this was asked
+                return self._files  # another thread looked after this call began
             began_s = time.monotonic()
             known = self._named
             self._named = {path: known[path] if path in known else self._file(path) for path in self._paths()}
@@ -107,7 +107,7 @@ class FolderModels:
             left -= len(entries)
             for entry in entries:
                 if entry.name.startswith("."):
-                    continue  # what other programs keep for themselves
+                    continue  # hidden files are other programs'
                 if _is_folder(entry):
                     waiting.append(entry.path)
                 elif entry.name.lower().endswith(_SUFFIX):
@@ -129,7 +129,7 @@ class FolderModels:
         return _File(name, Path(path)) if name else None
 
     def _tell(self, text: str) -> None:
-        """Once: clients ask for the list every few seconds."""
+        """Log a warning, once: clients ask for the list every few seconds."""
         if text not in self._told:
             self._told.add(text)
             log.warning("%s", text)
@@ -168,6 +168,7 @@ def _open(file: _File | None) -> Model | None:
 
 
 def _is_language_model(model: Model) -> bool:
-    """All of llama.cpp's have a window. Projectors, adapters, models of images and matrices of importance have none."""
+    """Whether it is one that llama.cpp runs: these have a trained length. Projectors, adapters, models of images and
+    importance matrices have none."""
     is_model = model.header.metadata.get("general.type", "model") == "model"
     return is_model and model.context_length > 0 and bool(model.header.tensors)

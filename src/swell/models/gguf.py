@@ -133,7 +133,7 @@ def read_header(path: Path) -> GgufHeader:
 
 def read_array(path: Path, array: GgufArray) -> Iterator[list[Scalar]]:
     """The items of `array`, which `read_header` found in the same file, some at a time: as objects they take up to 36
-    times as much as in the file. Raises ModelLoadError if they are gone."""
+    times as much memory as in the file. Raises ModelLoadError if the file has changed."""
     try:
         with path.open("rb") as file:
             file.seek(array.offset_bytes)
@@ -286,7 +286,8 @@ def _check(metadata: Mapping[str, Scalar | GgufArray], tensors: Sequence[GgufTen
 
 
 def _fills_middle(header: bytes, metadata: dict[str, Scalar | GgufArray]) -> bool:
-    """By the names of tokens, as llama.cpp does it, because few files name the tokens by their keys."""
+    """Whether there are tokens for filling a gap. They are looked for by their texts, as llama.cpp does it, because few
+    files have keys for them."""
     if any(key in metadata for key in _MIDDLE_KEYS):
         return True
     tokens = metadata.get("tokenizer.ggml.tokens")

@@ -1,4 +1,4 @@
-"""Headers of model files, read once. Every request asks for one."""
+"""Headers of model files. Every request asks for one, so they are read once and kept."""
 
 import os
 import sys
@@ -18,7 +18,7 @@ _ENTRY_BYTES = 400
 
 
 class _CachedHeader(NamedTuple):
-    """What was found in a file when that had been changed at this time, and had that size."""
+    """What was read from a file that had this time of change and this size."""
 
     modified_ns: int
     size_bytes: int
@@ -27,7 +27,7 @@ class _CachedHeader(NamedTuple):
 
 
 class Headers:
-    """The headers asked for last, and of damaged files that they are. Safe to use from any thread."""
+    """Keeps the headers asked for last, and which files are damaged. Safe to use from any thread."""
 
     def __init__(self) -> None:
         self._kept = OrderedDict[str, _CachedHeader]()

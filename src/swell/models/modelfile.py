@@ -42,12 +42,12 @@ def _pairs(parameters: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _plain(value: Any) -> str:
-    """Booleans as Go writes them."""
+    """`value` as text, booleans as Go writes them."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _quoted(text: str) -> str:
-    """Quotes only where a Modelfile needs them."""
+    """`text`, in quotes if a Modelfile needs them."""
     if "\n" not in text and text == text.strip(" "):
         return text
     return f'"""{text}"""' if '"' in text else f'"{text}"'

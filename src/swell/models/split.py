@@ -16,7 +16,7 @@ _PART = re.compile(r"(?P<name>.+)-(?P<number>[0-9]{5})-of-(?P<count>[0-9]{5})\.g
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """What a file's name says: the name of the whole, which part of it this is, from 1, and of how many."""
+    """What a file's name says: the name of the model, which part of it this is, from 1, and how many there are."""
 
     name: str
     number: int
@@ -24,7 +24,7 @@ class Part:
 
 
 def part_of(file_name: str) -> Part | None:
-    """None for a file that isn't named as a part of a model."""
+    """The part that the file is; None if it isn't named as a part of a model."""
     found = _PART.fullmatch(file_name)
     return Part(found["name"], int(found["number"]), int(found["count"])) if found else None
 

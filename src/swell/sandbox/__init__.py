@@ -1,1 +1,1 @@
-"""Where chat templates run and JSON schemas are checked: programs of strangers, which get processes with limits."""
+"""Runs chat templates and checks JSON schemas, which come from strangers, in processes with limits."""

@@ -1,4 +1,4 @@
-"""The process: does the jobs that come through standard input, one after the other, until that ends.
+"""A process of the sandbox: does the jobs that come through standard input, one after the other, until that ends.
 
 Its arguments say how many seconds it may compute for each, and how many bytes of memory it may have.
 """
@@ -21,7 +21,7 @@ from swell.sandbox.job import (
 
 
 def main() -> None:
-    """The kernel enforces the limits: it ends a process that computes for too long, and gives it no more memory."""
+    """Run the process. The kernel enforces its limits: it ends it after too long a job, and refuses it more memory."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the server decides
     limit_s, limit_bytes = float(sys.argv[1]), int(sys.argv[2])
     resource.setrlimit(resource.RLIMIT_AS, (limit_bytes, limit_bytes))

@@ -1,4 +1,4 @@
-"""What is said between the server and a process of the sandbox, and what such a process may take."""
+"""The jobs of the sandbox's processes, and the messages between them and the server."""
 
 import copy
 import itertools
@@ -18,13 +18,13 @@ from swell.text.prompts.roles import forms
 from swell.text.prompts.template import compile_template, render
 
 LENGTH = struct.Struct("<I")
-"""Stands before each message: how many bytes it has."""
+"""Stands before each message and says how many bytes it has."""
 TEXT_MAX = 32 << 20
 """Characters that a template may write."""
 _TRIED_CHARACTERS_MAX = 128 << 20
-"""So many in all forms of a conversation that are tried take half a second."""
+"""In all forms of a conversation that are tried together; so many take half a second."""
 _MESSAGE_CHARACTERS = 1000
-"""A message takes as long as so many of its characters."""
+"""What a message costs beside its text, in characters that take as long."""
 _TRIES_MIN = 16
 _WORDS = re.compile(r"[A-Za-z0-9]+")
 
@@ -43,11 +43,11 @@ class Render(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def program(self) -> str:
-        """What decides on how long it takes."""
+        """The part of the job that decides how long it takes; refused from then on if it takes too long."""
         return self.template
 
     def run(self) -> str:
-        """The prompt, made in this process, of the first form of the messages which the template writes in full.
+        """The prompt, of the first form of the messages that the template writes in full.
 
         If it writes none in full, the first one that it writes. Raises InvalidRequestError, with what it says to the
         messages as they are, if it refuses all.
@@ -80,16 +80,16 @@ class Render(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _tries(messages: Sequence[Message]) -> int:
-    """How many forms are tried: fewer of a long conversation, lest all together take too long."""
+    """How many forms are tried: fewer of a long conversation, so that all together don't take too long."""
     characters = sum(_MESSAGE_CHARACTERS + len(message.content) for message in messages)
     return max(_TRIES_MIN, _TRIED_CHARACTERS_MAX // max(characters, 1))
 
 
 def _is_whole(text: str, messages: Sequence[Message]) -> bool:
-    """Whether `text` holds what the user, the system and the tools say: some templates leave out messages they don't
-    expect.
+    """Whether `text` holds all messages of the user, the system and the tools: some templates leave out those that they
+    don't expect.
 
-    Each is looked for after the one before it first, so that this takes linear time.
+    Each is first looked for after the one before it, so that this takes linear time.
     """
     end = 0
     for message in messages:
@@ -103,8 +103,8 @@ def _is_whole(text: str, messages: Sequence[Message]) -> bool:
 
 
 def _trace(message: Message) -> str:
-    """What must be found of a message. Of a tool's result it is the longest word, since it may be written as JSON; of
-    the assistant's nothing, since templates leave out thoughts, and texts beside calls.
+    """The text that must be found of a message. Of a tool's result it is the longest word, since that may be written as
+    JSON; of the assistant's message it is "", since templates leave out thoughts, and texts beside calls.
     """
     match "system" if message.is_system else message.role.lower():
         case "system" | "user":
@@ -123,11 +123,11 @@ class CheckSchema(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def program(self) -> str:
-        """What decides on how long it takes."""
+        """The part of the job that decides how long it takes; refused from then on if it takes too long."""
         return self.schema
 
     def run(self) -> str:
-        """Nothing, but raises InvalidRequestError if it can't."""
+        """Return "". Raises InvalidRequestError if output can't follow the schema."""
         check(self.schema)
         return ""
 
@@ -136,13 +136,13 @@ Job = Render | CheckSchema
 
 
 class JobDone(msgspec.Struct, frozen=True, tag=True):
-    """What it gave."""
+    """The result of a job."""
 
     text: str
 
 
 class Refused(msgspec.Struct, frozen=True, tag=True):
-    """Why it gave nothing."""
+    """Why a job has no result."""
 
     reason: str
 

@@ -1,4 +1,4 @@
-"""Processes for what may be a bomb, so that it can't halt the server or take its memory."""
+"""Processes for jobs that may take any time and memory, so that these can't halt the server or take its memory."""
 
 import asyncio
 import contextlib
@@ -35,9 +35,10 @@ class _LostError(Exception):
 
 
 class Processes:
-    """Started when they are needed, each for one job at a time.
+    """Processes that are started when they are needed, each for one job at a time.
 
-    What took too long is remembered and refused from then on: it would take a process from others each time.
+    A job's program that took too long is remembered and refused from then on: each time it would take a process away
+    from others.
     """
 
     def __init__(self, most: int, *, limit_s: float, limit_bytes: int) -> None:
@@ -49,7 +50,7 @@ class Processes:
         self._refused = OrderedDict[bytes, None]()
 
     async def run(self, job: Job) -> str:
-        """What `job` gives; raises InvalidRequestError if it refuses, or takes too much."""
+        """The result of `job`. Raises InvalidRequestError if it has none, or takes too much time or memory."""
         key = hashlib.sha256(job.program.encode("utf-8", "surrogatepass")).digest()
         for _ in range(_ATTEMPTS):
             if key in self._refused:
@@ -91,10 +92,10 @@ class Processes:
 
     @contextlib.asynccontextmanager
     async def _process(self) -> AsyncIterator[Process]:
-        """One for the caller alone. It is ended if the caller leaves before its answer, by error or cancellation."""
+        """A process for the caller alone. It is ended if the block is left by an error or a cancellation."""
         async with self._free:
             process = self._idle.pop() if self._idle else await self._start()
-            if process.returncode is not None:  # somebody else ended it
+            if process.returncode is not None:  # it was ended from outside
                 process = await self._start()
             try:
                 yield process
@@ -105,7 +106,7 @@ class Processes:
 
 
 async def _ask(process: Process, job: Job) -> JobDone | Refused:
-    """Raises _LostError."""
+    """The answer of `process` to `job`. Raises _LostError if it ends before that."""
     assert process.stdin is not None
     assert process.stdout is not None
     try:

@@ -1,4 +1,4 @@
-"""Renders chat templates in processes."""
+"""Renders chat templates in processes of their own."""
 
 from typing import Protocol
 
@@ -6,7 +6,7 @@ from swell.sandbox.job import Render
 from swell.sandbox.processes import Processes
 
 CPU_LIMIT_S = 5.0
-"""Of one rendering. A conversation of 500,000 characters takes a hundredth of a second."""
+"""For one rendering. A conversation of 500,000 characters takes a hundredth of a second."""
 _MEMORY_LIMIT_BYTES = 1 << 30
 _PROCESSES_MAX = 4
 
@@ -15,17 +15,17 @@ class Renders(Protocol):
     """Makes prompts of conversations."""
 
     async def render(self, job: Render) -> str:
-        """What the template writes; raises InvalidRequestError if it refuses, or takes too much."""
+        """What the template writes. Raises InvalidRequestError if it refuses, or takes too much time or memory."""
 
     async def warm(self) -> None:
-        """Make ready for the first request."""
+        """Get ready for the first request."""
 
     async def close(self) -> None:
-        """Give back what it has."""
+        """End what was started."""
 
 
 class Renderer:
-    """In up to four of them."""
+    """Renders in up to four processes."""
 
     def __init__(self, limit_s: float = CPU_LIMIT_S) -> None:
         """A rendering may compute for `limit_s`."""

@@ -1,4 +1,4 @@
-"""Checks JSON schemas in processes: one of 4,000 characters can stand for a grammar that takes all memory there is."""
+"""Checks JSON schemas in processes: one of 4,000 characters can describe a grammar that takes all memory there is."""
 
 import hashlib
 from collections import OrderedDict
@@ -9,27 +9,27 @@ from swell.sandbox.job import CheckSchema
 from swell.sandbox.processes import Processes
 
 SCHEMA_CHARACTERS_MAX = 1 << 20
-"""Whoever reads a schema keeps Python's other threads waiting, some 5 ms for so many characters."""
+"""Reading a schema keeps Python's other threads waiting, some 5 ms for so many characters."""
 CPU_LIMIT_S = 2.0
-"""Of one check. That of an enum of 10,000 values takes 0.03 s."""
+"""For one check. That of an enum of 10,000 values takes 0.03 s."""
 _MEMORY_LIMIT_BYTES = 256 << 20
-"""The runner takes it, too. A process with an enum of 40,000 values has 92 MB."""
+"""The runner needs as much, too. A process with an enum of 40,000 values takes 92 MB."""
 _PROCESSES_MAX = 2
 _REMEMBERED = 256
 
 
 class ChecksSchemas(Protocol):
-    """Says which schemas output can follow."""
+    """Checks whether output can follow a schema."""
 
     async def check(self, schema: str) -> None:
-        """Raises InvalidRequestError for a schema that makes no sense, or takes too much to follow."""
+        """Raise InvalidRequestError for a schema that makes no sense, or takes too much time or memory to follow."""
 
     async def close(self) -> None:
-        """Give back what it has."""
+        """End what was started."""
 
 
 class SchemaChecker:
-    """In up to two of them, apart from those that render. A schema that has passed isn't checked again."""
+    """Checks in up to two processes, apart from those that render. A schema that has passed isn't checked again."""
 
     def __init__(self, limit_s: float = CPU_LIMIT_S) -> None:
         """A check may compute for `limit_s`."""

@@ -1,1 +1,1 @@
-"""From messages to a prompt, and from tokens to parts: without effects, and without knowing a model file."""
+"""Makes prompts of messages, and parts of a model's text: without effects, and without knowing model files."""

@@ -1,1 +1,1 @@
-"""From what a model writes to what it means: thoughts, answer and tool calls."""
+"""Takes a model's text apart: thoughts, answer and tool calls."""

@@ -1,7 +1,7 @@
 """The arguments of a call as models write them behind its bracket: `KEY:VALUE` or `KEY=VALUE`. Pure.
 
-Strings stand in quotes or between marks. They may hold what they stand in, a quote or mark may be missing, and so may
-the last brackets. What that means is read only where it can mean one thing.
+Strings stand in quotes or between marks. They may hold the quotes that they stand in; a quote or mark may be missing,
+and so may the last brackets. Such text is read only where it has a single meaning.
 """
 
 import re
@@ -14,6 +14,7 @@ import msgspec
 
 from swell.text.parsing.coercion import coerced, declared
 from swell.text.parsing.values import parse_value
+from swell.text.stream import match_end
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Style:
 
     @cached_property
     def marked(self) -> re.Pattern[str]:
+        """A string between marks."""
         return re.compile(rf"(?P<mark>{self._mark})(?P<text>.*?)(?P=mark)", re.DOTALL)
 
     @cached_property
@@ -39,7 +41,7 @@ class Style:
 
     @cached_property
     def quoted(self) -> re.Pattern[str]:
-        """A quote within a string of its kind is one that nothing follows which may stand after a value."""
+        """A string in quotes. A quote of the same kind ends it only if what follows may stand after a value."""
         inside = (
             rf"{quotes}(?:[^{quotes[0]}\\]|\\.|{quotes[0]}(?!{quotes[1:]}{self.after.pattern}))*+{quotes}(?={self.after.pattern})"
             for quotes in ('"""', "'''", '"', "'")
@@ -48,10 +50,12 @@ class Style:
 
     @cached_property
     def bare(self) -> re.Pattern[str]:
+        """A value without quotes and marks."""
         return re.compile(rf"(?:(?!{self._mark})[^,{{\[{re.escape(self._brackets)}])++")
 
     @cached_property
     def key(self) -> re.Pattern[str]:
+        """The name of an argument, with what separates it from its value."""
         return re.compile(
             rf"\s*(?:(?P<mark>{self._mark})(.*?)(?P=mark)|\"([^\"]*)\"|'([^']*)'|([\w.$-]+))\s*[:=]\s*", re.DOTALL
         )
@@ -80,9 +84,9 @@ class _Item(NamedTuple):
 
 
 class ArgumentsReader:
-    """Reads the arguments of a tool with `schema` from behind their bracket, at `position` of `text`, on.
+    """Reads the arguments of a tool with `schema`, which begin at `position` of `text`, after their opening bracket.
 
-    `outer`: what closes the brackets around the call.
+    `outer` are the closing brackets of what stands around the call.
     """
 
     def __init__(
@@ -94,11 +98,11 @@ class ArgumentsReader:
         self._declared = declared(schema)
         self._outer = len(outer)
         self._open = list(outer)
-        """What closes the brackets that are open, the innermost last."""
+        """The closing brackets of what is open, the innermost last."""
         self._unclosed: set[str] = set()
-        """Quotes that close nothing from here on."""
+        """Quotes of which no closing one was found, so that they aren't searched for again."""
         self.position = position
-        """Where what was read ends."""
+        """Up to where the text is read."""
         self.has_bare_strings = False
         """Whether there was a string without quotes and marks. Brackets too many after it may belong to it."""
         self.lacks_ends = False
@@ -115,12 +119,11 @@ class ArgumentsReader:
 
     def following(self) -> str:
         """The next character that isn't blank; "" at the end."""
-        blank = _BLANK.match(self._text, self.position)
-        self.position = self.position if blank is None else blank.end()
+        self.position = match_end(_BLANK, self._text, self.position)
         return self._text[self.position : self.position + 1]
 
     def _items(self) -> dict[str, _Item]:
-        """What stands up to the bracket that was opened last. In parentheses, names may be left out."""
+        """The items up to where the innermost bracket is closed. In parentheses, the first names may be left out."""
         items: dict[str, _Item] = {}
         names = [*self._declared] if self._open[-1] == ")" else []
         while not self._is_closed():
@@ -145,7 +148,7 @@ class ArgumentsReader:
         return values
 
     def _is_closed(self) -> bool:
-        """Also at the end, and where a bracket around this one is closed, which is left to that."""
+        """Whether the innermost bracket is closed here, or the text ends, or a bracket around it is closed."""
         following = self.following()
         if following and following not in self._open:
             return False
@@ -197,7 +200,7 @@ class ArgumentsReader:
         return value if isinstance(value, str) else inside
 
     def _marked(self) -> str:
-        """What stands between marks. One that is missing stood before the next key, or before the last brackets."""
+        """A string between marks. If the second one is missing, it ends before the next key or the last brackets."""
         found = self._style.marked.match(self._text, self.position)
         if found and self._style.after.match(self._text, found.end()):
             self.position = found.end()
@@ -226,7 +229,7 @@ class ArgumentsReader:
         return len(self._open) == self._outer + 1
 
     def _last(self, start: int) -> int:
-        """Where a value ends that is the last one: before the brackets that are open. Raises ValueError without."""
+        """Where the last value ends: before the brackets that close all that is open. Else raises ValueError."""
         end = len(self._text)
         for bracket in self._open:
             if not self._text.endswith(bracket, start, end):
@@ -251,7 +254,10 @@ class ArgumentsReader:
         return _Item(value, word)
 
     def _bare_string(self, name: str, text: str) -> str:
-        """`text` if it can be nothing but a string. Where there may be variables, the tool must want a string here."""
+        """`text` if it can be nothing but a string, else raises ValueError.
+
+        In a style without marks it could be a variable, so the tool must want a string here.
+        """
         is_quoted_once = text[:1] in ('"', "'") or text[-1:] in ('"', "'")
         self.has_bare_strings = True
         self.lacks_ends |= is_quoted_once

@@ -1,4 +1,4 @@
-"""Where a tool call begins and ends in the stream of text."""
+"""Where tool calls end in a text that grows."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -7,25 +7,29 @@ from typing import NamedTuple, Protocol
 from swell.text.parsing.brackets import Brackets
 from swell.text.parsing.calls import Read, Tools, call, parse_json, read_json
 from swell.text.parsing.parts import ToolCall
+from swell.text.stream import match_end
 
 
 class Found(NamedTuple):
-    """The first `length` characters are settled: they are `calls`, or text where there are none."""
+    """What the first `length` characters of a text are: `calls`, or plain text if there are none."""
 
     length: int
     calls: list[ToolCall]
 
 
 class Block(Protocol):
-    """What may be a call, from its opening tag on."""
+    """Reads what may be calls, from their opening tag on. Each block is used once."""
 
     def look(self, text: str, *, is_final: bool) -> Found | None:
-        """Settles what `text`, which grows from call to call, begins with; None while more is needed."""
+        """What `text` begins with; None while more of it is needed.
+
+        `text` is that of the time before with more at its end; `is_final` means that no more follows.
+        """
         ...
 
 
 class Tagged:
-    """Ends at the first closing tag, or where the output ends."""
+    """Calls that end at the first closing tag, or where the output ends."""
 
     def __init__(self, opening: str, closing: str, read: Read, tools: Tools) -> None:
         self._opening = opening
@@ -44,7 +48,7 @@ class Tagged:
 
 
 class Json:
-    """A JSON value right after the opening tag, which may be empty; ends where the value ends."""
+    """Calls in a JSON value right after the opening tag, which may be empty. They end where the value ends."""
 
     def __init__(self, opening: str, read: Read, tools: Tools) -> None:
         self._opening = opening
@@ -72,9 +76,9 @@ _BLANK = re.compile(r"\s*")
 
 
 class TaggedJson:
-    """JSON values between tags, perhaps in a fence. Ends at the closing tag, or where the next block begins.
+    """Calls in JSON values between tags, perhaps in a fence, up to the closing tag or before the next opening one.
 
-    What stands around the values and says nothing is passed over: tags written twice, commas, brackets too many.
+    What means nothing between the values is skipped: tags written twice, commas, brackets too many.
     """
 
     _AFTER = re.compile(r"[\s;,}\]]*")
@@ -110,14 +114,14 @@ class TaggedJson:
             self._position, self._value = end, None
 
     def _begin(self, text: str) -> Found | None:
-        """Begins the next value, or says that there is none; neither if that isn't certain."""
+        """Begin the next value, or return what was found where there is none. Does neither while that isn't certain."""
         start = self._position
         while True:
-            start = self._position = _end(self._AFTER if self._calls else _BLANK, text, start)
+            start = self._position = match_end(self._AFTER if self._calls else _BLANK, text, start)
             if not text.startswith(self._opening, start) or self._calls:
                 break
             start += len(self._opening)
-        start = _end(_BLANK, text, _end(self._FENCE, text, start))
+        start = match_end(_BLANK, text, match_end(self._FENCE, text, start))
         rest = text[start : start + max(len(self._opening), len(self._closing))]
         if rest.startswith(self._closing):
             return Found(start + len(self._closing), self._calls)
@@ -130,14 +134,8 @@ class TaggedJson:
         return None
 
 
-def _end(pattern: re.Pattern[str], text: str, position: int) -> int:
-    """Where a match of `pattern`, which may be empty, ends."""
-    found = pattern.match(text, position)
-    return position if found is None else found.end()
-
-
 class BlockChoice:
-    """The block that begins with what comes after `opening`, which may be written twice; that of "" if none does."""
+    """Chooses the block by what follows `opening`, which may be written twice; if nothing fits, the block for ""."""
 
     def __init__(self, opening: str, blocks: Mapping[str, Callable[[], Block]]) -> None:
         self._opening = opening
@@ -147,7 +145,7 @@ class BlockChoice:
 
     def look(self, text: str, *, is_final: bool) -> Found | None:
         while self._chosen is None:
-            self._position = _end(_BLANK, text, self._position)
+            self._position = match_end(_BLANK, text, self._position)
             rest = text[self._position : self._position + max(map(len, (self._opening, *self._blocks)))]
             if rest.startswith(self._opening):
                 self._position += len(self._opening)

@@ -9,9 +9,9 @@ _CLOSED_BY = {"{": "}", "[": "]"}
 
 
 class Brackets:
-    """Looks for the end of the JSON object or list that begins at `start`; reads every character once.
+    """Looks for the end of the JSON object or list that begins at `start`, and looks at every character once.
 
-    `stops` are tags that end it too, where they don't stand in a string, although brackets are still open.
+    `stops` are tags that end it, too, unless they stand in a string, although brackets are still open.
     """
 
     def __init__(self, start: int, stops: Sequence[str] = ()) -> None:
@@ -20,12 +20,12 @@ class Brackets:
         self._marks = re.compile("|".join((r"\\.", r"""["'{}\[\]]""", *map(re.escape, stops))), re.DOTALL)
         self._position = start
         self._open: list[str] = []
-        """The brackets that would close what is open, the innermost last."""
+        """The closing brackets of what is open, the innermost last."""
         self._quote = ""
-        """That of the string around the position; "" outside of strings."""
+        """The quote of the string around `_position`; "" outside of strings."""
 
     def find(self, text: str) -> int | None:
-        """The position after the end; None while the value is incomplete."""
+        """The position after the end; None while the value is incomplete. `text` is that of the last call or more."""
         for mark in self._marks.finditer(text, self._position):
             if not self._quote and mark[0] in self._stops:
                 return mark.start()
@@ -46,7 +46,7 @@ class Brackets:
         return None
 
     def closed(self, text: str, end: int) -> str:
-        """The value up to `end`, with the brackets that it lacks there."""
+        """The value up to `end`, with the closing brackets that it lacks."""
         return text[self.start : end] + "".join(reversed(self._open))
 
     def lacks_only_the_last(self, text: str) -> bool:

@@ -1,4 +1,4 @@
-"""From the inside of a tool call, as models write it, to calls. Every reader returns no calls for what is none."""
+"""Reads what stands inside tool calls, in the forms in which models write it. A reader returns [] for other text."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ Read = Callable[[str, Tools], list[ToolCall]]
 
 
 def read_json(body: str, _tools: Tools) -> list[ToolCall]:
-    """`{"name": ..., "arguments": {...}}`, or a list of such objects. Other names for the two are understood."""
+    """`{"name": ..., "arguments": {...}}`, or a list of such objects. Other names of the two fields are understood."""
     value = parse_json(body)
     calls = [_call(item) for item in (value if isinstance(value, list) else [value])]
     return [] if None in calls else [call for call in calls if call is not None]
@@ -32,13 +32,13 @@ def read_named_json(body: str, _tools: Tools) -> list[ToolCall]:
 
 
 def read_known_json(body: str, tools: Tools) -> list[ToolCall]:
-    """As `read_json`, for JSON that nothing marks as a call: it must name tools of the request."""
+    """As `read_json`, but all calls must be of tools of the request: for JSON that no tags mark as calls."""
     calls = read_json(body, tools)
     return calls if all(call.name in tools for call in calls) else []
 
 
 def parse_json(text: str) -> Any:
-    """The value, as `parse_value` reads it, or None for text that is none."""
+    """The value in `text`, as `parse_value` reads it; None for text that is none."""
     try:
         return parse_value(text)
     except ValueError:
@@ -60,7 +60,7 @@ def _call(value: Any) -> ToolCall | None:
 
 
 def call(name: object, arguments: object) -> ToolCall | None:
-    """A call if these are a name and an object."""
+    """A call if these are a name and an object, else None."""
     if isinstance(name, str) and name and isinstance(arguments, dict):
         return ToolCall(name, arguments)
     return None
@@ -68,44 +68,46 @@ def call(name: object, arguments: object) -> ToolCall | None:
 
 # --- a name before JSON ----------------------------------------------------------------------------------------
 
-_DEEPSEEK = re.compile(
-    r"\s*<｜tool▁call▁begin｜>(?:function<｜tool▁sep｜>(?P<old>[^\n<]+)\n```json\n(?P<fenced>.*?)\n```"
-    r"|(?P<new>[^<]+)<｜tool▁sep｜>(?P<plain>.*?))\s*<｜tool▁call▁end｜>\s*",
-    re.DOTALL,
+_DEEPSEEK = (
+    re.compile(
+        r"\s*<｜tool▁call▁begin｜>function<｜tool▁sep｜>(?P<name>[^\n<]+)\n```json\n(?P<json>.*?)\n```"
+        r"\s*<｜tool▁call▁end｜>\s*",
+        re.DOTALL,
+    ),
+    re.compile(
+        r"\s*<｜tool▁call▁begin｜>(?P<name>[^<]+)<｜tool▁sep｜>(?P<json>.*?)\s*<｜tool▁call▁end｜>\s*", re.DOTALL
+    ),
 )
 _KIMI = re.compile(
-    r"\s*<\|tool_call_begin\|>\s*(?:functions\.)?(?P<new>[^\s:<]+)(?::\d+)?\s*<\|tool_call_argument_begin\|>"
-    r"(?P<plain>.*?)<\|tool_call_end\|>\s*(?P<old>)(?P<fenced>)",
+    r"\s*<\|tool_call_begin\|>\s*(?:functions\.)?(?P<name>[^\s:<]+)(?::\d+)?\s*<\|tool_call_argument_begin\|>"
+    r"(?P<json>.*?)<\|tool_call_end\|>\s*",
     re.DOTALL,
 )
-_SOLAR = re.compile(
-    r"(?P<old>)(?P<fenced>)[^<]*<\|tool_call:name\|>(?P<new>[^<]+)<\|tool_call:args\|>(?P<plain>.*)", re.DOTALL
-)
+_SOLAR = re.compile(r"[^<]*<\|tool_call:name\|>(?P<name>[^<]+)<\|tool_call:args\|>(?P<json>.*)", re.DOTALL)
 
 
 def read_deepseek(body: str, _tools: Tools) -> list[ToolCall]:
     """Calls of DeepSeek V3, R1 (JSON in a fence) and V3.1."""
-    return _read_sequence(_DEEPSEEK, body)
+    return _read_sequence(body, *_DEEPSEEK)
 
 
 def read_kimi(body: str, _tools: Tools) -> list[ToolCall]:
     """Calls of Kimi K2: `functions.NAME:INDEX`, then JSON."""
-    return _read_sequence(_KIMI, body)
+    return _read_sequence(body, _KIMI)
 
 
 def read_solar(body: str, _tools: Tools) -> list[ToolCall]:
     """A call of Solar Open: an id, a name, then JSON."""
-    return _read_sequence(_SOLAR, body)
+    return _read_sequence(body, _SOLAR)
 
 
-def _read_sequence(pattern: re.Pattern[str], body: str) -> list[ToolCall]:
+def _read_sequence(body: str, *patterns: re.Pattern[str]) -> list[ToolCall]:
+    """The calls of which `body` consists; the first of `patterns` that matches finds the name and the JSON of each."""
     calls = []
     position = 0
     while position < len(body):
-        found = pattern.match(body, position)
-        one = found and call(
-            (found["old"] or found["new"]).strip(), parse_json(found["fenced"] or found["plain"] or "")
-        )
+        found = next((found for pattern in patterns if (found := pattern.match(body, position))), None)
+        one = found and call(found["name"].strip(), parse_json(found["json"]))
         if not found or one is None:
             return []
         calls.append(one)

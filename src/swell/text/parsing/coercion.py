@@ -1,4 +1,4 @@
-"""Arguments that a model wrote as text, as the types that a tool's schema wants. Pure."""
+"""Makes arguments that a model wrote as text the types that a tool's schema wants. Pure."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,10 +10,10 @@ _TYPES = frozenset({"string", "integer", "number", "boolean", "array", "object",
 
 
 def coerced(texts: Mapping[str, str], schema: Schema) -> dict[str, Any]:
-    """`texts`, the arguments of a tool with this schema, by name.
+    """Values for `texts`, which are arguments of a tool with this schema, by name.
 
-    What may only be a string stays as it is written, and so does an argument that the schema doesn't declare. Where
-    other types may stand, too, what reads as one of them is one.
+    An argument that may only be a string, or that the schema doesn't declare, stays as it is written. Where other types
+    are allowed, too, a text that can be read as one of them becomes one.
     """
     reading = _Reading(schema)
     properties = reading.properties(schema)
@@ -26,7 +26,7 @@ def declared(schema: Schema) -> dict[str, Schema]:
 
 
 def _coerced(text: str, types: frozenset[str]) -> Any:
-    """`text` as the first of `types` that it can be; whatever it says if it must be no string; else as it is."""
+    """`text` as a value of one of `types`, else as it is; of any type if a string isn't allowed."""
     if types == {"string"}:
         return text
     word = text.strip()
@@ -42,7 +42,7 @@ def _coerced(text: str, types: frozenset[str]) -> Any:
 
 
 def _type(value: object) -> str:
-    """The narrowest type of a value that isn't a string; a string is none, as it stays as it is written."""
+    """The narrowest type of a value; "" for a string, which stays as it is written."""
     match value:
         case None:
             return "null"
@@ -61,11 +61,11 @@ def _type(value: object) -> str:
 
 _STRING: Schema = {"type": "string"}
 _DEPTH_MAX = 32
-"""How deep references and alternatives are followed: further than anybody writes them, and not for ever."""
+"""How deep references and alternatives are followed: deeper than people write them, and not for ever."""
 
 
 class _Reading:
-    """What the schemas within `root` allow. Each is looked at once, however often it is referred to."""
+    """Reads what the schemas within `root` allow. Each is read once, however often it is referred to."""
 
     def __init__(self, root: Schema) -> None:
         self._root = root
@@ -73,7 +73,7 @@ class _Reading:
         self._collected: set[int] = set()
 
     def types(self, schema: Schema, depth: int = 0) -> frozenset[str]:
-        """All types that a value may have; all there are for a schema that says nothing, or nothing that can be met."""
+        """The types that a value may have: all types for a schema that names none, or that no value can follow."""
         if not isinstance(schema, dict) or depth > _DEPTH_MAX:
             return _TYPES
         if id(schema) not in self._known:
@@ -102,7 +102,7 @@ class _Reading:
         return found | own if isinstance(own, dict) else found
 
     def _parts(self, schema: dict[str, Any]) -> list[Schema]:
-        """What else is said of whatever `schema` is about."""
+        """Further schemas that a value of `schema` must follow."""
         referred = [target(self._root, schema["$ref"])] if "$ref" in schema else []
         return [*referred, *_list(schema.get("allOf"))]
 
@@ -115,7 +115,7 @@ def _named(types: object) -> frozenset[str]:
 
 
 def _listed(schema: dict[str, Any]) -> frozenset[str]:
-    """The types of the values that are listed, if they are."""
+    """The types of the values that are listed; all types if none are."""
     values = [schema["const"]] if "const" in schema else _list(schema.get("enum"))
     return frozenset(_type(value) or "string" for value in values) or _TYPES
 

@@ -1,4 +1,4 @@
-"""How a model writes thoughts and calls, told from its chat template."""
+"""How a model writes thoughts and calls, as its chat template shows it."""
 
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -17,7 +17,7 @@ from swell.text.parsing.tools import ToolParser
 
 @dataclass(frozen=True)
 class Dialect:
-    """A model that thinks between tags, or not at all."""
+    """That of a model that thinks between tags, or not at all."""
 
     tags: ThinkingTags | None = None
     formats: tuple[ToolFormat, ...] = ()
@@ -31,30 +31,30 @@ class Dialect:
         return bool(self.formats)
 
     def controls(self, tools: Tools) -> list[str]:
-        """The control tokens that a parser has to see, if these tools may be called."""
+        """The control tokens whose text the parser needs if these tools may be called."""
         thinking = () if self.tags is None else (self.tags.opening, self.tags.closing)
         calling = (control for one in self.formats for control in one.controls) if tools else ()
         return [*thinking, *calling]
 
     def without_thinking(self, prompt: str) -> str:
-        """`prompt` for a model that must not think, although its template may have begun it."""
+        """`prompt` for a model that must not think: a thought that its template has opened is closed."""
         if self.tags is None or not self.tags.are_open_in(prompt):
             return prompt
         return f"{prompt.rstrip()}\n\n{self.tags.closing}\n\n"
 
     def continued(self, prompt: str, answer: str) -> str:
-        """`prompt` with the beginning of the answer, which the model is to carry on; there is no more to think."""
+        """`prompt` with the beginning of the answer, which the model is to carry on without thinking."""
         return self.without_thinking(prompt) + answer
 
     def preamble(self, prompt: str, *, thinking: bool) -> ThinkingPreamble | None:
-        """What may stand before a document that must follow a grammar."""
+        """What may stand before output that must follow a grammar; None if nothing may."""
         if self.tags is None or not thinking:
             return None
         opening = "" if self.tags.are_open_in(prompt) else self.tags.opening
         return ThinkingPreamble(opening=opening, closings=[self.tags.closing])
 
     def parser(self, prompt: str, tools: Tools) -> Parser:
-        """For what follows `prompt`."""
+        """A parser of the output that follows `prompt`."""
         calls: Parser = ToolParser(self.formats, tools) if tools and self.formats else Plain()
         if self.tags is None:
             return calls
@@ -65,7 +65,7 @@ class Dialect:
 
 @dataclass(frozen=True)
 class Framed(Dialect):
-    """A model that writes more around its thoughts, answers and calls than their tags."""
+    """That of a model that writes more around its thoughts, answers and calls than their tags."""
 
     frame: Frame = field(kw_only=True)
 
@@ -93,7 +93,7 @@ class Framed(Dialect):
 
 
 class Harmony(Dialect):
-    """gpt-oss. Even a short answer has a head, so thinking can be hidden but not prevented."""
+    """That of gpt-oss. Even a short answer has a head, so thinking can be hidden but not prevented."""
 
     @property
     def thinks(self) -> bool:
@@ -120,7 +120,7 @@ class Harmony(Dialect):
 
 @lru_cache(maxsize=64)
 def dialect_of(template: str) -> Dialect:
-    """That of a model with this chat template; "" for one that has none."""
+    """The dialect of a model with this chat template; "" for a model that has none."""
     if harmony.START in template and harmony.CHANNEL in template:
         return Harmony()
     if frame := frame_of(template):
@@ -129,7 +129,7 @@ def dialect_of(template: str) -> Dialect:
 
 
 class ForcedCall:
-    """The answer is one document, the call that was demanded; if it isn't complete, it comes back as text."""
+    """Reads an answer that is one JSON document, the call that was demanded; as text if it can't be read."""
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools

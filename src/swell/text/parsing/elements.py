@@ -1,8 +1,8 @@
 """Calls whose arguments are elements of their own, between tags that name them. Pure.
 
-A value may hold the tags that it stands between: a tag counts beside another one. What isn't closed is no call, as the
-tag that seems to be the next one may belong to a value; only the end of an argument may be missing before another one
-that the tool must have.
+A value may hold the tags that it stands between, so a tag counts only right beside another one. A call or argument that
+isn't closed can't be read, since the tags after it may be part of a value; only before an argument that the tool must
+have, the closing tag of the one before may be missing.
 """
 
 import re
@@ -18,7 +18,7 @@ from swell.text.parsing.values import parse_value
 
 
 class _Section(NamedTuple):
-    """What stands between two tags, and the opening one."""
+    """The text between two tags, and the opening one of them."""
 
     opening: re.Match[str]
     inside: str
@@ -26,10 +26,11 @@ class _Section(NamedTuple):
 
 @dataclass(frozen=True)
 class Elements:
-    """The tags of a family of models: patterns of opening ones, and closing ones as they are.
+    """The tags of a family of models: opening ones as patterns, closing ones as texts.
 
-    `call` has a group `name`; `argument` has groups `key` and `kind`, which says what the value is where it matches.
-    Both begin with `call_begin` and, at the tag before the value, with `value_begin`.
+    `call` has a group `name`. `argument` has groups `key` and `kind`; the latter is the type of the value, where the
+    tag says it. `call_begin` is the beginning of all texts that match `call`, and `value_begin` that of the last tag
+    before a value.
     """
 
     call_begin: str
@@ -40,7 +41,7 @@ class Elements:
     argument_end: str
 
     def read(self, body: str, tools: Tools) -> list[ToolCall]:
-        """All calls in `body`, in which there may be nothing else."""
+        """The calls in `body`; none if it holds anything else, or if one of them can't be read."""
         sections = _sections(body, self.call, self.call_end, ())
         calls = [self._call(section, tools) for section in sections or ()]
         return [] if None in calls else [one for one in calls if one is not None]
@@ -64,10 +65,10 @@ class Elements:
         )
 
     def _arguments(self, inside: str, schema: Mapping[str, Any]) -> list[_Section] | None:
-        """None for what can't be read.
+        """The arguments; None if they can't be read.
 
-        A tag in the midst of a value belongs to it, unless it begins an argument that the tool must have and would
-        lack otherwise. With one that it may have both are likely, and nothing is read.
+        A tag amid a value is part of it, unless it begins an argument that the tool must have and would lack otherwise.
+        If it begins one that the tool only may have, there is no telling, and nothing is read.
         """
         given = {one.opening["key"] for one in _sections(inside, self.argument, self.argument_end, ()) or ()}
         lacking = [key for key in declared(schema) if key not in given]
@@ -79,9 +80,9 @@ class Elements:
 
 
 def _sections(text: str, opening: re.Pattern[str], closing: str, needed: Collection[str]) -> list[_Section] | None:
-    """What follows each opening tag that stands behind a closing one, or has one of the keys that are needed.
+    """The sections of `text`. An opening tag begins one if it stands first, after a closing tag, or has a `needed` key.
 
-    None if there is text beside the sections.
+    None if there is text outside of the sections, or if one of them has no certain end.
     """
     sections: list[_Section] = []
     last: re.Match[str] | None = None
@@ -102,13 +103,14 @@ def _sections(text: str, opening: re.Pattern[str], closing: str, needed: Collect
 
 
 def _end(text: str, start: int, end: int) -> int:
-    """`end` before the blank space that ends there."""
+    """Where `text[start:end]` ends without the blank space at its end."""
     while end > start and text[end - 1].isspace():
         end -= 1
     return end
 
 
 def _text(inside: str) -> str:
+    """What a value says, which may stand in a CDATA section."""
     stripped = inside.strip()
     if stripped.startswith("<![CDATA[") and stripped.endswith("]]>"):
         return stripped[9:-3]

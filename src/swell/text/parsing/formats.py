@@ -1,4 +1,4 @@
-"""How models mark their tool calls, and which of that a model does, told from its chat template."""
+"""How models mark their tool calls, and which of these formats a model uses, as its chat template shows it."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -19,11 +19,11 @@ from swell.text.parsing.recipients import Recipient
 
 @dataclass(frozen=True)
 class ToolFormat:
-    """How a model marks its calls. `signs`: texts of which one stands in the chat template of such a model.
+    """How a model marks its calls. One of the texts `signs` stands in the chat template of such a model.
 
-    `opening` begins a call; where it is empty, nothing marks calls, and one has to be the first of the answer or to
-    follow another one. `controls` are all tags that may be control tokens, which are otherwise not shown, and
-    `closings` those of which one may be left over after a call.
+    `opening` is the tag before a call. If it is "", nothing marks calls, and a call must stand first in the answer or
+    follow another one. `begin` makes the block that reads calls from that tag on. `controls` are the tags that may be
+    control tokens, whose text must be asked for; `closings` are tags of which one may be left over after a call.
     """
 
     signs: tuple[str, ...]
@@ -63,7 +63,7 @@ def _json(
 
 
 def _any(opening: str, closing: str) -> ToolFormat:
-    """Whatever the model thinks fit between its tags: JSON (Qwen 2.5 and 3), a function (Qwen 3 Coder), keys (GLM)."""
+    """Calls between tags in any of three forms: JSON (Qwen 2.5 and 3), a function (Qwen 3 Coder), keys (GLM)."""
 
     def begin(tools: Tools) -> Block:
         return BlockChoice(
@@ -93,7 +93,7 @@ def _elements(
     signs: Sequence[str] = (),
     inside: tuple[str, ...] = (),
 ) -> ToolFormat:
-    """Calls between `opening` and `closing`, or, without these, each for itself."""
+    """Calls between `opening` and `closing`, or, without these, one by one between tags of their own."""
     reads_tags = not opening
     opening, closing = opening or written.call_begin, closing or written.call_end
     quotes = (Quotes(written.value_begin, written.argument_end),)
@@ -105,7 +105,7 @@ _DSML = ("｜DSML｜",)
 
 _BARE_SIGNS = ("<|python_tag|>", "List of tools: ")  # Llama 3, LFM2.5
 BARE = ToolFormat(_BARE_SIGNS, "", lambda tools: BareList(tools, otherwise=Json("", calls.read_known_json, tools)))
-"""For models that may leave out the tags, and for every model that is asked for JSON in other words."""
+"""Calls without tags: of models that may leave the tags out, and of those whose template asks for JSON in its words."""
 
 _FORMATS = (
     ToolFormat((Mistral.OPENING,), Mistral.OPENING, Mistral, (Mistral.OPENING, "[ARGS]", "[CALL_ID]")),
@@ -178,25 +178,25 @@ _FORMATS = (
 
 
 def tool_formats(template: str) -> tuple[ToolFormat, ...]:
-    """The formats in which a model with this chat template may write its calls; none if nothing tells them."""
+    """The formats in which a model with this chat template may write its calls; none if it shows none."""
     known = tuple(one for one in _FORMATS if any(sign in template for sign in one.signs))
     may_be_bare = any(sign in template for sign in BARE.signs) or (not known and _asks_for_json(template))
     return (*known, BARE) if may_be_bare else known
 
 
 _UNWRITTEN = re.compile(r"{#.*?(?:#}|\Z)|{%[-+]?\s*(?:el)?if\b.*?(?:%}|\Z)", re.DOTALL)
-"""Comments and conditions; one that isn't closed goes to the end, so that each character is looked at once."""
+"""Comments and conditions. One that isn't closed reaches to the end, so that each character is looked at once."""
 _JSON_CALL = re.compile(
-    # A name in JSON that doesn't stand behind a tag: that would be an unknown one.
+    # A name in JSON that doesn't follow a tag: that tag would be an unknown one.
     r"""[^>\s\[{][\s\[{]*\\?["'](?:(?:tool_)?name|function)\\?["']\s*:"""
     r"""|\btool_calls?(?:\.function|\[["']function["']\])?\s*\|\s*tojson"""
 )
 
 
 def _asks_for_json(template: str) -> bool:
-    """Whether calls are JSON in a template that shows no tags that are known.
+    """Whether a template that shows no known tags wants calls as JSON.
 
-    It says so in its words, or writes those of the history so, or says nothing of calls at all.
+    It does if it says so in its words, if it writes earlier calls as JSON, or if it doesn't say how to call.
     """
     if "tools" not in template and "tool_call" not in template:
         return False

@@ -10,10 +10,10 @@ from swell.text.stream import partial_length
 
 @dataclass(frozen=True)
 class Frame:
-    """`signs`: texts that all stand in the chat template of such a model.
+    """What a family of models writes. `signs` are texts that all stand in the chat template of such a model.
 
-    `dropped` belongs to nothing. The output may go on from `begun`, with which the prompt ends. An answer begins with
-    `answer`. `controls`: what the tags are made of, where they are no tokens themselves.
+    An answer begins with `answer`. `dropped` are texts that are never shown. Where a prompt ends with `begun`, that is
+    read as the beginning of the output. `controls` are the control tokens that the tags and these texts are made of.
     """
 
     signs: tuple[str, ...]
@@ -53,11 +53,12 @@ _FRAMES = (
 
 
 def frame_of(template: str) -> Frame | None:
+    """The frame of a model with this chat template; None if it writes none."""
     return next((one for one in _FRAMES if all(sign in template for sign in one.signs)), None)
 
 
 class FrameParser:
-    """Takes what belongs to nothing out of the answer."""
+    """Takes the `dropped` texts of a frame out of the answer."""
 
     def __init__(self, frame: Frame) -> None:
         self._dropped = frame.dropped

@@ -15,18 +15,18 @@ _HEAD = re.compile(r"\s*(call:\s*)?([\w.:/-]+)\s*(\{?)")
 
 
 def read_gemma(body: str, tools: Tools) -> list[ToolCall]:
-    """What stands between the tags: a call, or several."""
+    """The calls that stand between the tags."""
     return [call for call, _ in _read(body, tools)]
 
 
 def read_cut_gemma(body: str, tools: Tools) -> list[ToolCall]:
-    """What stands behind an opening tag that isn't closed. Where it lacks an end, it was cut off."""
+    """The calls behind an opening tag that isn't closed; none if one of them lacks its end, since it was cut off."""
     calls = _read(body, tools)
     return [] if any(lacks_ends for _, lacks_ends in calls) else [call for call, _ in calls]
 
 
 def _read(body: str, tools: Tools) -> list[tuple[ToolCall, bool]]:
-    """The calls, and of each whether it lacks an end."""
+    """The calls, and of each whether it lacks a bracket, a quote or a mark."""
     calls = []
     position, body = 0, body.rstrip()
     try:

@@ -26,19 +26,19 @@ _RECIPIENT = re.compile(r"\bto=([^\s<]+)")
 class HarmonyParser:
     """Reads what follows `<|start|>assistant`.
 
-    A message is a head, `<|message|>` and a body. The head names the channel, and for a call the tool. What doesn't
-    begin with a head is taken for an answer. Every character is looked at once: what belongs to a head or a call is
-    kept until that is complete, and only what may become a mark is held with the next piece.
+    A message is a head, `<|message|>` and a body. The head names the channel, and for a call the tool. Output that
+    doesn't begin with a head is an answer. Every character is looked at once: the text of a head or a call is kept
+    until that is complete, and only what may become a mark is looked at again with the next piece.
     """
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
         self._held = ""
         self._head: str | None = ""
-        """Of the message whose body is read; "" is an answer without a head; None while a head is read."""
+        """The head of the message whose body is read; "" for an answer without one; None while a head is read."""
         self._kept: list[str] = []
         self._strings = _Strings()
-        """Those of the call that is read."""
+        """Knows whether the call that is read breaks off inside a string."""
         self._is_begun = False
 
     def feed(self, text: str) -> list[Part]:
@@ -74,7 +74,7 @@ class HarmonyParser:
         return True
 
     def _take(self, text: str) -> list[Part]:
-        """Text without a mark: some of a body is certain at once."""
+        """The parts in `text`, which has no marks. Of heads and calls there are none before their end."""
         if not text:
             return []
         if self._head is None or _RECIPIENT.search(self._head):
@@ -85,6 +85,7 @@ class HarmonyParser:
         return [Thought(text) if channel and channel[-1] == "analysis" else Text(text)]
 
     def _pass(self, mark: str) -> list[Part]:
+        """The parts that are complete with `mark`."""
         if self._head is None and mark in (MESSAGE, CHANNEL):
             self._kept.append(mark)
             if mark == MESSAGE:
@@ -97,7 +98,7 @@ class HarmonyParser:
         return parts
 
     def _leave(self, end: str) -> list[Part]:
-        """What was kept, as the message that has its end here. What can't be read is text as it was written."""
+        """The message that ends here, made of what was kept. One that can't be read is text as it was written."""
         head, kept = self._head, "".join(self._kept)
         self._head, self._kept = None, []
         if head is None:
@@ -108,7 +109,10 @@ class HarmonyParser:
         return [Text(head + kept + end) if found is None else found]
 
     def _call(self, recipient: str, body: str, *, is_closed: bool) -> ToolCall | None:
-        """Nothing counts as no arguments, unless the output broke off before those that the tool must have."""
+        """The call; None for a body that can't be read.
+
+        An empty body means no arguments, unless the output broke off before arguments that the tool must have.
+        """
         name = recipient.removeprefix("functions.")
         if not body.strip():
             return ToolCall(name, {}) if is_closed or not self._tools.get(name, {}).get("required") else None
@@ -116,7 +120,7 @@ class HarmonyParser:
 
 
 class _Strings:
-    """Whether JSON that comes in pieces breaks off inside a string. What isn't JSON has none."""
+    """Whether JSON that comes in pieces breaks off inside a string. Other text has no strings."""
 
     _QUOTES = re.compile(r'\\(?:.|\Z)|"', re.DOTALL)
 
@@ -142,7 +146,7 @@ _DECODER = json.JSONDecoder(strict=False)
 
 
 def _arguments(body: str) -> object:
-    """A JSON object. Models also write it as the only one in a list, and close brackets that they never opened."""
+    """The JSON object in `body`. Models also write it as the only item of a list, and close brackets too many."""
     value = parse_json(body)
     if value is None:
         value = parse_json(_without_ends(body.strip()))

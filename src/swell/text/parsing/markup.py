@@ -1,8 +1,8 @@
-"""Calls whose arguments are plain text between tags. Nothing escapes a tag in it, so its place tells what it is.
+"""Calls whose arguments are plain text between tags. A tag within a value isn't escaped: its place tells what it is.
 
 A tag closes a value only if the text goes on as it must after the end of a value: with more closing tags, the next
 argument, the next call, or not at all. In every other place it is part of the value, and so is what closes a call that
-the value itself contains. Where two readings are possible there is no call.
+the value itself contains. Where the text can be read in two ways there is no call.
 """
 
 import re
@@ -22,9 +22,10 @@ from swell.text.parsing.parts import ToolCall
 class Markup:
     """How a format marks calls and their arguments.
 
-    `tags` finds a tag. Its last group says what it is: `block` opens some calls, `name` is that of a call, `key` that
-    of an argument, and `end1` to `end3` close what has that level. A line break that a tag takes along is no part of
-    a value. `begun` matches the end of a text that may become a tag when it grows; at most `_BEGUN_MAX` characters.
+    `tags` finds a tag. Its last group says what it is: `block` opens a block of calls, `name` a call of that name,
+    `key` an argument of that name, and `end1` to `end3` close what has that `_TagLevel`. A line break that a tag
+    matches is no part of a value. `begun` matches the end of a text that may become a tag when it grows; at most
+    `_BEGUN_MAX` characters.
     """
 
     tags: re.Pattern[str]
@@ -56,7 +57,7 @@ KEYS = Markup(
         r"\n?(?:<tool_call>\s{0,9}[^\s<]{0,200}\s{0,9}|<arg_key>[^<]{0,200}(?:</?arg_key>\s{0,9}){0,4})?" + _TAG_BEGUN
     ),
 )
-"""A name, then `<arg_key>` and `<arg_value>`, of GLM."""
+"""A name, then `<arg_key>KEY</arg_key><arg_value>VALUE</arg_value>`, of GLM."""
 
 
 class _TagLevel(IntEnum):
@@ -69,40 +70,42 @@ class _TagLevel(IntEnum):
 
 @dataclass
 class _ClosingTags:
-    """Closing tags, from `start` to `end` of the text, from the inside out and with nothing between them."""
+    """Closing tags from `start` to `end` of the text, from the inside out, with nothing between them."""
 
     start: int
     end: int
     first: _TagLevel
     last: _TagLevel
     of_inner: bool
-    """Whether they close what the value has opened."""
+    """Whether they close what tags in the value have opened."""
 
     @property
     def is_complete(self) -> bool:
+        """Whether they close the argument and at least its call."""
         return self.first == _TagLevel.ARGUMENT < self.last
 
 
 @dataclass
 class _Value:
-    """A value that begins at `start` of the text and isn't known to have ended."""
+    """A value that begins at `start` of the text and hasn't certainly ended."""
 
     key: str
     start: int
     follows_unclosed: bool
-    """Whether its own tag may belong to the value before, which nothing closed."""
+    """Whether no tag closed the value before it, so that its own opening tag may be part of that."""
     inner: list[_TagLevel] = field(default_factory=list)
-    """What tags in the value have opened."""
+    """What tags in the value have opened and not closed, the innermost last."""
     closing: _ClosingTags | None = None
-    """After which only blank space came so far."""
+    """The closing tags after which only blank space came so far."""
     has_text: bool = False
     """Whether anything but blank space was read."""
     ends: list[_ClosingTags] = field(default_factory=list)
-    """Where the call may have ended, unless the text goes on to belong to the value."""
+    """Closing tags at which the call has ended, unless the text after them is part of the value."""
     has_inner_blocks: bool = False
-    """Whether another block followed what closed an inner one, so that there may have been no inner one at all."""
+    """Whether another block came after closing tags of an inner one: these may have been the value's own."""
 
     def close(self, level: _TagLevel, start: int, end: int) -> None:
+        """A closing tag stands from `start` to `end` of the text."""
         depth = len(self.inner)
         while self.inner and self.inner[-1] <= level:
             self.inner.pop()
@@ -114,19 +117,19 @@ class _Value:
             self.closing = _ClosingTags(start, end, level, level, is_inner)
 
     def open(self, level: _TagLevel) -> None:
-        """A tag of the value's own."""
+        """An opening tag follows that is part of the value."""
         self.closing, self.has_text = None, True
         self.inner.append(level)
 
     def go_on(self) -> None:
-        """Other text follows: a closing before it is part of the value, or was the end of the call."""
+        """Other text follows: closing tags before it are part of the value, or were the end of the call."""
         self.has_text = True
         if self.closing is not None and self.closing.is_complete and not self.closing.of_inner:
             self.ends.append(self.closing)
         self.closing = None
 
     def end(self) -> _ClosingTags | None:
-        """What closed the value, if the text ends here or another block begins; None if that isn't certain."""
+        """What closed the value if the text ends here or another block begins; None if that isn't certain."""
         closing = self.closing
         if closing is not None and closing.of_inner and (self.ends or self.has_inner_blocks):
             return None
@@ -136,23 +139,23 @@ class _Value:
 
 
 class MarkedCall:
-    """One call, from its own tag or that of its block on."""
+    """A block that reads one call, from its own opening tag or that of its block on."""
 
     def __init__(self, markup: Markup, tools: Tools) -> None:
         self._markup = markup
         self._tools = tools
         self._position = 0
-        """Up to where all is read."""
+        """Up to where the text is read."""
         self._name = ""
         self._declared: Collection[str] = ()
         self._texts: dict[str, str] = {}
         self._value: _Value | None = None
         self._mentioned: set[str] = set()
-        """Arguments whose tags stand amid a value, so that they may belong to it."""
+        """Names of arguments whose opening tags stand amid a value and may be part of it."""
         self._object: Brackets | None = None
-        """All arguments in one JSON object, which may stand in place of tags."""
+        """The JSON object with all arguments that may stand in place of tags."""
         self._given: dict[str, Any] | None = None
-        """The arguments in that object."""
+        """The arguments in that object, once it is complete."""
 
     def look(self, text: str, *, is_final: bool) -> Found | None:
         while True:
@@ -176,7 +179,7 @@ class MarkedCall:
                 return found
 
     def _next_tag(self, text: str, *, is_final: bool) -> tuple[re.Match[str] | None, int]:
-        """The next tag, and where the text before it ends, or before what may become a tag."""
+        """The next tag and where it begins; or None and where the text ends, or what may become a tag begins."""
         tag = self._markup.tags.search(text, self._position)
         limit = len(text)
         if not is_final and (begun := self._markup.begun.search(text, max(self._position, limit - _BEGUN_MAX))):
@@ -186,7 +189,7 @@ class MarkedCall:
         return None, limit if tag is None else min(limit, tag.start())
 
     def _read_other(self, text: str, start: int) -> Found | None:
-        """Text that is no tag begins at `start`."""
+        """Read text that is no tag and begins at `start`. Like all `_read` methods it returns what that settles."""
         if self._value is not None:
             self._value.go_on()
         elif self._name and text[start] == "{":
@@ -228,7 +231,7 @@ class MarkedCall:
         return None
 
     def _read_block(self, text: str, tag: re.Match[str]) -> Found | None:
-        """Another block begins, here or within a value."""
+        """Read a tag with which another block begins, after the call or within a value."""
         if (value := self._value) is None:
             if not self._name:
                 return None
@@ -280,7 +283,7 @@ class MarkedCall:
         return Found(len(text), [] if self._given is None else self._calls())
 
     def _end(self, text: str, value: _Value, position: int) -> Found:
-        """The call ends before `position`, or there is none up to there."""
+        """The call, if it ends before `position` of the text for certain; else all up to there is text."""
         if (closing := value.end()) is None:
             return Found(position, [])
         self._next_value(text, closing.start, None)

@@ -1,4 +1,4 @@
-"""Which tool a model means."""
+"""Finding the tool of a request that a call names."""
 
 import re
 
@@ -8,7 +8,7 @@ _SEPARATOR = re.compile(r"[.:/]")
 
 
 def tool_name(written: str, tools: Tools) -> str:
-    """The tool of the request that `written` names, perhaps after a namespace; `written` itself if there is none."""
+    """The name of the tool that `written` means, perhaps with a namespace before it; `written` itself if none fits."""
     if written in tools:
         return written
     shorter = (written[separator.end() :] for separator in _SEPARATOR.finditer(written))

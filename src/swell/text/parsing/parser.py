@@ -1,4 +1,4 @@
-"""What all parsers of model output have in common."""
+"""What a parser of model output is, and the parsers that combine others."""
 
 from collections.abc import Iterable, Sequence
 from typing import Protocol
@@ -9,19 +9,19 @@ from swell.text.parsing.parts import Likelihood, Part, Text, Thought, ToolCall
 
 
 class Parser(Protocol):
-    """Feeds on a model's text as it comes, cut anywhere, and gives parts as soon as they are certain."""
+    """Takes a model's text in pieces, cut anywhere, and gives parts as soon as they are certain."""
 
     def feed(self, text: str) -> list[Part]:
-        """The parts that are certain with this text."""
+        """The parts that become certain with `text`."""
         ...
 
     def finish(self) -> list[Part]:
-        """The rest, when nothing follows. Not to be called twice."""
+        """The remaining parts, when no more text follows. May be called once."""
         ...
 
 
 class Plain:
-    """Everything is answer."""
+    """Takes all text for answer."""
 
     def feed(self, text: str) -> list[Part]:
         return [Text(text)] if text else []
@@ -31,7 +31,7 @@ class Plain:
 
 
 class Chain:
-    """Whatever `first` takes for answer goes on to `second`."""
+    """Two parsers in a row: `second` reads what `first` takes for answer."""
 
     def __init__(self, first: Parser, second: Parser) -> None:
         self._first = first
@@ -64,9 +64,9 @@ class WithoutThoughts:
 
 
 def with_likelihoods(parts: Sequence[Part], likelihoods: tuple[Likelihood, ...]) -> Sequence[Part]:
-    """`parts` with the likelihoods of the tokens that led to them: in the first one that can hold them.
+    """`parts` with the likelihoods of the tokens that led to them, in the first part that can hold them.
 
-    While text is held back there may be none; then an empty text holds them.
+    If there is no such part, because text is held back, an empty text is added to hold them.
     """
     if not likelihoods:
         return parts
@@ -77,7 +77,7 @@ def with_likelihoods(parts: Sequence[Part], likelihoods: tuple[Likelihood, ...])
 
 
 def merged(parts: Sequence[Part]) -> list[Part]:
-    """`parts` with neighbours of the same kind made one. Their likelihoods stay in order."""
+    """`parts` with neighbours of the same kind joined; their likelihoods stay in order. Empty parts are left out."""
     result: list[Part] = []
     for part in parts:
         last = result[-1] if result else None

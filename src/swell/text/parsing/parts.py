@@ -17,7 +17,7 @@ def new_call_id() -> str:
 
 @dataclass(frozen=True)
 class Alternative:
-    """A token that might have been chosen, and the natural logarithm of its probability."""
+    """A token that could have been chosen, as bytes, and the natural logarithm of its probability."""
 
     data: bytes
     logprob: float
@@ -25,20 +25,20 @@ class Alternative:
 
 @dataclass(frozen=True)
 class Likelihood(Alternative):
-    """A token that was chosen, and the likeliest ones in its place."""
+    """A token that was chosen, and the likeliest ones that could have been."""
 
     top: tuple[Alternative, ...]
 
 
 class Text(msgspec.Struct, frozen=True):
-    """Some of the answer. Empty where tokens with likelihoods gave nothing to show yet."""
+    """A piece of the answer. It is empty where likelihoods of tokens are given of which nothing can be shown yet."""
 
     text: str
     likelihoods: tuple[Likelihood, ...] = ()
 
 
 class Thought(msgspec.Struct, frozen=True):
-    """Some of the reasoning before the answer, without its tags."""
+    """A piece of the reasoning before the answer, without its tags."""
 
     text: str
     likelihoods: tuple[Likelihood, ...] = ()
@@ -46,7 +46,7 @@ class Thought(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class ToolCall:
-    """A whole call. The id is new and random, and so no part of what makes two calls equal."""
+    """A whole call. Calls with the same name and arguments are equal; each has a random id of its own."""
 
     name: str
     arguments: dict[str, Any]

@@ -11,6 +11,7 @@ from swell.text.parsing.blocks import Block, Found
 from swell.text.parsing.calls import Tools, read_json
 from swell.text.parsing.names import tool_name
 from swell.text.parsing.parts import ToolCall
+from swell.text.stream import match_end
 
 _STYLE = Style(bracket=")")
 _HEAD = re.compile(r"\s*([A-Za-z_][\w.:/-]*)\s*\(")
@@ -18,19 +19,19 @@ _BLANK = re.compile(r"\s*")
 
 
 def read_python(body: str, tools: Tools) -> list[ToolCall]:
-    """What stands between the tags. LFM2 can be told to write JSON there."""
+    """The calls that stand between the tags. LFM2 can be told to write JSON there."""
     return _CallsReader(body, tools).read() or read_json(body, tools)
 
 
 def read_cut_python(body: str, tools: Tools) -> list[ToolCall]:
-    """What stands behind an opening tag that isn't closed. Where it lacks an end, it was cut off."""
+    """The calls behind an opening tag that isn't closed; none if one of them lacks its end, since it was cut off."""
     calls = _CallsReader(body, tools)
     found = calls.read()
     return [] if calls.lacks_ends else found or read_json(body, tools)
 
 
 class _CallsReader:
-    """Reads all calls of `body`, or none."""
+    """Reads all calls of `body`, or none if it holds anything else."""
 
     def __init__(self, body: str, tools: Tools) -> None:
         self._body = body
@@ -73,20 +74,21 @@ class _CallsReader:
         return tool_name(written if written in self._tools else written.removesuffix(".call"), self._tools)
 
     def _following(self) -> str:
-        blank = _BLANK.match(self._body, self._position)
-        self._position = self._position if blank is None else blank.end()
+        """The next character that isn't blank; "" at the end."""
+        self._position = match_end(_BLANK, self._body, self._position)
         return self._body[self._position : self._position + 1]
 
     def _take(self, character: str) -> bool:
+        """Step over `character` if it is next; whether it was."""
         found = self._following() == character
         self._position += found
         return found
 
 
 class BareList:
-    """A list of calls of known tools that no tags mark. Ends where its bracket is closed.
+    """A list of calls of known tools that no tags mark. It ends where its bracket is closed.
 
-    Whatever doesn't begin with a bracket and the name of a tool is left to `otherwise`.
+    Text that doesn't begin with a bracket and the name of a tool is left to the block `otherwise`.
     """
 
     _HEAD = re.compile(r"\[\s*([\w.:/-]{0,200})\s*(.?)", re.DOTALL)
@@ -121,7 +123,7 @@ class BareList:
         return Found(end, calls if all(call.name in self._tools for call in calls) else [])
 
     def _end(self, text: str) -> int | None:
-        """Reads only what it hasn't read before."""
+        """The position after the closing bracket of the list; looks only at what it hasn't looked at before."""
         for mark in self._MARKS.finditer(text, self._position):
             self._position = mark.end()
             if self._quote:

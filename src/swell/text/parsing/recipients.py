@@ -32,5 +32,6 @@ class Recipient:
 
 
 def _listed(name: str, body: str) -> list[ToolCall]:
+    """The call of `name` with the arguments in `body`; no calls if these are no object."""
     one = call(name, parse_json(body))
     return [] if one is None else [one]

@@ -8,9 +8,9 @@ from swell.text.stream import partial_length
 
 
 class StopStrings:
-    """What `parser` gives, up to the first stop string in the answer. Thoughts and calls may hold them.
+    """What `parser` gives, up to the first stop string in the answer. Those in thoughts and calls don't count.
 
-    Text that may become one is held back. Once one was `met`, whatever follows is ignored.
+    Text that may be the beginning of a stop string is held back. Once one is `met`, all further text is ignored.
     """
 
     def __init__(self, parser: Parser, stops: Sequence[str]) -> None:
@@ -18,9 +18,9 @@ class StopStrings:
         self._stops = tuple(stop for stop in stops if stop)
         self._held = ""
         self.met = ""
-        """The one that ended the answer."""
+        """The stop string that ended the answer; "" until then."""
         self.cut = ""
-        """What was known of the text from its beginning on."""
+        """The text from that stop string on, as far as it was known."""
 
     def feed(self, text: str) -> list[Part]:
         if not self._stops:
@@ -55,7 +55,10 @@ class StopStrings:
         return shown
 
     def _look(self, text: str) -> int:
-        """How much of `text` may be shown. Of several stop strings the first one counts, and of those the longest."""
+        """How many characters of `text` may be shown; sets `met`.
+
+        Of several stop strings the first one counts, and of several at one place the longest.
+        """
         found = [(index, -len(stop), stop) for stop in self._stops if (index := text.find(stop)) >= 0]
         if not found:
             return len(text) - (partial_length(text, self._stops) if self._stops else 0)

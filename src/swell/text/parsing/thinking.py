@@ -44,9 +44,9 @@ _KNOWN = (
 
 
 def thinking_tags(template: str) -> ThinkingTags | None:
-    """The tags that a chat template writes, or cuts reasoning away at; None where it knows none.
+    """The tags that a chat template writes, or at which it cuts reasoning away; None if it has none that are known.
 
-    Both must be there, except that some templates only split at `</think>`, and leave the opening to the model.
+    Both must stand in the template, except that some only split at `</think>` and leave the opening tag to the model.
     """
     for tags in _KNOWN:
         opens = tags.opening in template or tags.closing == "</think>"
@@ -56,11 +56,11 @@ def thinking_tags(template: str) -> ThinkingTags | None:
 
 
 class TagParser:
-    """Takes apart what stands between the tags and what follows.
+    """Tells the thought between the tags from the answer after it.
 
-    Blank space around the tags belongs to neither. Text before the opening tag means that the model doesn't think;
-    from there on everything is answer. A thought that nothing closes ends where the output ends with calls of `tools`
-    in one of the `formats`: these are answer.
+    Blank space around the tags belongs to neither. If other text comes before the opening tag, the model doesn't think,
+    and everything is answer. If a thought is never closed, but the output ends with calls of `tools` in one of the
+    `formats`, the thought ends before these, and they are answer.
     """
 
     def __init__(
@@ -75,11 +75,11 @@ class TagParser:
         """What may follow a call."""
         self._held = ""
         self._calls = ""
-        """Calls before what is held, which are answer if nothing but calls follows, with the blank space around."""
+        """Calls before `_held`, with the blank space around: they are answer if nothing but calls follows."""
         self._block: Block | None = None
-        """The call that what is held may be."""
+        """Reads the call that `_held` may begin with."""
         self._searched = 0
-        """How much of what is held closes no thought."""
+        """How many characters of `_held` were searched for the closing tag."""
         self._state: Callable[[], Part | None] = self._before_thought if is_open else self._before_tag
 
     def feed(self, text: str) -> list[Part]:
@@ -93,7 +93,7 @@ class TagParser:
                 return parts
 
     def finish(self) -> list[Part]:
-        """An opening tag that was never completed is answer; reasoning that was never closed stays reasoning."""
+        """An opening tag that is incomplete is answer; a thought that was never closed stays a thought."""
         held, self._held = self._held, ""
         if self._state == self._call:
             return [Text(self._calls + held) if self._ends_with_calls(held) else Thought(self._calls + held)]
@@ -138,7 +138,7 @@ class TagParser:
         self._state = self._call
 
     def _call(self) -> Part | None:
-        """In an open thought, after the beginning of what may be a call."""
+        """State: in an open thought, after the opening tag of what may be a call."""
         while True:
             if (closing := self._held.find(self._tags.closing, self._searched)) >= 0:
                 thought = (self._calls + self._held[:closing]).rstrip()
@@ -207,18 +207,18 @@ class TagParser:
 
 
 class ThinkingAgain:
-    """What `parser` gives, with further thoughts taken out of the answer. Only a model that has thought thinks again.
+    """What `parser` gives, with further thoughts taken out of the answer. There are none before the first thought.
 
-    A tag that nothing closes before the next call, or at all, is answer.
+    An opening tag that isn't closed before the next call or the end of the output is answer.
     """
 
     def __init__(self, parser: Parser, tags: ThinkingTags) -> None:
         self._parser = parser
         self._tags = tags
         self._held: str | None = None
-        """Answer that may be a thought; None before the first thought."""
+        """Text of the answer that may turn out to be a thought; None before the first thought."""
         self._searched = 0
-        """How much of what is held closes no thought."""
+        """How many characters of `_held` were searched for the closing tag."""
 
     def feed(self, text: str) -> list[Part]:
         return self._parted(self._parser.feed(text))

@@ -8,7 +8,7 @@ from swell.text.parsing.blocks import Block
 from swell.text.parsing.calls import Tools
 from swell.text.parsing.formats import BARE, ToolFormat
 from swell.text.parsing.parts import Part, Text
-from swell.text.stream import partial_length
+from swell.text.stream import match_end, partial_length
 
 
 class _Place(Enum):
@@ -21,7 +21,7 @@ class _Place(Enum):
 
 
 class ToolParser:
-    """Takes calls out of the answer. Blank space around them goes too; what is no call after all stays text.
+    """Takes calls out of the answer, and the blank space around them. What turns out to be no call stays text.
 
     At the start and after a call, JSON that names a tool of the request is a call even if nothing marks it.
     """
@@ -37,14 +37,14 @@ class ToolParser:
             _Place.AFTER_FENCED_CALL: re.compile(rf"(?:[{_SEPARATORS}]|{_FENCE}(?=\W)|{closing})*"),
             _Place.IN_TEXT: _BLANK,
         }
-        """What says nothing where it stands before a call."""
+        """What means nothing before a call, by the place where it stands."""
         self._left_over = re.compile(rf"{_FENCE}(?!\w)|{closing}")
-        """Of that, what says nothing after a call either."""
+        """The tags among that which mean nothing after a call either."""
         self._tools = tools
         self._place = _Place.START
         self._held = ""
         self._blank = ""
-        """What stands before what is held and counts only if no call follows."""
+        """Text before `_held` that is shown only if no call follows."""
         self._block: Block | None = None
 
     def feed(self, text: str) -> list[Part]:
@@ -58,7 +58,7 @@ class ToolParser:
         return parts
 
     def _is_left_over(self) -> bool:
-        """Whether nothing that says anything came since the last call."""
+        """Whether nothing with a meaning came since the last call."""
         rest = self._left_over.sub("", self._blank + self._held)
         return self._is_after_call and re.fullmatch(f"[{_SEPARATORS}]*", rest) is not None
 
@@ -87,9 +87,9 @@ class ToolParser:
         return parts
 
     def _text(self, *, is_final: bool) -> list[Part]:
-        """Takes the text before the next call, and begins that call if there is one."""
+        """Take the text before the next call, and begin that call if there is one."""
         parts: list[Part] = []
-        self._move_blank(_end(self._passed[self._place], self._held))
+        self._move_blank(match_end(self._passed[self._place], self._held))
         if is_final and self._is_left_over():
             return parts
         if self._place != _Place.IN_TEXT and (not (is_final or self._is_certain()) or self._begin_bare()):
@@ -109,10 +109,10 @@ class ToolParser:
         return parts
 
     def _begin_bare(self) -> bool:
-        """Begins a call that nothing marks, or that stands in a fence, if there is one."""
+        """Begin a call that nothing marks, or that stands in a fence; whether there is one."""
         if self._openings.match(self._held):
             return False
-        start = _end(_FENCE_LINE, self._held)
+        start = match_end(_FENCE_LINE, self._held)
         is_bare, marked = self._held[start : start + 1] in ("{", "["), self._openings.match(self._held, start)
         if not is_bare and not marked:
             return False
@@ -122,7 +122,7 @@ class ToolParser:
 
     def _is_certain(self) -> bool:
         """Whether what is held begins neither a fence nor a tag."""
-        rest = self._held[_end(_FENCE_LINE, self._held) :]
+        rest = self._held[match_end(_FENCE_LINE, self._held) :]
         return not any(tag.startswith(rest) for tag in (_FENCE, *self._marked, *self._closings))
 
     def _move_blank(self, length: int) -> None:
@@ -139,12 +139,6 @@ class ToolParser:
 def any_of(texts: Iterable[str]) -> re.Pattern[str]:
     """Matches one of `texts`, the longest if there are several."""
     return re.compile("|".join(map(re.escape, sorted(texts, key=len, reverse=True))) or r"(?!)")
-
-
-def _end(pattern: re.Pattern[str], text: str) -> int:
-    """Where a match of `pattern`, which may be empty, ends."""
-    found = pattern.match(text)
-    return 0 if found is None else found.end()
 
 
 _BLANK = re.compile(r"\s*")

@@ -2,8 +2,7 @@
 
 Whatever JSON allows means what it means there. Beyond that: single quotes, the literals of Python, keys without quotes,
 a comma too many, brackets that aren't closed before the one around them is, line breaks in strings, and backslashes
-that escape nothing, as in Windows' paths. Nothing is invented: a value that breaks off, or a word that is no literal,
-is none.
+that escape nothing, as in Windows' paths. A value that breaks off, or a word that is no literal, is no value.
 """
 
 import json
@@ -13,12 +12,14 @@ from typing import Any, NoReturn
 
 import msgspec
 
+from swell.text.stream import match_end
+
 
 def parse_value(text: str) -> Any:
-    """The value that `text` is, blank space around it apart.
+    """The value that is written in `text`, perhaps with blank space around it.
 
     Raises ValueError for text that is none, and for values that JSON can't pass on: halves of surrogate pairs,
-    numbers without end.
+    infinite numbers.
     """
     try:
         try:
@@ -61,11 +62,11 @@ class _ValueReader:
 
     def _next(self) -> str:
         """The next character that isn't blank; "" at the end."""
-        self._position = _end(_BLANK, self._text, self._position)
+        self._position = match_end(_BLANK, self._text, self._position)
         return self._text[self._position : self._position + 1]
 
     def _take(self, character: str) -> bool:
-        """Steps over `character` if it is next."""
+        """Step over `character` if it is next; whether it was."""
         found = self._next() == character
         self._position += found
         return found
@@ -101,7 +102,7 @@ class _ValueReader:
         return items
 
     def _is_closed(self, bracket: str) -> bool:
-        """Also where the bracket around this one is closed, which it leaves to that."""
+        """Whether the bracket is closed here, or one around it, which isn't stepped over."""
         return self._take(bracket) or self._next() in ("}", "]")
 
     def _separate(self) -> None:
@@ -117,13 +118,8 @@ class _ValueReader:
 
     def _word(self) -> str:
         self._next()
-        start, self._position = self._position, _end(_WORD, self._text, self._position)
+        start, self._position = self._position, match_end(_WORD, self._text, self._position)
         return self._text[start : self._position]
-
-
-def _end(pattern: re.Pattern[str], text: str, position: int) -> int:
-    found = pattern.match(text, position)
-    return position if found is None else found.end()
 
 
 _ESCAPE = re.compile(r"""\\(?:["'\\/bfnrt]|u[0-9a-fA-F]{4})|\\""")

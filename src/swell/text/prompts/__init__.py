@@ -1,1 +1,1 @@
-"""From messages to the text and tokens a model reads."""
+"""Makes the text and tokens that a model reads of the messages of a conversation."""

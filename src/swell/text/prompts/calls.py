@@ -32,7 +32,7 @@ def _call(tool: Tool, place: str) -> dict[str, Any]:
 
 
 def _moved(schema: Any, place: str) -> Any:
-    """`schema` at `place` of another: its references go there too. Types in one string with commas become a list."""
+    """`schema` to stand at `place` of another: references point there. Types in a string with commas become a list."""
     if isinstance(schema, list):
         return [_moved(item, place) for item in schema]
     if not isinstance(schema, dict):

@@ -1,4 +1,4 @@
-"""Making a prompt fit its window: by whole messages (stage A), or by tokens (stage B)."""
+"""Making a prompt fit its window: by leaving out whole messages, or else tokens."""
 
 import contextlib
 import logging
@@ -11,7 +11,7 @@ from swell.text.prompts.messages import Message
 log = logging.getLogger(__name__)
 
 _KEEP_RESERVE_TOKENS = 4
-"""How much of a window can't be claimed by `num_keep`; llama.cpp's server has the same limit."""
+"""How much of a window `num_keep` can't keep; llama.cpp's server has the same limit."""
 
 
 def fits(prompt_tokens: int, window_tokens: int) -> bool:
@@ -27,10 +27,10 @@ async def drop_oldest(
     """`messages` without as many of the oldest as it takes to fit; the result may still be too long.
 
     System messages always stay, and so do what the user asked last and the last message. Calls go together with their
-    results. Bisects, because a linear search renders and tokenises a long conversation once for every message it drops.
-    A shortened conversation that the template refuses (say, because it now starts with the assistant) counts as too
-    long, PromptTooLongError if it is the shortest; one refused in full length is the client's to correct:
-    InvalidRequestError.
+    results. `count_tokens` renders and tokenises messages, so the number to drop is found by bisection.
+
+    Raises InvalidRequestError if the template refuses the whole conversation, and PromptTooLongError if it refuses the
+    shortest one. Others that it refuses (say, because they start with the assistant) count as too long.
     """
     full_tokens = await count_tokens(messages)
     units = _droppable(messages)
@@ -60,9 +60,9 @@ async def drop_oldest(
 
 
 def truncate_tokens(prompt: list[int], window_tokens: int, keep_tokens: int) -> list[int]:
-    """`prompt` cut out of the middle: the first `keep_tokens` (negative: all that may be kept) and the tail.
+    """`prompt` without its middle: the first `keep_tokens` (negative: as many as may be kept) and the tail stay.
 
-    Leaves half of what isn't kept free for the answer, as Ollama does. A prompt that fits is returned as it is.
+    Half of the rest of the window is left free for the answer, as in Ollama. A prompt that fits is returned as it is.
     Raises PromptTooLongError for a window that can't hold a prompt and an answer at all.
     """
     if fits(len(prompt), window_tokens):
@@ -82,14 +82,14 @@ def truncate_tokens(prompt: list[int], window_tokens: int, keep_tokens: int) -> 
 
 
 def truncate_around(prefix: list[int], suffix: list[int], most_tokens: int) -> tuple[list[int], list[int]]:
-    """The end of `prefix` and the beginning of `suffix`, together at most so many tokens, three quarters before."""
+    """The end of `prefix` and the beginning of `suffix`, together at most `most_tokens`: three quarters of `prefix`."""
     before = max(3 * most_tokens // 4, most_tokens - len(suffix))
     prefix = prefix[max(len(prefix) - before, 0) :]
     return prefix, suffix[: max(most_tokens - len(prefix), 0)]
 
 
 def _droppable(messages: Sequence[Message]) -> list[list[int]]:
-    """The places of messages that may go, the oldest first; what is of no use alone goes together."""
+    """The indices of messages that may be dropped, the oldest first; those of a list are dropped together."""
     units: list[list[int]] = []
     for index, message in enumerate(messages):
         if message.role.lower() == "tool" and units and messages[units[-1][0]].tool_calls:
@@ -101,7 +101,7 @@ def _droppable(messages: Sequence[Message]) -> list[list[int]]:
 
 
 def _asked(messages: Sequence[Message]) -> list[int]:
-    """The place of the user's last message and, where that only came with results of tools, of the task before it."""
+    """The indices of the user's last message and, if that only followed a result of a tool, of the task before it."""
     asked = [index for index, message in enumerate(messages) if message.role.lower() == "user"]
     tasks = [index for index in asked if index == 0 or messages[index - 1].role.lower() != "tool"]
     return asked[-1:] + tasks[-1:]

@@ -1,4 +1,4 @@
-"""A conversation under the names that chat templates use, with what single templates insist on."""
+"""A conversation under the names that chat templates use, changed for templates that insist on something."""
 
 import copy
 import hashlib
@@ -29,10 +29,10 @@ class TemplateArguments(dict[str, Any]):
 
 
 def template_messages(template: str, messages: Sequence[Message]) -> list[dict[str, object]]:
-    """`messages` for `template`. What is empty is left out, except the content.
+    """`messages` as `template` takes them. Empty fields are left out, except the content.
 
-    Calls and their results are told apart by ids. Clients may leave them out, and then they are numbered: a result
-    belongs to the first call that has none yet, of the same tool if the result names one.
+    Calls and their results belong together by ids. Calls without one are numbered; a result without one belongs to the
+    first call that has no result yet, of the same tool if the result names one.
     """
     calls = _CallHistory(shortens=_WANTS_SHORT_IDS.search(template) is not None)
     result = []
@@ -62,6 +62,7 @@ class _CallHistory:
         self._open: list[str] = []
 
     def add(self, call: ToolCall) -> dict[str, object]:
+        """`call` as templates take it, with an id."""
         call_id = self._id(call.id or f"call{len(self._names):05}")
         self._names[call_id] = call.function.name
         self._open.append(call_id)
@@ -80,7 +81,7 @@ class _CallHistory:
         return next((one for one in self._open if not name or self._names[one] == name), "")
 
     def _id(self, given: str) -> str:
-        """Mistral's templates refuse ids that haven't nine letters."""
+        """`given`, or an id of nine characters made of it for templates of Mistral, which refuse others."""
         if not self._shortens or (len(given) == _SHORT_ID_LETTERS and given.isalnum()):
             return given
         return hashlib.sha256(given.encode("utf-8", "replace")).hexdigest()[:_SHORT_ID_LETTERS]

@@ -7,7 +7,7 @@ import msgspec
 
 
 class ToolFunction(msgspec.Struct, frozen=True, kw_only=True):
-    """What a model called. The arguments are an object, never a string with JSON in it."""
+    """The function that a model called. The arguments are an object, never a string with JSON in it."""
 
     index: int = 0
     name: str = ""
@@ -56,12 +56,12 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_system(self) -> bool:
-        """Whether it is the system's. What newer models of OpenAI call the developer's, templates know as that."""
+        """Whether it is a system message, also by OpenAI's newer name for the role, which templates don't know."""
         return self.role.lower() in ("system", "developer")
 
     @property
     def is_begun_answer(self) -> bool:
-        """Whether the model is to carry it on if it comes last: the assistant's, unless it waits for results."""
+        """Whether the model carries this message on if it is the last one: the assistant's, unless it calls tools."""
         return self.role.lower() == "assistant" and not self.tool_calls
 
 

@@ -1,9 +1,9 @@
 """Templates that come with a request, in place of the model's own.
 
 They are in Go's template language, like all templates for Ollama. There is no engine for it in Python, so a small
-part is understood: `.System`, `.Prompt` and `.Response`, alone or behind `if`, `else` and `end`. The rest is refused,
-because a prompt that is half right is wrong. So is Jinja: a program that anybody may send could keep the server busy
-for ever.
+part is understood: `.System`, `.Prompt` and `.Response`, alone or within `if`, `else` and `end`. Everything else raises
+InvalidTemplateError, because a prompt that is half right is wrong. Jinja isn't understood either: a program that any
+client may send could keep the server busy for ever.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,7 +37,7 @@ def render_override(template: str, *, system: str, prompt: str) -> str:
 
 
 def _actions(template: str) -> Iterator[tuple[int, int]]:
-    """Where each pair of braces with what is between them begins and ends."""
+    """Where each action begins and ends, with its braces."""
     start = template.find("{{")
     while start >= 0 and (end := template.find("}}", start + 2)) >= 0:
         yield start, end + 2
@@ -45,7 +45,7 @@ def _actions(template: str) -> Iterator[tuple[int, int]]:
 
 
 def _read(action: str) -> tuple[str, bool, bool]:
-    """What stands between the braces, and whether the blanks before and after them are trimmed."""
+    """What stands between the braces of an action, and whether the blanks before and after it are trimmed."""
     trims_before = action[:1] == "-" and action[1:2].isspace()
     action = action[1:] if trims_before else action
     trims_after = action[-1:] == "-" and action[-2:-1].isspace()
@@ -54,7 +54,7 @@ def _read(action: str) -> tuple[str, bool, bool]:
 
 @dataclass
 class _Branch:
-    """An `if` that isn't ended: whether this part of it is shown, and whether one of its parts was."""
+    """An `if` without its `end` so far: whether the present part of it is shown, and whether one of its parts was."""
 
     is_shown: bool
     was_shown: bool

@@ -1,7 +1,7 @@
 """Conversations in other forms, for templates that demand something of roles.
 
-Each adaptation is a function from messages to messages which changes nothing where there is nothing to change. What a
-template demands isn't known: `forms` gives what to try, the least change first.
+An adaptation is a function that returns the messages changed, or as they are if they need no change. What a template
+demands isn't known, so `forms` gives all forms to try, the least change first.
 """
 
 import itertools
@@ -16,7 +16,7 @@ _Adaptation = Callable[[list[Message]], list[Message]]
 
 
 def forms(messages: Sequence[Message]) -> Iterator[list[Message]]:
-    """`messages` as they are, then every other form that differs, in the order of how much it changes; at most 72."""
+    """`messages` as they are, then all other forms, those that change the least first; at most 72."""
     tried: list[list[Message]] = []
     for levels in sorted(itertools.product(*(range(len(demand)) for demand in _DEMANDS)), key=_change):
         form = list(messages)
@@ -90,7 +90,7 @@ def text_into_results(messages: list[Message]) -> list[Message]:
 
 
 class _Option(msgspec.Struct, frozen=True):
-    """A way to meet a demand, and how much that changes, beside other ways."""
+    """A way to meet a demand. `change` says how much it changes, compared with other ways."""
 
     change: int
     adaptations: tuple[_Adaptation, ...] = ()
@@ -103,7 +103,7 @@ _DEMANDS = (
     (_Option(0), _Option(12, (tools_as_text,))),
     (_Option(0), _Option(1, (neighbours_merged,)), _Option(2, (neighbours_merged, text_into_results))),
 )
-"""Carried out in this order, because a later one mends what an earlier one leaves."""
+"""Met in this order: a later adaptation mends what an earlier one leaves."""
 
 
 def _change(levels: Sequence[int]) -> int:
@@ -145,7 +145,7 @@ def _merged(messages: list[Message], pairs: set[tuple[str, str]]) -> list[Messag
 
 
 def _joined(messages: Sequence[Message], role: str) -> Message:
-    """One message that says what all say, with the calls of the last and what the first is the result of."""
+    """One message with the texts of all, the calls of the last one and the ids of the first."""
     return msgspec.structs.replace(
         messages[0],
         role=role,

@@ -32,8 +32,8 @@ def render(
 ) -> str:
     """The prompt for the model's next turn.
 
-    `thinking`, on or off or a level, has a name in each family of models; none is defined unless it is given. Raises
-    InvalidRequestError if the template fails, which some do on purpose, for example when roles don't alternate.
+    `thinking` is on, off or a level; None leaves it to the template. Raises InvalidRequestError if the template fails,
+    which some do on purpose, for example when roles don't alternate.
     """
     program = compile_template(template)
     try:
@@ -50,7 +50,8 @@ def render(
 
 
 def _thinking_variables(thinking: bool | str | None) -> dict[str, object]:
-    """Qwen and most others; Granite and DeepSeek; gpt-oss, which knows no level above high and can't be silenced."""
+    """The variables in which templates expect it: `enable_thinking` of Qwen and most others, `thinking` of Granite and
+    DeepSeek, `reasoning_effort` of gpt-oss, which knows no level above high and always thinks."""
     if thinking is None:
         return {}
     switches: dict[str, object] = {"enable_thinking": bool(thinking), "thinking": bool(thinking)}
@@ -65,7 +66,7 @@ class _TemplateRefusalError(jinja2.TemplateError):
 
 
 class _Generation(Extension):
-    """`{% generation %}` marks what a model is trained on; for a prompt it means nothing."""
+    """`{% generation %}` marks what a model is trained on. In a prompt it has no effect."""
 
     tags = {"generation"}  # noqa: RUF012 - the base class declares it so
 
@@ -76,7 +77,7 @@ class _Generation(Extension):
 
 @lru_cache(maxsize=64)
 def compile_template(template: str) -> jinja2.Template:
-    """The program; raises InvalidRequestError if it isn't one."""
+    """`template`, compiled. Raises InvalidRequestError if it has errors."""
     try:
         return _environment().from_string(template)
     except Exception as error:
@@ -91,7 +92,7 @@ def _refused(error: Exception) -> InvalidRequestError:
 def _environment() -> SandboxedEnvironment:
     """The environment chat templates are written for: that of the transformers library.
 
-    Unlike there, lists may be changed, because some templates do; all that they are given is made for them alone.
+    Unlike there, templates may change lists, because some do; what they are given is made for them alone.
     """
     environment = SandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, _Generation])
     environment.filters["tojson"] = _to_json

@@ -1,4 +1,4 @@
-"""Where a model lies: words and messages that the planner, the protocol and the runner share."""
+"""Devices, and which layers of a model lie on them: what the planner, the protocol and the runner have in common."""
 
 from enum import Enum
 
@@ -18,6 +18,13 @@ class KvPlace(Enum):
 
     DEVICE = "device"  # beside the layer's weights
     HOST = "host"
+
+
+class Fill(Enum):
+    """How many devices a model is given."""
+
+    PACKED = "packed"  # as few as it fits on
+    SPREAD = "spread"  # all, each in proportion to its room
 
 
 class DeviceMemory(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,6 @@ That the real scheduler and runner do what the scripted ones do is tested elsewh
 import asyncio
 import contextlib
 import json
-from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ import httpx
 from swell.api.app import create_app
 from swell.cache import StoreKind
 from swell.errors import UnreadError
+from swell.metrics import Metrics
 from swell.models.catalog import Catalog, Model
 from swell.models.model import Summary, open_model
 from swell.models.names import ModelName, parse_name
@@ -25,9 +25,8 @@ from swell.protocol.messages import Emitted, Finished, FinishReason, Generate, L
 from swell.sampling import Sampling, ThinkingPreamble
 from swell.sandbox.job import CheckSchema, Render
 from swell.scheduler.load_options import LoadOptions
-from swell.scheduler.reclaiming import Source
+from swell.scheduler.runner_key import RunnerRole
 from swell.scheduler.scheduler import LoadedModel, Scheduler
-from swell.scheduler.ward import Ward
 from swell.settings import Settings
 from swell.supervisor.stream import Event
 
@@ -143,7 +142,7 @@ class ScriptedScheduler:
         self.runner = ScriptedRunner()
         self.calls: list[tuple[object, ...]] = []
         self.rows: list[LoadedModel] = []
-        self.relieved = Counter[Source]()
+        self.metrics = Metrics()
         self.error: Exception | None = None
         self.leases = 0
 
@@ -154,7 +153,7 @@ class ScriptedScheduler:
         keep_alive_s: float | None = None,
         options: Options | None = None,
         also: LoadOptions | None = None,
-        ward: Ward = Ward.COMMON,
+        role: RunnerRole = RunnerRole.SHARED,
     ) -> AsyncIterator[ScriptedRunner]:
         self.calls.append(("lease", model.name, keep_alive_s))
         if self.error is not None:

@@ -42,7 +42,7 @@ def test_another_file_at_that_path_or_other_options_are_tried() -> None:
     crashes = LoadCrashes(HandClock())
     for _ in range(2):
         crashes.note(MODEL, FIT, CRASH)
-    for other in (_changed(modified_at=MODEL.modified_at + timedelta(seconds=1)), _changed(size_bytes=1)):
+    for other in (_changed(modified_at=MODEL.modified_at + timedelta(seconds=1)), _changed(digest="other")):
         crashes.check(other, FIT)
     crashes.check(MODEL, LoadOptions(maps_weights=True))
 
@@ -72,7 +72,7 @@ def test_a_file_that_was_ever_loaded_is_not_to_blame() -> None:
     for _ in range(5):
         crashes.note(MODEL, FIT, CRASH)
         crashes.check(MODEL, FIT)
-    other = _changed(size_bytes=1)
+    other = _changed(digest="other")
     for _ in range(2):
         crashes.note(other, FIT, CRASH)
     with pytest.raises(LoadCrashedError):

@@ -4,9 +4,10 @@ import pytest
 
 from swell.cache import CacheType
 from swell.models.model import Model, open_model
-from swell.scheduler.estimate import MemoryEstimate, MemoryEstimator, cell_bytes, estimate
+from swell.scheduler.cells import cell_bytes
+from swell.scheduler.estimate import MemoryEstimate, MemoryEstimator, estimate
 
-FOOTPRINT = MemoryEstimate(weights_bytes=1000, kv_bytes=100, other_bytes=50)
+ESTIMATE = MemoryEstimate(weights_bytes=1000, kv_bytes=100, other_bytes=50)
 
 
 @pytest.fixture
@@ -23,17 +24,17 @@ def test_the_bundled_model(bundled: Model) -> None:
     assert cell_bytes(bundled, CacheType.Q8_0) == 23_040 * 34 // 64
 
 
-def test_what_was_measured_replaces_the_estimate(tmp_path: Path) -> None:
-    experience = MemoryEstimator()
-    experience.note(tmp_path, FOOTPRINT, 70)
-    experience.note(tmp_path, FOOTPRINT, 60)
-    assert experience.correct(tmp_path, FOOTPRINT).total_bytes == 1170
+def test_what_was_measured_replaces_the_estimate() -> None:
+    estimator = MemoryEstimator()
+    estimator.note("a", ESTIMATE, 70)
+    estimator.note("a", ESTIMATE, 60)
+    assert estimator.correct("a", ESTIMATE).total_bytes == 1170
 
 
-def test_what_was_measured_corrects_the_estimates_of_others(tmp_path: Path) -> None:
-    experience = MemoryEstimator()
+def test_what_was_measured_corrects_the_estimates_of_others() -> None:
+    estimator = MemoryEstimator()
     for number in range(20):
-        experience.note(tmp_path / str(number), FOOTPRINT, 75)
-    assert experience.correct(tmp_path / "new", FOOTPRINT).other_bytes == 75
-    experience.note(tmp_path / "odd", FOOTPRINT, 10**9)
-    assert experience.correct(tmp_path / "new", FOOTPRINT).other_bytes < 90
+        estimator.note(str(number), ESTIMATE, 75)
+    assert estimator.correct("new", ESTIMATE).other_bytes == 75
+    estimator.note("odd", ESTIMATE, 10**9)
+    assert estimator.correct("new", ESTIMATE).other_bytes < 90

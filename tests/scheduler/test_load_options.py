@@ -5,11 +5,10 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
+from swell.devices import Fill
 from swell.models.model import open_model
 from swell.options import Options
-from swell.scheduler.load_options import LoadOptions, requested_load_options
-from swell.scheduler.order import complete_load_options
-from swell.scheduler.placement.planner import Fill
+from swell.scheduler.load_options import LoadOptions, complete_load_options, requested_load_options
 from swell.settings import Settings
 
 FITS = st.builds(

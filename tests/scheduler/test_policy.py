@@ -1,7 +1,6 @@
 """The policy by its promises, for any loaded models and any numbers."""
 
 import dataclasses
-from pathlib import Path
 
 import hypothesis.strategies as st
 import pytest
@@ -16,21 +15,20 @@ from swell.scheduler.policy import (
     ShrinkIdle,
     Wait,
     is_shortage,
-    may_queue,
     next_step,
 )
-from swell.scheduler.ward import RunnerKey, Ward
+from swell.scheduler.runner_key import RunnerKey, RunnerRole
 
 BYTES = st.integers(0, 1 << 40)
-KEYS = st.builds(RunnerKey, st.sampled_from("abcdef").map(Path), st.sampled_from(Ward))
+KEYS = st.builds(RunnerKey, st.sampled_from("abcdef"), st.sampled_from(RunnerRole))
 
 
 @st.composite
 def situations(draw: st.DrawFn) -> tuple[Demand, list[RunnerState]]:
-    residents = []
+    runners = []
     for key in draw(st.lists(KEYS, unique=True, max_size=6)):
         is_leaving = draw(st.booleans())
-        residents.append(
+        runners.append(
             RunnerState(
                 key=key,
                 users=0 if is_leaving else draw(st.integers(0, 2)),
@@ -46,70 +44,70 @@ def situations(draw: st.DrawFn) -> tuple[Demand, list[RunnerState]]:
         models_max=draw(st.integers(1, 5)),
         may_shrink=draw(st.booleans()),
     )
-    return demand, residents
+    return demand, runners
 
 
-def others(demand: Demand, residents: list[RunnerState]) -> set[Path]:
+def others(demand: Demand, runners: list[RunnerState]) -> set[str]:
     """The models that are there beside the one that is wanted."""
-    return {one.key.path for one in residents} - {demand.key.path}
+    return {one.key.weights for one in runners} - {demand.key.weights}
 
 
 @given(situations())
 def test_only_the_longest_unused_idle_model_is_evicted_and_never_a_busy_one(
     situation: tuple[Demand, list[RunnerState]],
 ) -> None:
-    demand, residents = situation
-    step = next_step(demand, residents)
+    demand, runners = situation
+    step = next_step(demand, runners)
     if isinstance(step, Evict):
-        victim = next(one for one in residents if one.key == step.key)
+        victim = next(one for one in runners if one.key == step.key)
         assert victim.is_idle
         if victim.key != demand.key:
-            assert victim.last_use == min(one.last_use for one in residents if one.is_idle)
+            assert victim.last_use == min(one.last_use for one in runners if one.is_idle)
 
 
 @given(situations())
 def test_a_load_keeps_to_the_count_and_to_memory_unless_it_is_the_only_one(
     situation: tuple[Demand, list[RunnerState]],
 ) -> None:
-    demand, residents = situation
-    if isinstance(next_step(demand, residents), LoadNow) and residents:
-        assert len(others(demand, residents)) < demand.models_max
+    demand, runners = situation
+    if isinstance(next_step(demand, runners), LoadNow) and runners:
+        assert len(others(demand, runners)) < demand.models_max
         assert demand.needed_bytes <= demand.free_bytes
-        assert demand.key not in [one.key for one in residents]
+        assert demand.key not in [one.key for one in runners]
 
 
 @given(situations())
 def test_nothing_is_evicted_without_need(situation: tuple[Demand, list[RunnerState]]) -> None:
-    demand, residents = situation
-    is_new = demand.key not in [one.key for one in residents]
-    if is_new and len(others(demand, residents)) < demand.models_max and demand.needed_bytes <= demand.free_bytes:
-        assert next_step(demand, residents) == LoadNow()
+    demand, runners = situation
+    is_new = demand.key not in [one.key for one in runners]
+    if is_new and len(others(demand, runners)) < demand.models_max and demand.needed_bytes <= demand.free_bytes:
+        assert next_step(demand, runners) == LoadNow()
 
 
 @given(situations())
 def test_it_waits_only_for_what_will_come(situation: tuple[Demand, list[RunnerState]]) -> None:
     """For one that leaves by itself, or for a busy one, which is closed meanwhile."""
-    demand, residents = situation
-    step = next_step(demand, residents)
+    demand, runners = situation
+    step = next_step(demand, runners)
     if isinstance(step, Wait):
         if step.closed is None:
-            assert any(one.is_leaving for one in residents)
+            assert any(one.is_leaving for one in runners)
         else:
-            assert next(one for one in residents if one.key == step.closed).users > 0
-            idle = [one.key for one in residents if one.is_idle]
-            assert demand.key in [one.key for one in residents] or not idle
+            assert next(one for one in runners if one.key == step.closed).users > 0
+            idle = [one.key for one in runners if one.is_idle]
+            assert demand.key in [one.key for one in runners] or not idle
 
 
 @given(situations())
 def test_every_situation_comes_to_a_load(situation: tuple[Demand, list[RunnerState]]) -> None:
     """If each step is carried out, requests end and memory doesn't come back, it ends in a load."""
-    demand, residents = situation
-    for _ in range(3 * len(residents) + 2):
-        match next_step(demand, residents):
+    demand, runners = situation
+    for _ in range(3 * len(runners) + 2):
+        match next_step(demand, runners):
             case LoadNow():
                 return
             case ShrinkIdle():
-                freed = sum(one.unstored_bytes for one in residents if one.is_idle)
+                freed = sum(one.unstored_bytes for one in runners if one.is_idle)
                 demand = Demand(
                     key=demand.key,
                     needed_bytes=demand.needed_bytes,
@@ -118,29 +116,22 @@ def test_every_situation_comes_to_a_load(situation: tuple[Demand, list[RunnerSta
                     may_shrink=False,
                 )
             case Evict(key):
-                residents = [one for one in residents if one.key != key]
+                runners = [one for one in runners if one.key != key]
             case Wait(None):
-                residents = [one for one in residents if not one.is_leaving]
+                runners = [one for one in runners if not one.is_leaving]
             case Wait(closed):
-                residents = [
+                runners = [
                     RunnerState(key=one.key, users=0, last_use=one.last_use) if one.key == closed else one
-                    for one in residents
+                    for one in runners
                 ]
     raise AssertionError("it never loads")
 
 
 def test_idle_models_shrink_before_one_is_evicted() -> None:
-    idle = RunnerState(key=RunnerKey(Path("a")), users=0, last_use=1, unstored_bytes=50)
-    demand = Demand(key=RunnerKey(Path("b")), needed_bytes=100, free_bytes=60, models_max=3)
+    idle = RunnerState(key=RunnerKey("a"), users=0, last_use=1, unstored_bytes=50)
+    demand = Demand(key=RunnerKey("b"), needed_bytes=100, free_bytes=60, models_max=3)
     assert next_step(demand, [idle]) == ShrinkIdle()
     assert next_step(dataclasses.replace(demand, free_bytes=40), [idle]) == Evict(idle.key)
-
-
-def test_the_first_in_line_does_not_count_as_waiting() -> None:
-    assert may_queue(0, 0, is_first=True)
-    assert not may_queue(0, 0, is_first=False)
-    assert may_queue(511, 512, is_first=False)
-    assert not may_queue(512, 512, is_first=False)
 
 
 @pytest.mark.parametrize(

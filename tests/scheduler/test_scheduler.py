@@ -365,7 +365,7 @@ async def test_idle_models_give_what_a_busy_one_lacks(world: World) -> None:
         assert idle.shrunk[1:] == [ShrinkLevel.PREFIXES]
         assert world.launcher.alive == ["/a"]  # it isn't the budget that is exceeded, so the weights go as well
         assert world.launcher.of("/a").offered == [7, 8]
-        assert world.scheduler.relieved == {Source.UNUSED: 1, Source.IDLE_MODELS: 1}
+        assert world.scheduler.metrics.reclaims == {Source.UNUSED.value: 1, Source.IDLE_MODELS.value: 1}
 
 
 @scenario(kv_wait_s=0.05, kv_budget=parse_budget("5000MB"))

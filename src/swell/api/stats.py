@@ -27,7 +27,7 @@ async def stats(request: Request) -> Response:
         "resident_bytes": process_resident().total_bytes,
         "tasks": len(asyncio.all_tasks()),
         "rungs": dict(services(request).metrics.recovery_steps),
-        "relief": {source.value: count for source, count in scheduler.relieved.items()},
+        "relief": dict(scheduler.metrics.reclaims),
         "faults": scheduler.check_integrity(),
     }
     return json_response({"models": models, "server": server})

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from swell.kv.policy import most_cells
 from swell.models.gguf import GgufHeader
 from swell.models.manifest import Manifest
 from swell.models.weights import Weights, open_weights
@@ -46,11 +45,6 @@ class Model:
         calls_tools = dialect_of(self.tools_template or "").calls_tools
         abilities = {"tools": calls_tools, "insert": self.header.fills_middle, "thinking": dialect.thinks}
         return ("completion", *(ability for ability, has in abilities.items() if has))
-
-    @property
-    def context_max(self) -> int:
-        """The longest window that a runner offers."""
-        return most_cells(self.context_length, self.weights_bytes)
 
     def summary(self) -> Summary:
         """What lists say of it."""

@@ -66,8 +66,8 @@ def nearest_name(namespace: str, model: str) -> ModelName | None:
 
     None if nothing is left of `model`.
     """
-    space = re.sub("[^A-Za-z0-9_]+", "-", namespace).lstrip("-")[:_PART_MAX] or DEFAULT_NAMESPACE
-    name = re.sub("[^A-Za-z0-9_.]+", "-", model).lstrip("-.")[:_PART_MAX]
+    space = re.sub("[^A-Za-z0-9_-]+", "-", namespace).lstrip("-")[:_PART_MAX] or DEFAULT_NAMESPACE
+    name = re.sub("[^A-Za-z0-9_.-]+", "-", model).lstrip("-.")[:_PART_MAX]
     return ModelName(_DEFAULT_HOST, space, name, _DEFAULT_TAG) if name else None
 
 

@@ -29,6 +29,15 @@ class Weights:
     header: GgufHeader
 
     @property
+    def key(self) -> str:
+        """What tells these weights from all others; a runner, and what was learnt of it, belongs to one key.
+
+        The digest of a file covers its header and size, not the weights, which may differ all the same; so the path
+        goes along. A store of files that are named by the hash of their contents needs no more than that.
+        """
+        return f"{self.digest} {self.path}"
+
+    @property
     def architecture(self) -> str:
         return self.text("general.architecture")
 

@@ -3,6 +3,7 @@
 Beside the books lies the table in which runners say whether they compute; both have the same entries.
 """
 
+import dataclasses
 from collections.abc import Collection
 
 from swell.errors import UnexpectedError
@@ -10,7 +11,6 @@ from swell.kv.memory_admission import MemoryAdmission
 from swell.memory.ledger import Entry, Ledger
 from swell.memory.probe import FreeMemory
 from swell.processors.shares import Demands
-from swell.scheduler.order import LedgerAccess
 from swell.settings import Settings
 
 HEADROOM_MIN_BYTES = 16 << 20
@@ -19,6 +19,17 @@ always enough for a small model, and 10 MiB for one with a vocabulary of 49,152.
 
 RUNNERS_MAX = 256
 """Entries of the ledger; far more than processes that fit on a machine."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LedgerAccess:
+    """How a runner uses the books: descriptors that it inherits, its entry in both, and the limits for everyone."""
+
+    ledger_fd: int
+    demands_fd: int
+    entry: int
+    budget_bytes: int | None
+    headroom_bytes: int
 
 
 class Accounts:
@@ -46,23 +57,23 @@ class Accounts:
             headroom_bytes=self._headroom_bytes,
         )
 
-    def clear(self, share: LedgerAccess) -> None:
+    def clear(self, access: LedgerAccess) -> None:
         """The runner is dead: it can't use any more what it was granted."""
-        self._ledger.clear(share.entry)
-        self._demands.want(share.entry, 0)
+        self._ledger.clear(access.entry)
+        self._demands.want(access.entry, 0)
 
-    def give_back(self, share: LedgerAccess) -> None:
+    def give_back(self, access: LedgerAccess) -> None:
         """The entry isn't needed any more."""
-        self.clear(share)
-        self._free_entries.append(share.entry)
+        self.clear(access)
+        self._free_entries.append(access.entry)
 
-    def entry(self, share: LedgerAccess) -> Entry:
+    def entry(self, access: LedgerAccess) -> Entry:
         """What a runner was promised, and what of it it has used."""
-        return self._ledger.entry(share.entry)
+        return self._ledger.entry(access.entry)
 
-    def booked_bytes(self, share: LedgerAccess) -> int:
+    def booked_bytes(self, access: LedgerAccess) -> int:
         """What a runner was promised and what it has mapped."""
-        booked = self._ledger.entry(share.entry)
+        booked = self._ledger.entry(access.entry)
         return booked.granted_bytes + booked.mapped_bytes
 
     def spare_bytes(self) -> int:
@@ -79,9 +90,9 @@ class Accounts:
         """What a new runner may take, where such that are being loaded will take `loading_bytes` more."""
         return self._ledger.spare_bytes(self._memory.free_bytes) - self._headroom_bytes - loading_bytes
 
-    def check_integrity(self, shares: Collection[LedgerAccess]) -> list[str]:
-        """What is wrong with the books where `shares` are those in use."""
-        entries = [share.entry for share in shares]
+    def check_integrity(self, in_use: Collection[LedgerAccess]) -> list[str]:
+        """What is wrong with the books where `in_use` are those in use."""
+        entries = [access.entry for access in in_use]
         faults = []
         if sorted(entries + self._free_entries) != list(range(RUNNERS_MAX)):
             faults.append(f"{len(entries)} entries are in use and {len(self._free_entries)} free, of {RUNNERS_MAX}")

@@ -3,7 +3,6 @@
 import signal
 from collections import OrderedDict
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import NamedTuple
 
 from swell.clock import Clock
@@ -18,12 +17,11 @@ _KILLS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class _Attempt(NamedTuple):
-    """A file as it was, and how it was to be loaded."""
+    """Weights as they were, and how they were to be loaded."""
 
-    path: Path
-    size_bytes: int
+    weights: str
     modified_at: datetime
-    fit: LoadOptions
+    options: LoadOptions
 
 
 class _Record(NamedTuple):
@@ -42,15 +40,15 @@ class LoadCrashes:
         self._records = OrderedDict[_Attempt, _Record]()
         self._sound = OrderedDict[_Attempt, None]()
 
-    def check(self, model: Model, fit: LoadOptions) -> None:
+    def check(self, model: Model, options: LoadOptions) -> None:
         """Raises LoadCrashedError where a load would only crash again."""
-        record = self._records.get(_attempt(model, fit))
+        record = self._records.get(_attempt(model, options))
         if record is not None and record.crashes >= CRASHES_MAX and self._clock.now() < record.last + PAUSE:
             raise LoadCrashedError(str(model.path), record.crashes)
 
-    def note(self, model: Model, fit: LoadOptions, error: SwellError) -> None:
+    def note(self, model: Model, options: LoadOptions, error: SwellError) -> None:
         """A load ended with `error`; what llama.cpp or the system reported in words is no crash, nor is a kill."""
-        attempt = _attempt(model, fit)
+        attempt = _attempt(model, options)
         if not isinstance(error, LoadDiedError) or error.exit_code is None or attempt in self._sound:
             return
         if error.exit_code >= 0 or -error.exit_code in _KILLS:
@@ -60,9 +58,9 @@ class LoadCrashes:
         if len(self._records) > _REMEMBERED:
             self._records.popitem(last=False)
 
-    def note_loaded(self, model: Model, fit: LoadOptions) -> None:
+    def note_loaded(self, model: Model, options: LoadOptions) -> None:
         """A load went well."""
-        attempt = _attempt(model, fit)
+        attempt = _attempt(model, options)
         self._records.pop(attempt, None)
         self._sound[attempt] = None
         self._sound.move_to_end(attempt)
@@ -70,5 +68,5 @@ class LoadCrashes:
             self._sound.popitem(last=False)
 
 
-def _attempt(model: Model, fit: LoadOptions) -> _Attempt:
-    return _Attempt(model.path, model.size_bytes, model.modified_at, fit)
+def _attempt(model: Model, options: LoadOptions) -> _Attempt:
+    return _Attempt(model.weights.key, model.modified_at, options)

@@ -1,11 +1,11 @@
 """What a model will take before it is loaded, and what such estimates have learnt from loads."""
 
 import dataclasses
-from pathlib import Path
 
 from swell.cache import CacheType
 from swell.kv.policy import CELL_BOOKKEEPING_BYTES
 from swell.models.model import Model
+from swell.scheduler.cells import cell_bytes, context_max
 
 PROCESS_BYTES = 32 << 20
 """A runner with a model of next to no size: Python and llama.cpp, shared libraries included (measured: 32.3 MB)."""
@@ -33,7 +33,7 @@ def estimate(
     model: Model, *, slots: int, batch_tokens: int, initial_tokens: int, cache_type: CacheType
 ) -> MemoryEstimate:
     """What `model` will take by its header. One slot's first grant counts: a load succeeds without that of others."""
-    window = model.context_max
+    window = context_max(model)
     batch = batch_tokens * _ACTIVATION_BYTES
     compute = batch * (_WIDTHS * model.embedding_length + _FEED_FORWARDS * model.number("feed_forward_length"))
     logits = slots * model.vocabulary_tokens * _ACTIVATION_BYTES
@@ -47,32 +47,24 @@ def estimate(
     )
 
 
-def cell_bytes(model: Model, cache_type: CacheType) -> int:
-    """K and V of a token, if every layer keeps every token: too much for windows, states and latent rows."""
-    heads = max(model.number("attention.head_count"), 1)
-    head = model.embedding_length // heads
-    row = (model.number("attention.key_length") or head) + (model.number("attention.value_length") or head)
-    return round(model.layers * (model.number("attention.head_count_kv") or heads) * row * cache_type.element_bytes)
-
-
 @dataclasses.dataclass
 class MemoryEstimator:
-    """Footprints as they turned out. They replace the estimate for the same file and scale it for others."""
+    """What runners really took: it replaces the estimate for the same weights (`Weights.key`) and scales all others."""
 
-    _others: dict[Path, int] = dataclasses.field(default_factory=dict)
+    _others: dict[str, int] = dataclasses.field(default_factory=dict)
     _ratio: float = 1.0
 
-    def note(self, path: Path, estimated: MemoryEstimate, other_bytes: int) -> None:
-        """A runner of `path` takes `other_bytes` beside weights and cache; of several amounts the largest counts."""
-        if other_bytes <= self._others.get(path, 0):
+    def note(self, key: str, estimated: MemoryEstimate, other_bytes: int) -> None:
+        """A runner with the weights `key` takes `other_bytes` beside weights and cache; the largest amount counts."""
+        if other_bytes <= self._others.get(key, 0):
             return
-        self._others[path] = other_bytes
+        self._others[key] = other_bytes
         ratio = other_bytes / max(estimated.other_bytes, 1)
         self._ratio += (min(max(ratio, _RATIOS[0]), _RATIOS[1]) - self._ratio) * _LEARNING_RATE
 
-    def correct(self, path: Path, estimated: MemoryEstimate) -> MemoryEstimate:
-        """`estimated`, in the light of what is known."""
-        known = self._others.get(path)
+    def correct(self, key: str, estimated: MemoryEstimate) -> MemoryEstimate:
+        """`estimated`, corrected by what runners really took."""
+        known = self._others.get(key)
         other = round(estimated.other_bytes * self._ratio) if known is None else known
         return dataclasses.replace(estimated, other_bytes=other)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 class Handover:
-    """A file in memory, open in this process only; runners reach it by its path while it is."""
+    """A file in memory for the cells; runners reach it by its path while it is open in this process."""
 
     def __init__(self) -> None:
         self._descriptor = os.memfd_create("swell-handover")

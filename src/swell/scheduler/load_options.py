@@ -7,15 +7,16 @@ don't: they belong to the request, and no value of theirs ever loads anything, o
 import dataclasses
 
 from swell.cache import CacheType
+from swell.devices import Fill
 from swell.models.model import Model
 from swell.options import Options
-from swell.scheduler.placement.planner import Fill
+from swell.settings import Settings
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LoadOptions:
-    """How a model is loaded. In a request's fit None is "whatever there is", so that a request without wishes takes
-    any runner, however that came to be as it is, and never makes two of them take turns.
+    """How a model is loaded. In what a request asks for, None is "whatever there is": a request that asks for nothing
+    takes any runner, however that was loaded, and never makes two ways of loading take turns.
     """
 
     maps_weights: bool | None = None
@@ -32,8 +33,8 @@ class LoadOptions:
 
     def completed(self, chosen: "LoadOptions") -> "LoadOptions":
         """This, and what is `chosen` where it leaves the choice."""
-        wishes = {name: wanted for name, wanted in dataclasses.asdict(self).items() if wanted is not None}
-        return dataclasses.replace(chosen, **wishes)
+        asked = {name: wanted for name, wanted in dataclasses.asdict(self).items() if wanted is not None}
+        return dataclasses.replace(chosen, **asked)
 
 
 def requested_load_options(options: Options, model: Model, devices: int) -> LoadOptions:
@@ -48,6 +49,12 @@ def requested_load_options(options: Options, model: Model, devices: int) -> Load
         main_device=max(options.main_gpu, 0) if devices and options.main_gpu is not None else None,
         fill=_FILLS[options.sched_spread] if devices else None,
     )
+
+
+def complete_load_options(requested: LoadOptions, settings: Settings) -> LoadOptions:
+    """How to load what is `requested`; what is still None then depends on the devices that are found."""
+    chosen = LoadOptions(maps_weights=True, cache_type=settings.kv_cache_type or CacheType.F16)
+    return requested.completed(chosen)
 
 
 _FILLS = {None: None, True: Fill.SPREAD, False: Fill.PACKED}

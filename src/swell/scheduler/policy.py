@@ -5,7 +5,7 @@ import signal
 from collections.abc import Collection
 
 from swell.errors import ContextError, LoadDiedError, SwellError
-from swell.scheduler.ward import RunnerKey
+from swell.scheduler.runner_key import RunnerKey
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,42 +69,36 @@ class Demand:
     may_shrink: bool = True
 
 
-def next_step(demand: Demand, residents: Collection[RunnerState]) -> SchedulerStep:
+def next_step(demand: Demand, runners: Collection[RunnerState]) -> SchedulerStep:
     """What brings `demand` nearer to being loaded.
 
     A runner of the same key is there only if it doesn't fit the request; it goes first. The only model is always
     tried, whatever the estimate says. Evictions follow use; requests that run are never ended for one. Both runners of
     a model count as one model.
     """
-    if own := next((resident for resident in residents if resident.key == demand.key), None):
+    if own := next((runner for runner in runners if runner.key == demand.key), None):
         return Evict(own.key) if own.is_idle else Wait(None if own.is_leaving else own.key)
-    if not residents:
+    if not runners:
         return LoadNow()
-    is_crowded = len({resident.key.path for resident in residents} - {demand.key.path}) >= demand.models_max
+    is_crowded = len({runner.key.weights for runner in runners} - {demand.key.weights}) >= demand.models_max
     missing_bytes = demand.needed_bytes - demand.free_bytes
     if not is_crowded and missing_bytes <= 0:
         return LoadNow()
-    if any(resident.is_leaving for resident in residents):
+    if any(runner.is_leaving for runner in runners):
         return Wait(None)
-    idle = [resident for resident in residents if resident.is_idle]
+    idle = [runner for runner in runners if runner.is_idle]
     if not is_crowded and demand.may_shrink and 0 < missing_bytes <= sum(one.unstored_bytes for one in idle):
         return ShrinkIdle()
     victim = least_recent(idle)
     if victim is not None:
         return Evict(victim.key)
-    quietest = least_recent(residents)
+    quietest = least_recent(runners)
     return Wait(quietest.key if quietest else None)
 
 
-def least_recent(residents: Collection[RunnerState]) -> RunnerState | None:
+def least_recent(runners: Collection[RunnerState]) -> RunnerState | None:
     """The one that was unused longest."""
-    return min(residents, key=lambda resident: (resident.last_use, resident.key.path), default=None)
-
-
-def may_queue(waiting: int, queue_max: int, *, is_first: bool) -> bool:
-    """Whether a request that can't be served at once may wait behind `waiting` others; the first in line doesn't wait,
-    it is being worked on."""
-    return is_first or waiting < queue_max
+    return min(runners, key=lambda runner: (runner.last_use, runner.key.weights), default=None)
 
 
 def is_shortage(error: SwellError) -> bool:

@@ -1,4 +1,4 @@
-"""One model's stay in memory: loading, ready, stopped; who uses it, and until when it stays."""
+"""One model's time in memory: loading, ready, stopped; who uses it, and until when it stays."""
 
 import asyncio
 import contextlib
@@ -15,10 +15,8 @@ from swell.durations import FOREVER_S
 from swell.errors import RunnerError, SwellError
 from swell.models.model import Model
 from swell.protocol.messages import Loaded, ShrinkLevel, Stats
-from swell.scheduler.estimate import MemoryEstimate
 from swell.scheduler.load_options import LoadOptions
-from swell.scheduler.order import LedgerAccess
-from swell.scheduler.ward import RunnerKey
+from swell.scheduler.load_plan import LoadPlan
 from swell.supervisor.runner import Runner
 
 log = logging.getLogger(__name__)
@@ -57,19 +55,6 @@ class LoadedModel:
     num_ctx: int | None
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class LoadPlan:
-    """What a residency is made for: the model, which of its runners this is, how it is loaded, its share in the books,
-    what it is thought to take.
-    """
-
-    model: Model
-    key: RunnerKey
-    fit: LoadOptions
-    share: LedgerAccess
-    footprint: MemoryEstimate
-
-
 class Residency:
     """Starts a runner when made; ends it when it was unused for `keep_alive_s`.
 
@@ -78,23 +63,23 @@ class Residency:
 
     def __init__(
         self,
-        stay: LoadPlan,
+        plan: LoadPlan,
         launch: Callable[["Residency"], Awaitable[Runner]],
         *,
         keep_alive_s: float,
         clock: Clock,
         on_change: Callable[["Residency"], None],
     ) -> None:
-        self.stay = stay
-        self.model = stay.model
+        self.plan = plan
+        self.model = plan.model
         self.keep_alive_s = keep_alive_s
         self.num_ctx: int | None = None
         """What the latest request asked for."""
         self.state = State.LOADING
         self.users = 0
         self.last_use = next(_uses)
-        self.starving = 0
-        """Requests that wait for memory which other models have."""
+        self.waiting_for_memory = 0
+        """How many requests wait for memory that other models have."""
         self.placed = LoadOptions()
         """What the planner chose, once it has."""
         self.is_measured = False
@@ -112,9 +97,9 @@ class Residency:
         return await asyncio.shield(self._loading)
 
     @property
-    def fit(self) -> LoadOptions:
+    def options(self) -> LoadOptions:
         """How the model is loaded: as was asked for, and where nothing was, as the planner chose."""
-        return self.stay.fit.completed(self.placed)
+        return self.plan.options.completed(self.placed)
 
     @property
     def device_bytes(self) -> dict[str, int]:

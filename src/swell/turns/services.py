@@ -22,8 +22,12 @@ class Services:
     catalog: Catalog
     renderer: Renders
     schemas: ChecksSchemas
-    metrics: Metrics = field(default_factory=Metrics)
     quarantine: Quarantine = field(default_factory=Quarantine)
+
+    @property
+    def metrics(self) -> Metrics:
+        """Where scheduler and turns count."""
+        return self.scheduler.metrics
 
     def recovery(self, request: TurnRequest) -> Recovery:
         """The recovery of one request."""

@@ -7,10 +7,10 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from swell.devices import DeviceKind, DeviceMemory, KvPlace, LayersOn
+from swell.devices import DeviceKind, DeviceMemory, Fill, KvPlace, LayersOn
 from swell.errors import InvalidRequestError
 from swell.scheduler.placement.needs import Needs
-from swell.scheduler.placement.planner import Fill, PlacementOptions, PlacementPlan, plan
+from swell.scheduler.placement.planner import PlacementOptions, PlacementPlan, plan
 
 SIZES = st.integers(0, 1000)
 HEADROOMS = st.integers(0, 200)

@@ -6,7 +6,7 @@ import hypothesis.strategies as st
 from hypothesis import given
 from tests.scheduler.fakes import model, settle
 
-from swell.scheduler.ward import Ward
+from swell.scheduler.runner_key import RunnerRole
 from swell.turns.recovery.quarantine import Quarantine
 
 A, B = model("a"), model("b")
@@ -16,13 +16,13 @@ class Suspect:
     """Waits for its turn on a model and has it until told to end."""
 
     def __init__(self, quarantine: Quarantine, arrival: int, name: str = "a") -> None:
-        self.ward: Ward | None = None
+        self.role: RunnerRole | None = None
         self.go = asyncio.Event()
         self.task = asyncio.create_task(self._live(quarantine, arrival, name))
 
     async def _live(self, quarantine: Quarantine, arrival: int, name: str) -> None:
-        async with quarantine.turn(model(name), arrival) as ward:
-            self.ward = ward
+        async with quarantine.turn(model(name), arrival) as role:
+            self.role = role
             await self.go.wait()
 
 
@@ -32,15 +32,15 @@ def test_the_latest_comes_first_and_models_have_nothing_to_do_with_each_other() 
         suspects = [Suspect(quarantine, arrival) for arrival in (1, 3, 2)]
         other = Suspect(quarantine, 0, "b")
         await settle()
-        assert [one.ward for one in (*suspects, other)] == [Ward.QUARANTINE, None, None, Ward.QUARANTINE]
+        assert [one.role for one in (*suspects, other)] == [RunnerRole.QUARANTINE, None, None, RunnerRole.QUARANTINE]
         assert quarantine.is_wanted(A)
         assert not quarantine.is_wanted(B)
         suspects[0].go.set()
         await settle()
-        assert [one.ward for one in suspects[1:]] == [Ward.QUARANTINE, None]
+        assert [one.role for one in suspects[1:]] == [RunnerRole.QUARANTINE, None]
         suspects[1].task.cancel()
         await settle()
-        assert suspects[2].ward is Ward.QUARANTINE
+        assert suspects[2].role is RunnerRole.QUARANTINE
 
     asyncio.run(story())
 
@@ -53,7 +53,7 @@ def test_a_conviction_clears_those_that_wait_and_is_remembered_for_its_model_and
             await settle()
         quarantine.convict(A, {"prompt": "\ud800"})
         await settle()
-        assert waiting.ward is Ward.COMMON
+        assert waiting.role is RunnerRole.SHARED
         assert quarantine.knows(A, {"prompt": "\ud800"})
         assert not quarantine.knows(B, {"prompt": "\ud800"})
         assert not quarantine.knows(A, {"prompt": ""})
@@ -66,7 +66,7 @@ def test_there_is_one_at_a_time_and_everybody_comes_to_an_end(steps: list[tuple[
     async def story() -> None:
         quarantine, suspects = Quarantine(), list[Suspect]()
         for what, which in steps:
-            inside = [one for one in suspects if one.ward is Ward.QUARANTINE and not one.task.done()]
+            inside = [one for one in suspects if one.role is RunnerRole.QUARANTINE and not one.task.done()]
             assert len(inside) <= 1
             if what == "come":
                 suspects.append(Suspect(quarantine, len(suspects)))
@@ -80,7 +80,7 @@ def test_there_is_one_at_a_time_and_everybody_comes_to_an_end(steps: list[tuple[
                     chosen.task.cancel()
             await settle()
             open_ones = [one for one in suspects if not one.task.done()]
-            assert any(one.ward for one in open_ones) or not open_ones
+            assert any(one.role for one in open_ones) or not open_ones
         for one in suspects:
             one.go.set()
         await asyncio.wait_for(asyncio.gather(*(one.task for one in suspects), return_exceptions=True), 5)

@@ -16,7 +16,7 @@ from swell.metrics import Metrics
 from swell.models.model import Model, open_model
 from swell.options import Options
 from swell.scheduler.load_options import LoadOptions
-from swell.scheduler.ward import Ward
+from swell.scheduler.runner_key import RunnerRole
 from swell.supervisor.runner import Runner
 from swell.turns.recovery.ladder import RecoveryStep
 from swell.turns.recovery.quarantine import Quarantine
@@ -33,7 +33,7 @@ class Noting:
     def __init__(self, *, idle: int = 0, busy: int = 0, loaded: LoadOptions | None = None) -> None:
         self.idle, self.busy, self.loaded = idle, busy, loaded
         self.asked: list[object] = []
-        self.wards: list[Ward] = []
+        self.roles: list[RunnerRole] = []
 
     @contextlib.asynccontextmanager
     async def lease(
@@ -42,10 +42,10 @@ class Noting:
         keep_alive_s: float | None = None,
         options: Options | None = None,
         also: LoadOptions | None = None,
-        ward: Ward = Ward.COMMON,
+        role: RunnerRole = RunnerRole.SHARED,
     ) -> AsyncIterator[Runner]:
         self.asked.append(also)
-        self.wards.append(ward)
+        self.roles.append(role)
         yield cast(Runner, self)
 
     def load_options_of(self, model: Model) -> LoadOptions | None:
@@ -164,7 +164,7 @@ def test_nobody_is_given_up_beside_others_for_a_runner_that_ended(model: Model) 
     *tried, first, second, last = asyncio.run(live())
     assert tried == [RecoveryStep.EVICT_IDLE, RecoveryStep.WAIT, RecoveryStep.SMALLER_CACHE]
     assert (first, second, last) == (RecoveryStep.RELOAD, RecoveryStep.RELOAD, RecoveryStep.GIVE_UP)
-    assert models.wards == [Ward.COMMON] * 5 + [Ward.QUARANTINE]
+    assert models.roles == [RunnerRole.SHARED] * 5 + [RunnerRole.QUARANTINE]
 
 
 @pytest.mark.usefixtures("no_pause")
@@ -181,7 +181,7 @@ def test_all_attempts_but_the_first_two_are_made_in_quarantine(model: Model, att
 
     assert asyncio.run(live()) == attempts + 1
     common = min(2, max(attempts, 1))
-    assert models.wards == [Ward.COMMON] * common + [Ward.QUARANTINE] * (attempts + 1 - common)
+    assert models.roles == [RunnerRole.SHARED] * common + [RunnerRole.QUARANTINE] * (attempts + 1 - common)
 
 
 @pytest.mark.usefixtures("no_pause")
@@ -194,7 +194,7 @@ def test_when_the_guilty_is_found_the_others_have_all_their_attempts_again(model
     async def live() -> None:
         for _ in range(2):
             assert [await die(one) for one in (innocent, guilty)] == [RecoveryStep.RELOAD] * 2
-        models.wards.clear()
+        models.roles.clear()
         in_turn = asyncio.Event()
 
         async def trial() -> None:
@@ -211,7 +211,7 @@ def test_when_the_guilty_is_found_the_others_have_all_their_attempts_again(model
                 pass
 
         await asyncio.gather(trial(), wait())
-        assert models.wards == [Ward.QUARANTINE, Ward.COMMON]
+        assert models.roles == [RunnerRole.QUARANTINE, RunnerRole.SHARED]
         assert [await die(innocent) for _ in range(3)] == [
             RecoveryStep.RELOAD,
             RecoveryStep.RELOAD,
@@ -220,9 +220,9 @@ def test_when_the_guilty_is_found_the_others_have_all_their_attempts_again(model
 
     asyncio.run(live())
     again = recovery(models, model, attempts=2, quarantine=quarantine, content="guilty")
-    models.wards.clear()
+    models.roles.clear()
     assert asyncio.run(die(again)) is RecoveryStep.GIVE_UP  # one life, alone
-    assert models.wards == [Ward.QUARANTINE]
+    assert models.roles == [RunnerRole.QUARANTINE]
 
 
 @pytest.mark.usefixtures("no_pause")
@@ -243,7 +243,7 @@ def test_who_is_cleared_makes_room_for_those_that_wait(model: Model) -> None:
             assert [second.leaves(generated) for generated in (7, 38, 39)] == [False, False, True]
         assert await waiting is RecoveryStep.RELOAD
         async with second.lease():
-            assert second_models.wards[-1] is Ward.COMMON
+            assert second_models.roles[-1] is RunnerRole.SHARED
 
     asyncio.run(live())
 

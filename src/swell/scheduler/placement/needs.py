@@ -1,15 +1,12 @@
 """What a model takes, layer by layer, as far as its header tells."""
 
 import dataclasses
-import itertools
 import re
 
 from swell.cache import CacheType
-from swell.models.gguf import GgufArray, read_array
 from swell.models.model import Model
-from swell.models.weights import sensible
+from swell.scheduler.cells import layer_cell_bytes
 
-_ELEMENT_BYTES = {CacheType.F16: 2.0, CacheType.Q8_0: 34 / 32, CacheType.Q4_0: 18 / 32}
 _LAYER = re.compile(r"blk\.([0-9]{1,3})\.")  # llama.cpp knows 512 layers
 _INPUT = "token_embd."
 _OUTPUT = "output"
@@ -54,7 +51,7 @@ def estimate(
 ) -> Needs:
     """The needs of `model` when `cells` cells are granted in all, to `slots` slots, and `growth_cells` come next."""
     layers, output, embeddings = _weights(model)
-    per_cell = _cell_bytes(model, len(layers), cache_type)
+    per_cell = layer_cell_bytes(model, len(layers), cache_type)
     return Needs(
         layer_bytes=tuple(layers),
         output_bytes=output or embeddings,  # without an output of its own, the embeddings are copied for it
@@ -79,28 +76,6 @@ def _weights(model: Model) -> tuple[list[int], int, int]:
     has_output = any(tensor.name == "output.weight" for tensor in model.header.tensors)
     count = max(layers, default=-1) + 1
     return [layers.get(index, 0) for index in range(count)], output if has_output else output + embeddings, embeddings
-
-
-def _cell_bytes(model: Model, layers: int, cache_type: CacheType) -> list[float]:
-    """K and V of one token in each layer, as if every layer kept every token: too much for sliding windows."""
-    heads = max(model.number("attention.head_count"), 1)
-    length = model.embedding_length // heads
-    key, value = model.number("attention.key_length") or length, model.number("attention.value_length") or length
-    is_latent = model.number("attention.key_length_mla") > 0  # one row for all heads, and no V
-    rows = [key if is_latent else kv_heads * (key + value) for kv_heads in _kv_heads(model, layers, heads)]
-    return [row * _ELEMENT_BYTES[cache_type] for row in rows]
-
-
-def _kv_heads(model: Model, layers: int, heads: int) -> list[int]:
-    """Of each layer; 0 where it keeps a state instead of a cache."""
-    key = f"{model.architecture}.attention.head_count_kv"
-    found = model.header.metadata.get(key)
-    if not isinstance(found, GgufArray):
-        return [sensible(found, heads)] * layers
-    counts = itertools.chain.from_iterable(read_array(model.path, found))
-    return [
-        sensible(count, heads) for count in itertools.islice(itertools.chain(counts, itertools.repeat(heads)), layers)
-    ]
 
 
 def _compute_bytes(model: Model, slots: int, batch_tokens: int) -> int:

@@ -2,20 +2,20 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 import msgspec
 
 from swell.cache import StoreKind
-from swell.devices import DeviceMemory, DeviceUse, Placement
+from swell.devices import DeviceMemory, DeviceUse, Fill, Placement
 from swell.errors import ContextError, DevicesFullError, ModelLoadError, SwellError
 from swell.kv.policy import default_slots
 from swell.models.model import Model
 from swell.protocol.messages import DevicesFound, Load
+from swell.scheduler.cells import context_max
 from swell.scheduler.load_options import LoadOptions
 from swell.scheduler.placement.correction import Correction
 from swell.scheduler.placement.needs import Needs, estimate
-from swell.scheduler.placement.planner import ALL_LAYERS, Fill, PlacementOptions, PlacementPlan, plan
+from swell.scheduler.placement.planner import ALL_LAYERS, PlacementOptions, PlacementPlan, plan
 from swell.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 RETREATS_MAX = 3
 """How often a load that its devices refused is tried again, each time expecting twice as much."""
 DEVICES_UNKNOWN = 64
-"""More than there are: until a load has found them, wishes for devices count."""
+"""More than there are: until a load has found them, what is asked for devices counts."""
 
 
 class Placer:
@@ -33,30 +33,35 @@ class Placer:
     def __init__(self, settings: Settings) -> None:
         self.fill = Fill.SPREAD if settings.sched_spread else Fill.PACKED
         self.devices = DEVICES_UNKNOWN
-        self.corrections: dict[Path, Correction] = {}
+        self.corrections: dict[str, Correction] = {}
 
     def place(
-        self, model: Model, load: Load, fit: LoadOptions, held_by_idle: Callable[[], Mapping[str, int]]
+        self, model: Model, load: Load, options: LoadOptions, held_by_idle: Callable[[], Mapping[str, int]]
     ) -> "Placing":
         """Begin to place `model` for one load. `held_by_idle`: bytes on each device that unloading would free."""
-        return Placing(self, model, load, fit, held_by_idle)
+        return Placing(self, model, load, options, held_by_idle)
 
 
 class Placing:
     """One load's placement: decided when the devices are known, compared with what was taken in the end."""
 
     def __init__(
-        self, placer: Placer, model: Model, load: Load, fit: LoadOptions, held_by_idle: Callable[[], Mapping[str, int]]
+        self,
+        placer: Placer,
+        model: Model,
+        load: Load,
+        options: LoadOptions,
+        held_by_idle: Callable[[], Mapping[str, int]],
     ) -> None:
         self._placer = placer
         self._held_by_idle = held_by_idle
         self._retreats_left = RETREATS_MAX
         self._model = model
         self._load = load
-        self._wish = PlacementOptions(
-            layers=ALL_LAYERS if fit.device_layers is None else fit.device_layers,
-            main_device=fit.main_device,
-            fill=fit.fill or placer.fill,
+        self._options = PlacementOptions(
+            layers=ALL_LAYERS if options.device_layers is None else options.device_layers,
+            main_device=options.main_device,
+            fill=options.fill or placer.fill,
         )
         self._plan: PlacementPlan | None = None
         self._names: list[str] = []
@@ -64,7 +69,7 @@ class Placing:
     def decide(self, found: DevicesFound) -> Placement:
         """Where the layers go on what was found. May be asked again, for another try.
 
-        Raises InvalidRequestError if a wish can't be met, DevicesFullError if idle models should make way first.
+        Raises InvalidRequestError for what can't be met, DevicesFullError if idle models should make way first.
         """
         for missing in found.missing:
             log.warning("going on without the worker %s: %s", missing.worker, missing.reason)
@@ -78,22 +83,22 @@ class Placing:
 
     def retreats(self, error: SwellError) -> bool:
         """Whether it is worth to try again after `error`, with less on devices, or on what others left there."""
-        is_placed = self._plan is not None and self._plan.placement.shares and self._wish.layers == ALL_LAYERS
+        is_placed = self._plan is not None and self._plan.placement.shares and self._options.layers == ALL_LAYERS
         if not is_placed or not self._retreats_left or not isinstance(error, ModelLoadError | ContextError):
             return False
         self._retreats_left -= 1
         log.warning("%s; planning with less room on devices", error)
-        self._placer.corrections[self._model.path] = self._correction.distrust()
+        self._placer.corrections[self._model.weights.key] = self._correction.distrust()
         return True
 
     def _plan_on(self, devices: Sequence[DeviceMemory]) -> PlacementPlan:
         needs = self._correction.apply(_needs(self._model, self._load))
-        return plan(needs, devices, self._wish, self._load.device_headroom_bytes)
+        return plan(needs, devices, self._options, self._load.device_headroom_bytes)
 
     def _check_idle(self, decided: PlacementPlan, devices: Sequence[DeviceMemory]) -> None:
         """Raise DevicesFullError if more layers had room without idle models."""
         held = self._held_by_idle()
-        if not held or self._wish.layers != ALL_LAYERS:
+        if not held or self._options.layers != ALL_LAYERS:
             return
         emptied = [
             msgspec.structs.replace(device, free_bytes=device.free_bytes + held.get(device.name, 0))
@@ -109,22 +114,22 @@ class Placing:
         if uses:
             expected = {name: bytes_.total for name, bytes_ in self._plan.devices.items()}
             log.debug("expected %s, took %s", expected, {use.name: use.used_bytes for use in uses})
-            self._placer.corrections[self._model.path] = self._correction.learn(self._plan, uses)
+            self._placer.corrections[self._model.weights.key] = self._correction.learn(self._plan, uses)
         shares = self._plan.placement.shares
         return LoadOptions(
             device_layers=self._plan.placement.device_layers,
             main_device=self._names.index(shares[0].device) if len(shares) == 1 else None,
-            fill=self._wish.fill,
+            fill=self._options.fill,
         )
 
     @property
     def _correction(self) -> Correction:
-        return self._placer.corrections.get(self._model.path, Correction())
+        return self._placer.corrections.get(self._model.weights.key, Correction())
 
 
 def _needs(model: Model, load: Load) -> Needs:
     """What the model takes with the grants that its slots begin with."""
-    trained = model.context_max
+    trained = context_max(model)
     slots = load.slots or default_slots(trained)
     initial, growth = min(load.initial_tokens, trained), load.grow_tokens
     if load.store is StoreKind.EAGER:

@@ -8,9 +8,8 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Iterable, Sequence
-from enum import Enum
 
-from swell.devices import DeviceKind, DeviceMemory, KvPlace, LayersOn, Placement
+from swell.devices import DeviceKind, DeviceMemory, Fill, KvPlace, LayersOn, Placement
 from swell.errors import InvalidRequestError
 from swell.scheduler.placement.needs import Needs
 
@@ -23,13 +22,6 @@ _KV_HOST_GAIN = 2
 pays only if the devices then hold the whole model and otherwise held less than one in so many of its layers."""
 
 ALL_LAYERS = -1
-
-
-class Fill(Enum):
-    """How many devices a model is given."""
-
-    PACKED = "packed"  # as few as it fits on
-    SPREAD = "spread"  # all, each in proportion to its room
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -70,47 +62,51 @@ class _Room:
     room_bytes: int
 
 
-def plan(needs: Needs, devices: Sequence[DeviceMemory], wish: PlacementOptions, headroom_bytes: int) -> PlacementPlan:
+def plan(
+    needs: Needs, devices: Sequence[DeviceMemory], options: PlacementOptions, headroom_bytes: int
+) -> PlacementPlan:
     """Where the model goes. `headroom_bytes` stay free on every device.
 
-    Without a wish for layers, no more is put on a device than fits. Raises InvalidRequestError for a device that isn't
-    there.
+    Unless `options` say how many layers, no more is put on a device than fits. Raises InvalidRequestError for a device
+    that isn't there.
     """
-    rooms = [_Room(device, device.free_bytes - headroom_bytes) for device in _eligible(devices, wish)]
-    layers = len(needs.weights) if wish.layers == ALL_LAYERS else min(wish.layers, len(needs.weights))
+    rooms = [_Room(device, device.free_bytes - headroom_bytes) for device in _eligible(devices, options)]
+    layers = len(needs.weights) if options.layers == ALL_LAYERS else min(options.layers, len(needs.weights))
     if layers <= 0 or not rooms:
         return _described(needs, (), KvPlace.DEVICE)
-    if wish.kv is not None:
-        return _described(needs, _shares(needs, rooms, layers, wish, wish.kv), wish.kv)
-    beside = _shares(needs, rooms, layers, wish, KvPlace.DEVICE)
-    apart = _shares(needs, rooms, layers, wish, KvPlace.HOST)
+    if options.kv is not None:
+        return _described(needs, _shares(needs, rooms, layers, options, options.kv), options.kv)
+    beside = _shares(needs, rooms, layers, options, KvPlace.DEVICE)
+    apart = _shares(needs, rooms, layers, options, KvPlace.HOST)
     pays = _count(apart) == layers and _count(beside) * _KV_HOST_GAIN < layers
     return _described(needs, apart, KvPlace.HOST) if pays else _described(needs, beside, KvPlace.DEVICE)
 
 
-def _eligible(devices: Sequence[DeviceMemory], wish: PlacementOptions) -> list[DeviceMemory]:
+def _eligible(devices: Sequence[DeviceMemory], options: PlacementOptions) -> list[DeviceMemory]:
     """The devices that may be used, the best first. An integrated GPU counts only where there is no other GPU."""
-    if wish.main_device is not None and devices:
-        if not 0 <= wish.main_device < len(devices):
+    if options.main_device is not None and devices:
+        if not 0 <= options.main_device < len(devices):
             names = ", ".join(device.name for device in devices)
-            raise InvalidRequestError(f"main_gpu {wish.main_device} is not there; the devices from 0 on are {names}")
-        return [devices[wish.main_device]]
+            raise InvalidRequestError(f"main_gpu {options.main_device} is not there; the devices from 0 on are {names}")
+        return [devices[options.main_device]]
     if any(device.kind is DeviceKind.GPU for device in devices):
         devices = [device for device in devices if device.kind is not DeviceKind.INTEGRATED_GPU]
     return sorted(devices, key=lambda device: (_SPEED[device.kind], -device.free_bytes))
 
 
 def _shares(
-    needs: Needs, rooms: Sequence[_Room], layers: int, wish: PlacementOptions, kv: KvPlace
+    needs: Needs, rooms: Sequence[_Room], layers: int, options: PlacementOptions, kv: KvPlace
 ) -> tuple[LayersOn, ...]:
     sizes = _sizes(needs, kv)
-    groups = [rooms[:count] for count in range(1, len(rooms) + 1)] if wish.fill is Fill.PACKED else [rooms]
+    groups = [rooms[:count] for count in range(1, len(rooms) + 1)] if options.fill is Fill.PACKED else [rooms]
     beside = [_beside(group, needs.scratch_bytes(len(group))) for group in groups]
-    if shares := _first(_fitted(sizes[-layers:], group, wish.fill) for group in beside):
+    if shares := _first(_fitted(sizes[-layers:], group, options.fill) for group in beside):
         return shares
-    if wish.layers != ALL_LAYERS:  # an order; whether it can be met, the devices will say
+    if options.layers != ALL_LAYERS:  # an order; whether it can be met, the devices will say
         return _named(beside[-1], _proportional(sizes[-layers:], beside[-1]))
-    return _first(_fitted(sizes[-count:], group, wish.fill) for count in range(layers - 1, 0, -1) for group in beside)
+    return _first(
+        _fitted(sizes[-count:], group, options.fill) for count in range(layers - 1, 0, -1) for group in beside
+    )
 
 
 def _first(found: Iterable[tuple[LayersOn, ...]]) -> tuple[LayersOn, ...]:

@@ -7,10 +7,9 @@ import hashlib
 import logging
 from collections import OrderedDict, defaultdict
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 from swell.models.model import Model
-from swell.scheduler.ward import Ward
+from swell.scheduler.runner_key import RunnerRole
 
 log = logging.getLogger(__name__)
 
@@ -34,37 +33,37 @@ class Quarantine:
     """
 
     def __init__(self) -> None:
-        self._lines = defaultdict[Path, _Line](_Line)
+        self._lines = defaultdict[str, _Line](_Line)
         self._convicted = OrderedDict[bytes, None]()
         self._changed = asyncio.Event()
 
     @contextlib.asynccontextmanager
-    async def turn(self, model: Model, arrival: int) -> AsyncIterator[Ward]:
-        """Inside, the ward where a suspect goes on: quarantine, which it has alone, or the common one if it was cleared
+    async def turn(self, model: Model, arrival: int) -> AsyncIterator[RunnerRole]:
+        """Inside, the role where a suspect goes on: quarantine, which it has alone, or the common one if it was cleared
         while it waited.
         """
-        line = self._lines[model.path]
+        line = self._lines[model.weights.key]
         line.waiting.add(arrival)
         convictions = line.convictions
-        ward = Ward.COMMON
+        role = RunnerRole.SHARED
         try:
             while line.convictions == convictions and (line.is_taken or arrival < max(line.waiting)):
                 await self._changed.wait()
             line.waiting.remove(arrival)
             if line.convictions == convictions:
-                ward = Ward.QUARANTINE
+                role = RunnerRole.QUARANTINE
                 line.is_taken = True
             self._notify()
-            yield ward
+            yield role
         finally:
             line.waiting.discard(arrival)
-            if ward is Ward.QUARANTINE:
+            if role is RunnerRole.QUARANTINE:
                 line.is_taken = False
             self._notify()
 
     def is_wanted(self, model: Model) -> bool:
         """Whether somebody waits for a turn."""
-        return bool(self._lines[model.path].waiting)
+        return bool(self._lines[model.weights.key].waiting)
 
     def convict(self, model: Model, content: object) -> None:
         """`content` ended one runner after the other, also alone. To be called before anything is awaited after its
@@ -74,7 +73,7 @@ class Quarantine:
         self._convicted[_fingerprint(model, content)] = None
         if len(self._convicted) > _REMEMBERED:
             self._convicted.popitem(last=False)
-        self._lines[model.path].convictions += 1
+        self._lines[model.weights.key].convictions += 1
         self._notify()
 
     def knows(self, model: Model, content: object) -> bool:
@@ -87,4 +86,4 @@ class Quarantine:
 
 
 def _fingerprint(model: Model, content: object) -> bytes:
-    return hashlib.sha256(repr((model.path, content)).encode("utf-8", "surrogatepass")).digest()
+    return hashlib.sha256(repr((model.weights.key, content)).encode("utf-8", "surrogatepass")).digest()

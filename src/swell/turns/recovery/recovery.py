@@ -15,7 +15,7 @@ from swell.metrics import Metrics
 from swell.models.model import Model
 from swell.options import Options
 from swell.scheduler.load_options import LoadOptions
-from swell.scheduler.ward import Ward
+from swell.scheduler.runner_key import RunnerRole
 from swell.supervisor.causes import cause_of
 from swell.supervisor.runner import Runner
 from swell.turns.recovery.ladder import (
@@ -47,9 +47,9 @@ class Models(Protocol):
         keep_alive_s: float | None = None,
         options: Options = ...,
         also: LoadOptions = ...,
-        ward: Ward = ...,
+        role: RunnerRole = ...,
     ) -> AbstractAsyncContextManager[Runner]:
-        """A runner with `model` in `ward`, loaded as `options` and `also` want it."""
+        """A runner with `model` in `role`, loaded as `options` and `also` want it."""
 
     def load_options_of(self, model: Model) -> LoadOptions | None:
         """How `model` is loaded; None if it isn't."""
@@ -97,7 +97,7 @@ class Recovery:
         self._arrival = next(_arrivals)
         self._tried: list[Attempt] = []
         self._also = LoadOptions()
-        self._ward = Ward.COMMON
+        self._role = RunnerRole.SHARED
         self._is_known = quarantine.knows(request.model, request.content)
         if self._is_known:
             self._limits = dataclasses.replace(limits, attempts_max=0)
@@ -106,20 +106,20 @@ class Recovery:
     async def lease(self) -> AsyncIterator[Runner]:
         """A runner, as the request and what was tried for it want it."""
         async with contextlib.AsyncExitStack() as stack:
-            self._ward = Ward.COMMON
+            self._role = RunnerRole.SHARED
             if self._is_known or is_suspect(self._tried, self._limits.attempts_max):
-                self._ward = await stack.enter_async_context(self._quarantine.turn(self._model, self._arrival))
-                if self._ward is Ward.COMMON:  # another one was why
+                self._role = await stack.enter_async_context(self._quarantine.turn(self._model, self._arrival))
+                if self._role is RunnerRole.SHARED:  # another one was why
                     self._tried.clear()
             request = self._request
-            lease = self._models.lease(self._model, request.keep_alive_s, request.options, self._also, self._ward)
+            lease = self._models.lease(self._model, request.keep_alive_s, request.options, self._also, self._role)
             yield await stack.enter_async_context(lease)
 
     def leaves(self, generated: int) -> bool:
         """Whether a request in quarantine is cleared by so many tokens, and others wait to be: then it goes on among
         those that are not suspected.
         """
-        if self._ward is not Ward.QUARANTINE or not self._quarantine.is_wanted(self._model):
+        if self._role is not RunnerRole.QUARANTINE or not self._quarantine.is_wanted(self._model):
             return False
         self._tried = [attempt for attempt in self._tried if not attempt.is_forgotten(generated)]
         if self._tried or (self._is_known and generated < PROGRESS_TOKENS):
@@ -138,12 +138,17 @@ class Recovery:
         self._tried = [attempt for attempt in self._tried if not attempt.is_forgotten(generated)]
         tried = [attempt.step for attempt in self._tried]
         step = next_recovery_step(cause, tried, self._situation())
-        if step is RecoveryStep.GIVE_UP and cause.is_death and self._limits.attempts_max and self._ward is Ward.COMMON:
+        if (
+            step is RecoveryStep.GIVE_UP
+            and cause.is_death
+            and self._limits.attempts_max
+            and self._role is RunnerRole.SHARED
+        ):
             step = RecoveryStep.RELOAD  # somebody else may be why: it is given up alone or not at all
         log.warning("%s after %d tokens: %s. Next: %s", self._model.name, generated, error, step.value)
         self._metrics.recovery_step(step)
         if step is RecoveryStep.GIVE_UP:
-            if cause.is_death and self._ward is Ward.QUARANTINE:
+            if cause.is_death and self._role is RunnerRole.QUARANTINE:
                 self._quarantine.convict(self._model, self._request.content)
             return step
         await asyncio.sleep(back_off_s(tried))

@@ -1,4 +1,4 @@
-"""There is more to read than the context window holds."""
+"""Errors of requests with more to read than the context window holds."""
 
 from swell.errors.base import error_dataclass
 from swell.errors.requests import RequestError
@@ -10,7 +10,7 @@ class ContextOverflowError(RequestError):
 
 @error_dataclass
 class PromptTooLongError(ContextOverflowError):
-    """The window also has to hold one generated token."""
+    """The prompt doesn't fit; the window must hold at least one generated token, too."""
 
     prompt_tokens: int
     window_tokens: int

@@ -1,4 +1,4 @@
-"""The elastic cache could not do what it was asked for."""
+"""Errors of the elastic cache."""
 
 from swell.errors.base import SwellError, error_dataclass
 
@@ -17,7 +17,7 @@ class KvLayoutError(KvError):
 
 @error_dataclass
 class KvGrowError(KvError):
-    """A slot's grant can't be raised from `from_cells` to `to_cells`; what it has is untouched."""
+    """A slot's grant can't be raised from `from_cells` to `to_cells`; the cells it has stay as they are."""
 
     from_cells: int
     to_cells: int

@@ -1,4 +1,4 @@
-"""llama.cpp refused something."""
+"""Errors that llama.cpp causes."""
 
 from swell.errors.base import SwellError, error_dataclass
 
@@ -26,7 +26,7 @@ class ModelLoadError(LlamaError):
 
 @error_dataclass
 class DamagedModelError(ModelLoadError):
-    """Nothing will help but another file."""
+    """The file itself is at fault: to try again, or with other options, won't help."""
 
 
 @error_dataclass

@@ -1,4 +1,4 @@
-"""The model that a request names isn't there, or can't do what is asked."""
+"""Errors of requests for a model that isn't there, or can't do what is asked."""
 
 from swell.errors.base import error_dataclass
 from swell.errors.requests import RequestError

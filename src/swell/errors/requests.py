@@ -1,10 +1,10 @@
-"""A request can't be answered as it is; the client must change something."""
+"""Errors that a client can do something about: the request is wrong, or comes at the wrong time."""
 
 from swell.errors.base import SwellError, error_dataclass
 
 
 class RequestError(SwellError):
-    """The client must change something; the text says what."""
+    """The client must do something; the text says what."""
 
 
 @error_dataclass

@@ -1,4 +1,4 @@
-"""The process that holds a model did not start, was lost, or had to be stopped."""
+"""Errors of the process that holds a model: it did not start, was lost, or was misunderstood."""
 
 from swell.errors.base import SwellError, error_dataclass
 from swell.loss import Loss

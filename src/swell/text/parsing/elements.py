@@ -29,8 +29,8 @@ class Elements:
     """The tags of a family of models: opening ones as patterns, closing ones as texts.
 
     `call` has a group `name`. `argument` has groups `key` and `kind`; the latter is the type of the value, where the
-    tag says it. `call_begin` is the beginning of all texts that match `call`, and `value_begin` that of the last tag
-    before a value.
+    tag says it. `call_begin` is how the opening tag of a call begins, and `value_begin` how the last tag before a value
+    does.
     """
 
     call_begin: str

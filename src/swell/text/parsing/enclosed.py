@@ -39,11 +39,11 @@ class Enclosure:
 
 
 _DOUBTS_MAX = 4
-"""How many closing tags within strings are tried as the end: reading a call takes time in proportion to its length."""
+"""How many closing tags within strings are tried as the end; no more, so that a call is read in linear time."""
 
 
 class Enclosed:
-    """Ends at the closing tag that stands in no string.
+    """Calls that end at the first closing tag outside of strings.
 
     If what ends there can't be read, or no such tag comes, some string was never closed, and a tag within it is the
     end.

@@ -1,9 +1,9 @@
 """Templates that come with a request, in place of the model's own.
 
 They are in Go's template language, like all templates for Ollama. There is no engine for it in Python, so a small
-part is understood: `.System`, `.Prompt` and `.Response`, alone or within `if`, `else` and `end`. Everything else raises
-InvalidTemplateError, because a prompt that is half right is wrong. Jinja isn't understood either: a program that any
-client may send could keep the server busy for ever.
+part is understood: `.System`, `.Prompt` and `.Response`, alone or within `if`, `else` and `end`. All else but comments
+raises InvalidTemplateError, because a prompt that is half right is wrong. Jinja isn't understood either: a program that
+any client may send could keep the server busy for ever.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

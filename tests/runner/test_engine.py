@@ -9,7 +9,7 @@ from tests.counting import PROMPT, expected
 from tests.runner.harness import Harness
 
 from swell.errors import DecodeError, KvGrowError, from_data
-from swell.kv.store import SlotCells
+from swell.kv.cells import SlotCells
 from swell.llama.batch import Batch
 from swell.llama.context import Context
 from swell.llama.model import LlamaModel

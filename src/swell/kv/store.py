@@ -4,31 +4,16 @@ import dataclasses
 import logging
 import mmap
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Sequence
 
 from swell.cache import StoreKind
 from swell.errors import KvGrowError, StateError
 from swell.kv.admission import Admission
+from swell.kv.cells import SlotCells
 from swell.kv.policy import GrowthPolicy, initial_grant, least_grant, next_grant, settled_grant
 from swell.llama.context import Context
 
 log = logging.getLogger(__name__)
-
-RECENT_REQUESTS = 2
-
-
-@dataclasses.dataclass
-class SlotCells:
-    """Cells of one slot: allowed, in use, and written to since memory was last given back.
-
-    `stored` <= `written` <= `granted`. `peaks` are the cells that its latest requests ended with.
-    """
-
-    granted: int = 0
-    stored: int = 0
-    written: int = 0
-    peaks: deque[int] = dataclasses.field(default_factory=lambda: deque(maxlen=RECENT_REQUESTS))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -126,5 +126,5 @@ class KvStore(ABC):
     def check_integrity(self) -> list[str]:
         """Recount the books; returns what is wrong in words for people, nothing where all is right.
 
-        Nothing, too, while a grant is being changed: the numbers don't agree in the midst of that. Takes 3 µs with four slots.
+        Nothing, too, while a grant is being changed, when the numbers need not agree. Takes 3 µs with four slots.
         """

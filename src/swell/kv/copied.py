@@ -6,7 +6,6 @@ long as the longest; except for architectures that llama.cpp computes differentl
 (`next_capacity`), so that all copying together stays linear in the final length.
 """
 
-import ctypes
 import dataclasses
 import logging
 
@@ -17,7 +16,7 @@ from swell.kv.base import KvBytes
 from swell.kv.books import NoRoom
 from swell.kv.policy import GrowthPolicy, next_capacity
 from swell.kv.store import BookedStore
-from swell.llama.context import Context, ContextShape
+from swell.llama.context import Context, ContextShape, SavedCells
 from swell.llama.model import LlamaModel
 
 log = logging.getLogger(__name__)
@@ -186,7 +185,7 @@ class CopiedStore(BookedStore):
         except ContextError as error:
             raise CacheLostError(f"no cache can be had any more: {error}") from error
 
-    def _restore(self, state: ctypes.Array[ctypes.c_uint8], positions: list[tuple[int, int]]) -> None:
+    def _restore(self, state: SavedCells, positions: list[tuple[int, int]]) -> None:
         """Put the cells back. If not all arrive, all are forgotten: their tokens are known and computed again."""
         self.copied_bytes += 2 * len(state)
         try:

@@ -4,7 +4,6 @@ llama.cpp notices a broken connection only when it uses it, and then ends the pr
 at once, also while nothing is computed; and in either case the exit code says which worker it was.
 """
 
-import ctypes
 import logging
 import os
 import select
@@ -16,7 +15,6 @@ from typing import NoReturn
 
 from swell.llama import rpc
 from swell.llama.devices import Device, worker_devices
-from swell.llama.library import VOID, function
 from swell.protocol.messages import WORKER_EXIT_CODES, WorkerMissing
 
 log = logging.getLogger(__name__)
@@ -46,8 +44,7 @@ class Workers:
         behave as one ends the process as a broken connection would.
         """
         rpc.require()
-        self._abort_callback = _AbortCallback(self._on_abort)  # kept: C holds only the pointer
-        _set_abort_callback(ctypes.cast(self._abort_callback, VOID))
+        rpc.on_abort(self._on_abort)
         devices, missing = [], []
         with ThreadPoolExecutor() as threads:
             reached = list(threads.map(_reach, self._addresses))
@@ -115,7 +112,3 @@ def _reach(address: str) -> tuple[str, int] | OSError:
     except OSError as error:
         return error
     return peer
-
-
-_AbortCallback = ctypes.CFUNCTYPE(None, ctypes.c_char_p)
-_set_abort_callback = function("ggml_set_abort_callback", [VOID], VOID)

@@ -8,7 +8,6 @@ from swell.cache import CacheType
 from swell.models.gguf import GgufArray, read_array
 from swell.models.model import Model, sensible
 
-_ELEMENT_BYTES = {CacheType.F16: 2.0, CacheType.Q8_0: 34 / 32, CacheType.Q4_0: 18 / 32}
 _LAYER = re.compile(r"blk\.([0-9]{1,3})\.")  # llama.cpp knows 512 layers
 _INPUT = "token_embd."
 _OUTPUT = "output"
@@ -87,7 +86,7 @@ def _cell_bytes(model: Model, layers: int, cache_type: CacheType) -> list[float]
     key, value = model.number("attention.key_length") or length, model.number("attention.value_length") or length
     is_latent = model.number("attention.key_length_mla") > 0  # one row for all heads, and no V
     rows = [key if is_latent else kv_heads * (key + value) for kv_heads in _kv_heads(model, layers, heads)]
-    return [row * _ELEMENT_BYTES[cache_type] for row in rows]
+    return [row * cache_type.element_bytes for row in rows]
 
 
 def _kv_heads(model: Model, layers: int, heads: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""Eager: all memory at load, as other servers do it (`OLLAMA_KV_CACHE_DYNAMIC=0`), and wherever nothing else works."""
+"""Eager: all memory at load, as other servers do it (`OLLAMA_KV_CACHE_DYNAMIC=0`)."""
 
 from swell.cache import StoreKind
 from swell.errors import ContextError

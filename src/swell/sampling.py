@@ -42,5 +42,5 @@ class ThinkingPreamble(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def tags(self) -> list[bytes]:
-        """All of them, as they are written."""
+        """The opening and the closing tags as bytes."""
         return [tag.encode() for tag in (self.opening, *self.closings)]

@@ -1,6 +1,6 @@
 """Driving a store as the engine does: cells are granted, written, forgotten; tokens come from greedy decoding."""
 
-from swell.kv.store import KvStore
+from swell.kv.base import KvStore
 from swell.llama.batch import Batch
 from swell.llama.sampler import Sampler
 from swell.sampling import Sampling

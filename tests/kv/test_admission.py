@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from tests.kv.driving import fill
 
 from swell.kv import selfcheck
+from swell.kv.base import KvStore
 from swell.kv.copied import CopiedStore
 from swell.kv.eager import EagerStore
 from swell.kv.memory_admission import MemoryAdmission
 from swell.kv.planes import Plane
 from swell.kv.policy import GrowthPolicy
 from swell.kv.reserved import ReservedStore
-from swell.kv.store import KvStore
 from swell.llama import logs
 from swell.llama.context import Context, ContextShape
 from swell.llama.model import LlamaModel

@@ -14,11 +14,11 @@ from tests.tiny import ARCHITECTURES, Architecture
 
 from swell.cache import CacheType, FlashAttention
 from swell.kv.admission import OpenAdmission
+from swell.kv.base import KvStore
 from swell.kv.copied import CopiedStore
 from swell.kv.eager import EagerStore
 from swell.kv.policy import GrowthPolicy
 from swell.kv.reserved import ReservedStore
-from swell.kv.store import KvStore
 from swell.llama import logs
 from swell.llama.context import ContextShape
 from swell.llama.library import api

@@ -13,11 +13,11 @@ from tests.tiny import ARCHITECTURES
 from swell.cache import FlashAttention
 from swell.errors import KvGrowError
 from swell.kv.admission import OpenAdmission
+from swell.kv.base import KvStore
 from swell.kv.copied import CopiedStore
 from swell.kv.eager import EagerStore
 from swell.kv.policy import GrowthPolicy
 from swell.kv.reserved import ReservedStore
-from swell.kv.store import KvStore
 from swell.llama import logs
 from swell.llama.context import Context, ContextShape
 from swell.llama.model import LlamaModel

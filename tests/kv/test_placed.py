@@ -4,7 +4,7 @@ import hypothesis.strategies as st
 from hypothesis import given
 
 from swell.devices import DeviceKind, DeviceMemory
-from swell.kv.placed import DeviceAdmission
+from swell.kv.placed import AdmissionLimits, DeviceAdmission
 from swell.memory.ledger import Ledger
 
 BYTES = st.integers(0, 10_000)
@@ -32,9 +32,7 @@ def admission_of(
         *(ledger, 0, Host(host)),
         devices=lambda: {name: device(name, size) for name, size in free.items()},
         shares=shares,
-        budget_bytes=budget,
-        headroom_bytes=100,
-        device_headroom_bytes=10,
+        limits=AdmissionLimits(budget_bytes=budget, headroom_bytes=100, device_headroom_bytes=10),
     )
 
 

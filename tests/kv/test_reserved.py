@@ -149,7 +149,7 @@ def test_eager_says_what_it_holds(model: LlamaModel) -> None:
     store.close()
 
 
-def wish(kind: StoreKind | None, refusal: str | None) -> StoreOptions:
+def options(kind: StoreKind | None, refusal: str | None) -> StoreOptions:
     eager = dataclasses.replace(SHAPE, slots=1)
     return StoreOptions(kind=kind, elastic=SHAPE, eager=eager, policy=POLICY, reserved_refusal=refusal)
 
@@ -166,7 +166,7 @@ def wish(kind: StoreKind | None, refusal: str | None) -> StoreOptions:
 def test_the_choice_has_a_reason(
     model: LlamaModel, asked: StoreKind | None, refusal: str | None, kind: StoreKind
 ) -> None:
-    chosen = open_store(model, wish(asked, refusal), OpenAdmission())
+    chosen = open_store(model, options(asked, refusal), OpenAdmission())
     chosen.store.close()
     assert chosen.store.kind is kind
     assert refusal is None or chosen.reason == refusal
@@ -180,12 +180,12 @@ from pathlib import Path
 from swell.kv.choose import StoreOptions, open_store
 from swell.kv.admission import OpenAdmission
 from swell.llama.model import LlamaModel
-from tests.kv.test_reserved import SHAPE, dataclasses, wish
+from tests.kv.test_reserved import SHAPE, dataclasses, options
 
 model = LlamaModel(Path({str(model_path)!r}))
 limit = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize() + (300 << 20)
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-order = dataclasses.replace(wish(None, None), elastic=dataclasses.replace(SHAPE, cells=8192))
+order = dataclasses.replace(options(None, None), elastic=dataclasses.replace(SHAPE, cells=8192))
 chosen = open_store(model, order, OpenAdmission())
 print(chosen.store.kind.value, chosen.reason)
 """

@@ -14,11 +14,11 @@ from tests.tiny import ARCHITECTURES
 
 from swell.cache import StoreKind
 from swell.errors import AbortedError, KvGrowError
+from swell.kv.base import KvStore
 from swell.kv.copied import CopiedStore
 from swell.kv.memory_admission import MemoryAdmission
 from swell.kv.policy import GrowthPolicy
 from swell.kv.reserved import ReservedStore
-from swell.kv.store import KvStore
 from swell.llama import logs
 from swell.llama.batch import Batch
 from swell.llama.context import Context, ContextShape
@@ -250,6 +250,7 @@ class StoreMachine(RuleBasedStateMachine):
         assert self.ledger.entry(OWN).granted_bytes == own_bytes
         assert self.ledger.total_granted_bytes() == own_bytes + self.neighbour_bytes <= BUDGET_BYTES
         self.ledger.check()
+        assert self.store.check_integrity() == []
 
     @invariant()
     def llama_stores_what_the_books_say(self) -> None:

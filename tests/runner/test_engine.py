@@ -9,7 +9,7 @@ from tests.counting import PROMPT, expected
 from tests.runner.harness import Harness
 
 from swell.errors import DecodeError, KvGrowError, from_data
-from swell.kv.store import SlotCells
+from swell.kv.cells import SlotCells
 from swell.llama.batch import Batch
 from swell.llama.context import Context
 from swell.llama.model import LlamaModel
@@ -112,7 +112,7 @@ def test_an_abort_costs_the_others_nothing_but_time(harness: Harness) -> None:
 def test_a_refused_growth_fails_only_the_one_that_asked(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     harness.submit(1, "Hello there", limit=5)
     harness.step()
-    monkeypatch.setattr(harness.store._admission, "claim", lambda additional_bytes: 0)
+    monkeypatch.setattr(harness.store._books.admission, "claim", lambda additional_bytes: 0)
     harness.submit(2, limit=5)
     harness.run()
     (failed,) = [event for step in harness.steps for event in step.failed]

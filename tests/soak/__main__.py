@@ -233,6 +233,7 @@ async def _look(server: Server, end_s: float, summary: Summary) -> None:
             await asyncio.sleep(5)
             stats = (await client.get("/stats")).json()
             summary.wrong += stats["server"]["faults"]
+            summary.wrong += [fault for row in stats["models"] if row["stats"] for fault in row["stats"]["faults"]]
             runners = [row["stats"]["resident_bytes"] for row in stats["models"] if row["stats"]]
             tasks = stats["server"]["tasks"]
             megabytes = process.memory_info().rss / 1e6, max(runners, default=0) / 1e6

@@ -8,7 +8,7 @@ from swell.bench.child import answer
 from swell.bench.results import BenchRun, SpeedRequest, SpeedResult
 from swell.bench.stores import BATCH_TOKENS, fill, loaded, open_store, real_admission
 from swell.cache import StoreKind
-from swell.kv.store import KvStore
+from swell.kv.base import KvStore
 from swell.llama.batch import Batch
 
 _SLOT = 0

@@ -8,13 +8,13 @@ from swell.bench.errors import BenchError
 from swell.bench.results import Setup
 from swell.cache import StoreKind
 from swell.kv.admission import Admission
+from swell.kv.base import KvStore
 from swell.kv.copied import CopiedStore
 from swell.kv.eager import EagerStore
 from swell.kv.memory_admission import MemoryAdmission
 from swell.kv.policy import GrowthPolicy
 from swell.kv.reserved import ReservedStore
 from swell.kv.selfcheck import reserved_refusal
-from swell.kv.store import KvStore
 from swell.llama import logs
 from swell.llama.batch import Batch
 from swell.llama.context import ContextShape

@@ -7,7 +7,7 @@ from swell.bench.footprint import footprint
 from swell.bench.results import MemoryStage, Stage, WasteRequest, WasteResult
 from swell.bench.stores import BATCH_TOKENS, fill, loaded, open_store, real_admission
 from swell.cache import CacheType
-from swell.kv.store import KvStore
+from swell.kv.base import KvStore
 from swell.llama.batch import Batch
 
 

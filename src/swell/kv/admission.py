@@ -8,17 +8,21 @@ from typing import Protocol
 class Admission(Protocol):
     """What a store asks before it grows."""
 
+    @property
+    def granted_bytes(self) -> int:
+        """What this store was granted and has not released."""
+
     def claim(self, additional_bytes: int) -> int | None:
-        """Promise `additional_bytes`. None when that is granted, else how many could be."""
+        """Promise `additional_bytes`. None where that is granted, else how many bytes could be: nothing has changed."""
 
     def spare_bytes(self) -> int:
-        """How much could be promised now."""
+        """How many bytes could be promised now."""
 
     def release(self, released_bytes: int) -> None:
-        """Take back a promise, or the memory behind it."""
+        """Give back some of what was promised. No more than the rest may be in use: `note` that before."""
 
     def note(self, backed_bytes: int, scratch_bytes: int) -> None:
-        """What of the promises the system has handed out already, and what else this process will still take."""
+        """Say how much of what is promised the system has handed out already, and what else this process will take."""
 
 
 @dataclasses.dataclass
@@ -38,4 +42,4 @@ class OpenAdmission:
         self.granted_bytes -= released_bytes
 
     def note(self, backed_bytes: int, scratch_bytes: int) -> None:
-        """Of no interest here."""
+        """What is in use doesn't matter where everything is granted."""

@@ -6,16 +6,17 @@ long as the longest; except for architectures that llama.cpp computes differentl
 (`next_capacity`), so that all copying together stays linear in the final length.
 """
 
-import ctypes
 import dataclasses
 import logging
 
 from swell.cache import StoreKind
-from swell.errors import ContextError, KvGrowError, StateError
+from swell.errors import ContextError, StateError
 from swell.kv.admission import Admission
+from swell.kv.base import KvBytes
+from swell.kv.books import NoRoom
 from swell.kv.policy import GrowthPolicy, next_capacity
-from swell.kv.store import KvBytes, KvStore
-from swell.llama.context import Context, ContextShape
+from swell.kv.store import BookedStore
+from swell.llama.context import Context, ContextShape, SavedCells
 from swell.llama.model import LlamaModel
 
 log = logging.getLogger(__name__)
@@ -25,7 +26,7 @@ _NEVER_SHARED = frozenset({"deepseek32", "deepseek4", "dots3note", "glm-dsa", "m
 """Architectures with sparse attention: in a shared stream llama.cpp chooses other cells, or attends to all of them."""
 
 
-class CopiedStore(KvStore):
+class CopiedStore(BookedStore):
     kind = StoreKind.COPIED
 
     def __init__(self, model: LlamaModel, shape: ContextShape, policy: GrowthPolicy, admission: Admission) -> None:
@@ -44,7 +45,7 @@ class CopiedStore(KvStore):
         try:
             self._context = self._open_first()
         except ContextError:
-            self._give_up()
+            self._books.clear()
             raise
         self._note()
 
@@ -78,35 +79,26 @@ class CopiedStore(KvStore):
         """The context's size: memory is taken for capacity, whoever it is granted to."""
         return self._capacity_bytes(self.capacity_cells)
 
-    def _raise_grant(self, slot: int, cells: int) -> None:
+    def _raise_grant(self, slot: int, cells: int) -> NoRoom | None:
         """Grant out of what the context has; only more than that must be asked for."""
         state = self.cells[slot]
         before, state.granted = state.granted, cells
-        try:
-            if (needed := self._needed()) > self.capacity_cells:
-                self._enlarge(needed, before, cells)
-        except KvGrowError:
+        needed = self._needed()
+        refusal = self._enlarge(needed) if needed > self.capacity_cells else None
+        if refusal is not None:
             state.granted = before
-            raise
+        return refusal
 
-    def _enlarge(self, needed: int, from_cells: int, to_cells: int) -> None:
+    def _enlarge(self, needed: int) -> NoRoom | None:
         """Grow geometrically; where memory doesn't allow that, to just what is needed."""
         most = self._shape.cells * (self._shape.slots if self._shape.shared else 1)
-        refusal: ContextError | None = None
-        for capacity in (next_capacity(self.capacity_cells, needed, most), needed):
-            try:
-                return self._resize(_padded(capacity))
-            except ContextError as error:
-                refusal = error
-            except _RefusedError:
-                continue
-        raise KvGrowError(
-            from_cells=from_cells,
-            to_cells=to_cells,
-            max_cells=self.policy.max_cells,
-            needed_bytes=self._capacity_bytes(_padded(needed) - self.capacity_cells),
-            free_bytes=0 if refusal is not None else self._admission.spare_bytes(),
-        ) from refusal
+        geometric = self._resize(_padded(next_capacity(self.capacity_cells, needed, most)))
+        if geometric is None:
+            return None
+        least = self._resize(_padded(needed))
+        if least is None or geometric.cause is None or least.cause is not None:
+            return least
+        return dataclasses.replace(least, free_bytes=0, cause=geometric.cause)  # what is free can't be had
 
     def _lower_grant(self, slot: int, cells: int) -> None:
         """Move into a smaller context when less than a third of this one is granted: copying pays only then."""
@@ -114,10 +106,9 @@ class CopiedStore(KvStore):
         state.granted, state.written = cells, state.stored
         wanted = _padded(self._needed())
         if wanted * 3 <= self.capacity_cells:
-            try:
-                self._resize(wanted)
-            except ContextError as error:
-                log.warning("the KV cache stays as large as it is: %s", error)
+            refusal = self._resize(wanted)
+            if refusal is not None:
+                log.warning("the KV cache stays as large as it is: %s", refusal.cause)
 
     def _backed_bytes(self) -> int:
         return self.booked_bytes
@@ -126,48 +117,55 @@ class CopiedStore(KvStore):
         """The state passes through host memory when the cache moves."""
         return self.bytes_of(sum(state.stored for state in self.cells))
 
+    def _faults(self) -> list[str]:
+        if (needed := self._needed()) > self.capacity_cells:
+            return [*super()._faults(), f"{needed} cells are granted, and the context has {self.capacity_cells}"]
+        return super()._faults()
+
     def _open_first(self) -> Context:
         """The first context: for all first grants, or for as many as are admitted."""
         while True:
             capacity = _padded(self._needed())
-            if self._admission.claim(self._capacity_bytes(capacity)) is None:
+            if self._books.claim(self._capacity_bytes(capacity)) is None:
                 try:
                     return self._create(capacity)
                 except ContextError:
-                    self._admission.release(self._capacity_bytes(capacity))
+                    self._books.release(self._capacity_bytes(capacity))
                     raise
             granted = [state for state in self.cells if state.granted]
             if not granted:
                 raise ContextError(capacity, self._shape.slots, "the budget or the free memory is less than it takes")
             granted[-1].granted = 0
 
-    def _resize(self, capacity: int) -> None:
-        """Move all cells into a context of `capacity`.
+    def _resize(self, capacity: int) -> NoRoom | None:
+        """Move all cells into a context of `capacity`. Where memory for that is refused, the size stays as it is.
 
-        Raises _RefusedError if that may not be, ContextError, after putting the old size back, if it can't be.
+        Raises CacheLostError where not even the old size can be had again.
         """
         additional_bytes = self._capacity_bytes(capacity - self.capacity_cells)
         self._note()
-        if additional_bytes > 0 and self._admission.claim(additional_bytes) is not None:
-            raise _RefusedError
+        if additional_bytes > 0 and (refusal := self._books.claim(additional_bytes)) is not None:
+            return refusal
         try:
             self._move(capacity)
-        except ContextError:
+        except ContextError as error:
             if additional_bytes > 0:
-                self._admission.release(additional_bytes)
-            raise
+                self._books.release(additional_bytes)
+            return NoRoom(needed_bytes=additional_bytes, free_bytes=0, cause=error)
         finally:
             self._note()
         if additional_bytes < 0:
-            self._admission.release(-additional_bytes)
+            self._books.release(-additional_bytes)
+        return None
 
     def _move(self, capacity: int) -> None:
+        """Raises ContextError, after putting the old size back, where there can't be such a context."""
         old_capacity, positions = self.capacity_cells, self._positions()
         try:
             state = self.context.save_all()
         except MemoryError as error:
             raise ContextError(capacity, self._shape.slots, "no host memory for its state") from error
-        self._admission.note(0, 0)  # what it had is free for a moment, and still promised
+        self._books.admission.note(0, 0)  # what it had is free for a moment, and still promised
         self.context.close()
         refusal: ContextError | None = None
         try:
@@ -187,7 +185,7 @@ class CopiedStore(KvStore):
         except ContextError as error:
             raise CacheLostError(f"no cache can be had any more: {error}") from error
 
-    def _restore(self, state: ctypes.Array[ctypes.c_uint8], positions: list[tuple[int, int]]) -> None:
+    def _restore(self, state: SavedCells, positions: list[tuple[int, int]]) -> None:
         """Put the cells back. If not all arrive, all are forgotten: their tokens are known and computed again."""
         self.copied_bytes += 2 * len(state)
         try:
@@ -215,10 +213,6 @@ class CopiedStore(KvStore):
 class CacheLostError(Exception):
     """There is no context any more. Not a SwellError, so that nobody answers it to a request: it ends the runner, and
     the server carries all generations on in a new one."""
-
-
-class _RefusedError(Exception):
-    """Admission was refused."""
 
 
 def _padded(capacity: int) -> int:

@@ -1,15 +1,16 @@
-"""Eager: all memory at load, as other servers do it (`OLLAMA_KV_CACHE_DYNAMIC=0`), and wherever nothing else works."""
+"""Eager: all memory at load, as other servers do it (`OLLAMA_KV_CACHE_DYNAMIC=0`)."""
 
 from swell.cache import StoreKind
 from swell.errors import ContextError
 from swell.kv.admission import Admission
+from swell.kv.base import KvBytes
 from swell.kv.policy import GrowthPolicy
-from swell.kv.store import KvBytes, KvStore
+from swell.kv.store import BookedStore
 from swell.llama.context import Context, ContextShape
 from swell.llama.model import LlamaModel
 
 
-class EagerStore(KvStore):
+class EagerStore(BookedStore):
     kind = StoreKind.EAGER
 
     def __init__(self, model: LlamaModel, shape: ContextShape, admission: Admission) -> None:
@@ -17,13 +18,13 @@ class EagerStore(KvStore):
         whole = GrowthPolicy(initial_cells=shape.cells, block_cells=shape.cells, max_cells=shape.cells)
         super().__init__(whole, shape.slots, admission)
         self._cell_bytes = model.kv_cell_bytes(shape.cache_type)
-        self.grant_initially()
+        self._grant_initially()
         try:
             if any(state.granted == 0 for state in self.cells):
                 raise ContextError(shape.cells, shape.slots, "the budget or the free memory is less than it takes")
             self._context = Context(model, shape)
         except ContextError:
-            self._give_up()
+            self._books.clear()
             raise
         self._note()
 

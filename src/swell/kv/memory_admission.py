@@ -21,6 +21,10 @@ class MemoryAdmission:
         self._headroom_bytes = headroom_bytes
         self._scratch_bytes = 0
 
+    @property
+    def granted_bytes(self) -> int:
+        return self._ledger.entry(self._entry).granted_bytes
+
     def claim(self, additional_bytes: int) -> int | None:
         if self._ledger.claim(self._entry, additional_bytes, self._budget_bytes, self._promisable_bytes):
             return None

@@ -9,9 +9,10 @@ from collections import Counter
 from swell.cache import FlashAttention, StoreKind
 from swell.errors import KvLayoutError
 from swell.kv.admission import Admission
+from swell.kv.base import KvBytes
 from swell.kv.planes import Layout, find_planes
 from swell.kv.policy import GrowthPolicy
-from swell.kv.store import KvBytes, KvStore
+from swell.kv.store import BookedStore
 from swell.llama.context import Context, ContextShape
 from swell.llama.model import LlamaModel
 from swell.llama.reservation import reserving
@@ -21,7 +22,7 @@ _NEVER_FUSED = frozenset({"grok"})
 """Architectures for which llama.cpp turns flash attention off by itself."""
 
 
-class ReservedStore(KvStore):
+class ReservedStore(BookedStore):
     kind = StoreKind.RESERVED
 
     def __init__(self, model: LlamaModel, shape: ContextShape, policy: GrowthPolicy, admission: Admission) -> None:
@@ -46,7 +47,7 @@ class ReservedStore(KvStore):
         for plane in self._planes:
             if plane.layout is not Layout.STATE:
                 self._cell_bytes[plane.cells] += plane.cell_bytes
-        self.grant_initially()
+        self._grant_initially()
 
     @property
     def context(self) -> Context:
@@ -65,7 +66,7 @@ class ReservedStore(KvStore):
                 for slot, state in enumerate(self.cells)
             )
         return KvBytes(
-            granted=sum(self.bytes_of(state.granted) for state in self.cells),
+            granted=self.booked_bytes,
             resident=sum(slots),
             reserved=sum({id(plane.reservation): plane.reservation.size_bytes for plane in self._planes}.values()),
             slots_resident=slots,

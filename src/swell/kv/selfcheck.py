@@ -5,7 +5,6 @@ scripts/make_probe_model.py) is decoded in a reserved context and in an ordinary
 to the last bit. All this happens in a child process, so that even a crash is only an answer. It takes 20 ms.
 """
 
-import ctypes
 import os
 import sys
 import traceback
@@ -15,7 +14,6 @@ from swell.errors import KvLayoutError, SwellError
 from swell.llama import layout
 from swell.llama.batch import Batch
 from swell.llama.context import Context, ContextShape
-from swell.llama.library import api
 from swell.llama.model import LlamaModel
 from swell.llama.reservation import reserving
 from swell.memory.resident import resident_bytes
@@ -24,7 +22,6 @@ _PROBE = Path(__file__).with_name("probe.gguf")
 _SHAPE = ContextShape(cells=256, slots=2, batch_tokens=32, threads=1)
 _TOKENS = [3, 1, 4, 1, 5, 9, 2, 6]
 _SLOT = 1
-_FLOAT_BYTES = 4
 
 
 def reserved_refusal() -> str | None:
@@ -52,11 +49,11 @@ def check() -> None:
     layout.check()
     with LlamaModel(_PROBE) as model:
         with Context(model, _SHAPE) as ordinary:
-            expected = _logits(ordinary, model.vocabulary.size)
+            expected = _logits(ordinary)
         with reserving() as reservations:
             context = Context(model, _SHAPE)
         with context:
-            found = _logits(context, model.vocabulary.size)
+            found = _logits(context)
             names = {tensor.name for reservation in reservations for tensor in reservation.tensors}
             if not {"cache_k_l0", "cache_v_l0"} <= names:
                 raise KvLayoutError(f"the KV cache is not among the reserved tensors {sorted(names)}")
@@ -79,10 +76,9 @@ def _answer(writer: int) -> None:
     os._exit(1)
 
 
-def _logits(context: Context, vocabulary_size: int) -> bytes:
+def _logits(context: Context) -> bytes:
     with Batch(_SHAPE.batch_tokens) as batch:
         for position, token in enumerate(_TOKENS):
             last = batch.add(token, position, _SLOT, wants_logits=position == len(_TOKENS) - 1)
         context.decode(batch)
-    row = api.llama_get_logits_ith(context.pointer, last)
-    return ctypes.string_at(row, vocabulary_size * _FLOAT_BYTES)
+        return context.logits(last)

@@ -1,104 +1,53 @@
-"""What every store of the KV cache can do; nothing above this package knows which one is used."""
+"""What the stores have in common: cells granted by the policy and booked with admission."""
 
-import dataclasses
 import logging
 import mmap
-from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Sequence
 
-from swell.cache import StoreKind
-from swell.errors import KvGrowError, StateError
+from swell.errors import StateError
 from swell.kv.admission import Admission
+from swell.kv.base import KvStore
+from swell.kv.books import Books, NoRoom
 from swell.kv.policy import GrowthPolicy, initial_grant, least_grant, next_grant, settled_grant
-from swell.llama.context import Context
 
 log = logging.getLogger(__name__)
 
-RECENT_REQUESTS = 2
 
-
-@dataclasses.dataclass
-class SlotCells:
-    """Cells of one slot: allowed, in use, and written to since memory was last given back.
-
-    `stored` <= `written` <= `granted`. `peaks` are the cells that its latest requests ended with.
+class BookedStore(KvStore):
+    """A store only says what cells take (`bytes_of`), and how room is made (`_raise_grant`) and given back
+    (`_lower_grant`), if that is more than an entry in the books.
     """
-
-    granted: int = 0
-    stored: int = 0
-    written: int = 0
-    peaks: deque[int] = dataclasses.field(default_factory=lambda: deque(maxlen=RECENT_REQUESTS))
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class KvBytes:
-    """Bytes of KV memory: allowed to be used, really backed (in all and per slot), and set aside as address space."""
-
-    granted: int
-    resident: int
-    reserved: int
-    slots_resident: tuple[int, ...]
-
-
-class KvStore(ABC):
-    """Owns the context and decides how many cells of each slot may be written."""
-
-    kind: StoreKind
 
     def __init__(self, policy: GrowthPolicy, slots: int, admission: Admission) -> None:
         self.policy = policy
-        self.cells = [SlotCells() for _ in range(slots)]
-        self._admission = admission
+        self._books = Books(slots, admission)
+        self.cells = self._books.cells
 
     @property
     def booked_bytes(self) -> int:
-        """What admission was asked for, and granted."""
         return sum(self.bytes_of(state.granted) for state in self.cells)
 
-    @property
-    @abstractmethod
-    def context(self) -> Context:
-        """The context to decode with; ask again after every growth."""
-
-    def grant_initially(self) -> None:
-        """Give every slot its first grant; where memory doesn't allow that, a slot starts with none and grows."""
-        for slot in range(len(self.cells)):
-            try:
-                self._raise_grant(slot, initial_grant(self.policy))
-            except KvGrowError:
-                return
-
     def ensure(self, slot: int, cells: int) -> None:
-        """Raise the grant of `slot` so that it holds `cells`; does nothing when it already does.
-
-        Call before cells are written, never after a failure. Raises KvGrowError when memory forbids it; the slot
-        keeps what it has.
-        """
         granted = self.cells[slot].granted
         if cells <= granted:
             return
-        try:
-            self._raise_grant(slot, next_grant(granted, cells, self.policy))
-        except KvGrowError:
-            self._raise_grant(slot, cells)  # without a block to spare it may still fit
+        with self._books.changing():
+            if self._raise_grant(slot, next_grant(granted, cells, self.policy)) is None:
+                return
+            refusal = self._raise_grant(slot, cells)  # without a block to spare it may still fit
+        if refusal is not None:
+            raise refusal.error(granted, cells, self.policy.max_cells)
 
     def prepare(self, slot: int, count: int) -> None:
-        """The next `count` cells of `slot` are about to be written. Raises KvGrowError as `ensure` does."""
         state = self.cells[slot]
         end = state.stored + count
         self.ensure(slot, end)
         state.written = max(state.written, end)
 
     def advance(self, slot: int, count: int) -> None:
-        """The cells that were prepared are computed."""
         self.cells[slot].stored += count
 
     def rewind(self, slot: int, keep: int) -> int:
-        """Forget the cells of `slot` after the first `keep`, computed ones and those of an aborted batch.
-
-        Returns how many are left: none where its memory can't forget just some. Gives no memory back.
-        """
         context = self.context
         is_left = keep > 0 and context.remove(slot, keep) and self._reaches_back(slot, keep)
         if not is_left:
@@ -118,16 +67,15 @@ class KvStore(ABC):
         return last == keep - 1 and 0 <= first <= (max(0, keep - window) if window else last)
 
     def copy(self, source: int, target: int, keep: int) -> int:
-        """Replace what `target` holds by the first `keep` cells of `source`; returns how many there are then.
+        with self._books.changing():
+            return self._copy(source, target, keep)
 
-        Fewer than `keep`, none that is, where this kind of memory can't be cut there. llama.cpp hands out and takes
-        whole states only, so all cells of `source` are in memory twice more for a moment; that is booked, too. Raises
-        KvGrowError.
-        """
+    def _copy(self, source: int, target: int, keep: int) -> int:
         count, state = self.cells[source].stored, self.cells[target]
         granted, state_bytes = state.granted, self.context.state_bytes(source)
         self.rewind(target, 0)
-        self._claim(state_bytes, granted, count)
+        if (refusal := self._claim(state_bytes)) is not None:
+            raise refusal.error(granted, count, self.policy.max_cells)
         try:
             self.prepare(target, count)
             self.context.restore_state(target, self.context.save_state(source))
@@ -135,16 +83,12 @@ class KvStore(ABC):
         except (StateError, OSError) as error:
             log.warning("a beginning could not be copied, it is computed again: %s", error)
         finally:
-            self._admission.release(state_bytes)
+            self._books.release(state_bytes)
         kept = self.rewind(target, keep)
         self._lower_grant(target, least_grant(state.granted, max(kept, granted), self.policy))
         return kept
 
     def load(self, slot: int, data: mmap.mmap | bytearray, count: int) -> bool:
-        """Fill an empty slot with the `count` cells that a context of the same kind saved. Raises KvGrowError.
-
-        False, and the slot is empty, if they are not what they are said to be.
-        """
         state = self.cells[slot]
         self.prepare(slot, count)
         try:
@@ -159,58 +103,40 @@ class KvStore(ABC):
         return True
 
     def settle(self, slot: int) -> None:
-        """After a request: give back what is no longer stored, and grants that recent requests don't need."""
         state = self.cells[slot]
         state.peaks.append(state.stored)
-        self._lower_grant(slot, settled_grant(state.granted, max(state.peaks), self.policy))
+        with self._books.changing():
+            self._lower_grant(slot, settled_grant(state.granted, max(state.peaks), self.policy))
 
     def compact(self, needed: Sequence[int]) -> None:
-        """Give back all that goes beyond what is stored and `needed`, cells per slot."""
-        for slot, (state, cells) in enumerate(zip(self.cells, needed, strict=True)):
-            self._lower_grant(slot, least_grant(state.granted, max(state.stored, cells), self.policy))
+        with self._books.changing():
+            for slot, (state, cells) in enumerate(zip(self.cells, needed, strict=True)):
+                self._lower_grant(slot, least_grant(state.granted, max(state.stored, cells), self.policy))
 
     def reclaimable_bytes(self, needed: Sequence[int]) -> int:
-        """What is booked beyond `needed`, cells per slot: at most so much could be given back, or used for others."""
         kept = (least_grant(state.granted, cells, self.policy) for state, cells in zip(self.cells, needed, strict=True))
         return self.booked_bytes - sum(map(self.bytes_of, kept))
 
-    @abstractmethod
-    def bytes_of(self, cells: int) -> int:
-        """What `cells` cells of one slot take."""
-
-    @abstractmethod
-    def measure(self) -> KvBytes:
-        """KV memory now. Safe to call from any thread while a batch is computed."""
+    def check_integrity(self) -> list[str]:
+        return self._books.check_integrity(self._faults)
 
     def close(self) -> None:
-        """Free the context and all memory of the cache."""
         self.context.close()
-        self._give_up()
+        self._books.clear()
 
-    def _give_up(self) -> None:
-        """Take everything out of the books."""
-        booked = self.booked_bytes
-        self.cells = [SlotCells() for _ in self.cells]
-        self._admission.note(0, 0)
-        self._admission.release(booked)
+    def _grant_initially(self) -> None:
+        """Give every slot its first grant; where memory doesn't allow that, a slot starts with none and grows."""
+        for slot in range(len(self.cells)):
+            if self._raise_grant(slot, initial_grant(self.policy)) is not None:
+                return
 
-    def _raise_grant(self, slot: int, cells: int) -> None:
+    def _raise_grant(self, slot: int, cells: int) -> NoRoom | None:
+        """Raise the grant of `slot` to `cells`. Where that is refused, nothing has changed."""
         state = self.cells[slot]
-        self._claim(self.bytes_of(cells) - self.bytes_of(state.granted), state.granted, cells)
-        state.granted = cells
-
-    def _claim(self, needed_bytes: int, from_cells: int, to_cells: int) -> None:
-        """Ask admission for what it takes to go from one number of cells to another; raises KvGrowError."""
-        self._note()
-        free_bytes = self._admission.claim(needed_bytes)
-        if free_bytes is not None:
-            raise KvGrowError(
-                from_cells=from_cells,
-                to_cells=to_cells,
-                max_cells=self.policy.max_cells,
-                needed_bytes=needed_bytes,
-                free_bytes=free_bytes,
-            )
+        refusal = self._claim(self.bytes_of(cells) - self.bytes_of(state.granted))
+        if refusal is None:
+            state.granted = cells
+        return refusal
 
     def _lower_grant(self, slot: int, cells: int) -> None:
         """Lower the grant of `slot` to `cells`; a store that can return memory does so here."""
@@ -219,11 +145,19 @@ class KvStore(ABC):
         state.granted = cells
         self._note()
         if released_bytes:
-            self._admission.release(released_bytes)
+            self._books.release(released_bytes)
+
+    def _claim(self, needed_bytes: int) -> NoRoom | None:
+        """Ask admission for `needed_bytes`, after it was told what is in use."""
+        self._note()
+        return self._books.claim(needed_bytes)
 
     def _note(self) -> None:
-        """Done when grants change, not for every token: in between the books only err on the safe side."""
-        self._admission.note(self._backed_bytes(), self._scratch_bytes())
+        """Tell admission what is in use.
+
+        Done when grants change, not for every token: in between admission only takes less to be in use than is.
+        """
+        self._books.admission.note(self._backed_bytes(), self._scratch_bytes())
 
     def _backed_bytes(self) -> int:
         """What of the booked memory the system has handed out already."""
@@ -232,3 +166,7 @@ class KvStore(ABC):
     def _scratch_bytes(self) -> int:
         """Memory beside the cells that the context will still take."""
         return 0
+
+    def _faults(self) -> list[str]:
+        """Where the books don't agree at this moment. A store adds what must hold for it alone."""
+        return self._books.faults(self.policy.max_cells, self.booked_bytes)

@@ -27,6 +27,8 @@ _FLASH_ATTENTION = {
 }
 _SPLITS_FROM = 256
 """Attention over 512 cells is split, and llama.cpp looks at cells in blocks of 256: so the 257th token is the first."""
+SavedCells = ctypes.Array[ctypes.c_uint8]
+"""The cells of all slots, as llama.cpp writes them."""
 _CELLS_MAX = 2**31 - 256  # n_ctx is an uint32, but positions are an int32
 
 
@@ -130,6 +132,11 @@ class Context(Handle):
         """Make the `decode` that runs now, or the next one, raise AbortedError soon; callable from any thread."""
         self._abort[0] = b"x"
 
+    def logits(self, batch_index: int) -> bytes:
+        """The logits of the token at `batch_index` of the batch decoded last: a float32 per token of the vocabulary."""
+        row = api.llama_get_logits_ith(self.pointer, batch_index)
+        return ctypes.string_at(row, self.model.vocabulary.size * ctypes.sizeof(ctypes.c_float))
+
     def remove(self, slot: int, start: int, end: int = -1) -> bool:
         """Forget the cells of `slot` at positions from `start` up to `end` (-1: all after).
 
@@ -161,16 +168,16 @@ class Context(Handle):
             raise StateError(f"slot {slot}: {written} of {size} bytes were written")
         return state
 
-    def save_all(self) -> ctypes.Array[ctypes.c_uint8]:
-        """The cells of all slots."""
+    def save_all(self) -> SavedCells:
+        """The cells of all slots. Raises StateError, and MemoryError where there is no memory for them."""
         size = api.llama_state_get_size(self.pointer)
-        buffer: ctypes.Array[ctypes.c_uint8] = (ctypes.c_uint8 * size)()
+        buffer: SavedCells = (ctypes.c_uint8 * size)()
         written = api.llama_state_get_data(self.pointer, buffer, size)
         if written != size:
             raise StateError(f"{written} of {size} bytes were written")
         return buffer
 
-    def restore_all(self, data: ctypes.Array[ctypes.c_uint8]) -> None:
+    def restore_all(self, data: SavedCells) -> None:
         """Put what `save_all` gave into this context, which may have more cells or fewer; raises StateError."""
         if api.llama_state_set_data(self.pointer, data, len(data)) != len(data):
             raise StateError(logs.take_errors())

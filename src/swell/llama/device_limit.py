@@ -1,9 +1,9 @@
-"""This machine's processor as a device with a memory of its own, so that allocations in it can fail.
+"""A limit on the memory of llama.cpp's CPU device, which a worker offers to clients: beyond it allocations fail.
 
-llama.cpp's CPU device takes what it is asked for and calls all of the machine's memory free. Here its allocation
-function and the one that reports its memory are replaced, in the same structs that the Reserved store relies on. A
-limit on the process (RLIMIT_AS) would not do: it also refuses small allocations, on which C++ ends the process, and
-then llama.cpp ends the client's.
+By itself that device allocates whatever it is asked for and reports all of the machine's memory as free. Here its
+allocation function and the one that reports its memory are replaced, in the same structs that the Reserved store relies
+on. A limit on the process (RLIMIT_AS) would not do: it also refuses small allocations, on which C++ ends the process,
+and then llama.cpp ends the client's.
 """
 
 import ctypes
@@ -24,18 +24,20 @@ _kept: list[Any] = []
 """Callbacks, for as long as the process lives: C holds only the pointers."""
 
 
-class Account(Protocol):
-    """The memory that may be lent."""
+class MemoryQuota(Protocol):
+    """How much memory the device may have."""
 
     def claim(self, size_bytes: int) -> bool:
-        """Take so much, or nothing."""
+        """Take `size_bytes`; False, and nothing is taken, where there is not so much."""
 
     def release(self, size_bytes: int) -> None:
-        """Give back what was taken."""
+        """Give back `size_bytes` of what was taken."""
 
-    def free_bytes(self) -> int: ...
+    def free_bytes(self) -> int:
+        """How many bytes could be taken now."""
 
-    def total_bytes(self) -> int: ...
+    def total_bytes(self) -> int:
+        """How many bytes could be taken if nothing were."""
 
 
 def _return_large_buffers() -> None:
@@ -48,10 +50,10 @@ def _return_large_buffers() -> None:
         mallopt(_MMAP_THRESHOLD, 1 << 20)
 
 
-def lend_memory(account: Account) -> int:
-    """Have the CPU device take its memory from `account`; returns the device.
+def limit_device_memory(quota: MemoryQuota) -> int:
+    """Let the CPU device allocate what `quota` grants, and report that as its memory; returns llama.cpp's device.
 
-    Raises KvLayoutError if llama.cpp's structs are not what they should be. For the rest of the process.
+    Holds for the rest of the process. Raises KvLayoutError if llama.cpp's structs are not what they should be.
     """
     library.start()
     layout.check()
@@ -61,21 +63,21 @@ def lend_memory(account: Account) -> int:
     interface = layout.BufferType.from_address(layout.cpu_buffer_type()).iface
     take = layout.AllocBuffer(interface.alloc_buffer)
     give: list[Callable[[int], None]] = []  # the one function that frees such buffers, once it is known
-    lent: dict[int, int] = {}
+    sizes: dict[int, int] = {}  # in bytes, of the buffers that were allocated and not freed
 
     def free(buffer: int) -> None:
         give[0](buffer)
-        account.release(lent.pop(buffer))
+        quota.release(sizes.pop(buffer))
 
     def allocate(buffer_type: int, size_bytes: int) -> int | None:
-        if not account.claim(size_bytes):
-            log.warning("refused %d bytes; %d are free", size_bytes, account.free_bytes())
+        if not quota.claim(size_bytes):
+            log.warning("refused %d bytes; %d are free", size_bytes, quota.free_bytes())
             return None
         buffer = take(buffer_type, size_bytes)
         if not buffer:
-            account.release(size_bytes)
+            quota.release(size_bytes)
             return None
-        lent[buffer] = size_bytes
+        sizes[buffer] = size_bytes
         struct = layout.Buffer.from_address(buffer)
         if not give:
             give.append(layout.FreeBuffer(struct.iface.free_buffer))
@@ -83,7 +85,7 @@ def lend_memory(account: Account) -> int:
         return int(buffer)
 
     def report(_device: int, free: Any, total: Any) -> None:
-        free[0], total[0] = account.free_bytes(), account.total_bytes()
+        free[0], total[0] = quota.free_bytes(), quota.total_bytes()
 
     free_callback, allocate_callback = layout.FreeBuffer(free), layout.AllocBuffer(allocate)
     report_callback = layout.GetMemory(report)

@@ -58,7 +58,7 @@ class EmbeddingContext(Handle):
 
     @property
     def has_cells(self) -> bool:
-        """Encoders have none."""
+        """Whether the model keeps K and V; encoders do not."""
         return bool(self._memory)
 
     def use_threads(self, threads: int) -> None:

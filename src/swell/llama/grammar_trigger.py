@@ -49,7 +49,7 @@ class GrammarTrigger:
         return self._forced.popleft() if self._forced else token
 
     def _enter(self, token: int) -> None:
-        """Before the preamble: does it begin, or is there none?"""
+        """Find out by `token` whether the preamble begins or is missing."""
         written = b"" if self._vocabulary.is_end(token) else self._vocabulary.written(token)
         text = (self._held + written).lstrip(_SPACE)
         if text.startswith(self._opening):
@@ -63,7 +63,7 @@ class GrammarTrigger:
             self._is_closed = True
 
     def _follow(self, token: int) -> None:
-        """Inside the preamble: does it end?"""
+        """Go on inside the preamble, and find its end."""
         if self._vocabulary.is_end(token):
             self._forced.extend(self._spell(self._closings[0]))
             self._is_closed = True

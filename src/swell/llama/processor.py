@@ -83,7 +83,7 @@ class GraphThreads(Protocol):
         """The number of threads for the graph that is computed next."""
 
     def end(self) -> None:
-        """It is computed."""
+        """Called when the graph is computed."""
 
 
 def govern(backend: int, threads: GraphThreads) -> None:

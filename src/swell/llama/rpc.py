@@ -1,7 +1,7 @@
-"""llama.cpp's RPC backend: devices of other processes, and lending this process's devices to them.
+"""llama.cpp's RPC backend: using devices of other processes, and serving this process's device to others.
 
-It is in the library only if that was built with `GGML_RPC`. On the client's side it ends the process when a connection
-breaks, so whoever adds a worker should watch its connection (`swell.runner.workers`).
+It is in the library only if that was built with `GGML_RPC`. On the client's side llama.cpp ends the process when a
+connection breaks: `swell.runner.workers` watches the connections, and `on_abort` lets it say why.
 """
 
 import contextlib
@@ -28,18 +28,6 @@ def _rpc_function(name: str, argument_types: Sequence[Any], result_type: Any) ->
         raise LibraryError(NOT_BUILT_IN) from error
 
 
-_AbortCallback = ctypes.CFUNCTYPE(None, ctypes.c_char_p)
-_set_abort_callback = function("ggml_set_abort_callback", [VOID], VOID)
-_kept: list[Any] = []
-"""Callbacks, for as long as the process lives: C holds only the pointers."""
-
-
-def on_abort(callback: Callable[[bytes], None]) -> None:
-    """Have `callback` called with a message just before llama.cpp ends the process, as when a worker is gone."""
-    _kept.append(_AbortCallback(callback))
-    _set_abort_callback(ctypes.cast(_kept[-1], VOID))
-
-
 def require() -> None:
     """Raise LibraryError if the library was built without RPC."""
     _rpc_function("ggml_backend_rpc_reg", [], VOID)
@@ -48,8 +36,8 @@ def require() -> None:
 def connect(address: str) -> list[int]:
     """The devices of the worker at `address` (`host:port`), as pointers; the connection stays until the process ends.
 
-    Raises LibraryError if the library was built without RPC. Ends the process if nobody answers there as a worker
-    should, and waits as long as one is silent.
+    Raises LibraryError if the library was built without RPC. llama.cpp ends the process if what answers there is no
+    worker, and waits without a limit for an answer.
     """
     library.start()
     add_server = _rpc_function("ggml_backend_rpc_add_server", [ctypes.c_char_p], VOID)
@@ -59,14 +47,15 @@ def connect(address: str) -> list[int]:
     registry = add_server(address.encode())
     if not registry:
         return []
-    open_connection(address.encode(), 0)  # never freed: otherwise every question would connect anew
+    open_connection(address.encode(), 0)  # never freed: otherwise every call would connect anew
     return [get(registry, index) for index in range(count(registry))]
 
 
-def lend(device: int, listener: socket.socket, threads: int, graph_threads: processor.GraphThreads) -> None:
-    """Serve the clients of `listener` one after the other, for ever. Raises LibraryError if that can't be begun.
+def serve(device: int, listener: socket.socket, threads: int, graph_threads: processor.GraphThreads) -> None:
+    """Compute on `device` for the clients of `listener`, one after the other; never returns.
 
-    It begins with `threads`; `graph_threads` is asked before each computation.
+    It begins with `threads`; `graph_threads` is asked before each graph. Raises LibraryError where the server ends or
+    the library was built without RPC.
 
     llama.cpp insists on opening a listening socket of its own. That one is on loopback, and is replaced by `listener`
     as soon as it is there: so several processes can accept clients on one address.
@@ -83,11 +72,27 @@ def lend(device: int, listener: socket.socket, threads: int, graph_threads: proc
     raise LibraryError("its RPC server ended")
 
 
+def on_abort(call: Callable[[bytes], None]) -> None:
+    """From now on `call` is given the message with which llama.cpp is about to end this process.
+
+    It ends when `call` returns.
+    """
+    callback = _AbortCallback(call)
+    _kept.append(callback)
+    _set_abort_callback(ctypes.cast(callback, VOID))
+
+
+_AbortCallback = ctypes.CFUNCTYPE(None, ctypes.c_char_p)
+_set_abort_callback = function("ggml_set_abort_callback", [VOID], VOID)
+_kept: list[object] = []
+"""Callbacks, for as long as the process lives: C holds only the pointers."""
+
+
 def _replace_listener(known: set[int], listener: socket.socket) -> None:
     """Put `listener` in the place of the listening socket that is not `known`.
 
-    llama.cpp already waits for a client on the old one, or will wait on the new one. In the first case a client that
-    leaves at once makes it look again.
+    llama.cpp either waits for a client on the old one already, or will wait on the new one. In the first case a client
+    that leaves at once makes it accept the next one, on the new socket.
     """
     while not (opened := set(_listening()) - known):
         time.sleep(0.001)

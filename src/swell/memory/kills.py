@@ -25,7 +25,7 @@ class KillCounter:
         self._path = next((path for path in map(str, _counters(root)) if _kills(path) is not None), None)
 
     def now(self) -> int:
-        """So many until now. Costs 7 µs."""
+        """How many there were until now. Costs 7 µs."""
         return 0 if self._path is None else _kills(self._path) or 0
 
 

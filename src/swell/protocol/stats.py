@@ -59,6 +59,7 @@ class Stats(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     `weights_bytes` that the tensors have in all), the cache, and `other_bytes`: computing, bookkeeping, the program.
     What is in `devices` comes on top of that; the `kv` numbers count the cache wherever it is. `kv_reclaimable_bytes`
     would be given back if another model needed them: what is granted and not used, and what idle slots have cached.
+    `faults` are contradictions that a recount of the cache's books has found; there should be none.
     """
 
     id: int
@@ -83,6 +84,7 @@ class Stats(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     totals: Totals
     slots_detail: list[SlotStats]
     devices: list[DeviceUse] = []
+    faults: list[str] = []
 
 
 class Ping(msgspec.Struct, frozen=True, tag=True):

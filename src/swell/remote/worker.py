@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from swell.errors import SwellError
 from swell.llama import library, logs, rpc
-from swell.llama.device_limit import lend_memory
+from swell.llama.device_limit import limit_device_memory
 from swell.memory.ledger import Ledger
 from swell.memory.probe import MemoryProbe
 from swell.processors.governor import Governor
@@ -85,7 +85,7 @@ class RpcWorker:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # llama.cpp prints to it
             account = SharedAccount(self._ledger, entry, MemoryProbe(), self._limit_bytes)
             threads = ClientThreads(Governor(self._demands, entry, exact=self._threads))
-            rpc.lend(lend_memory(account), self._listener, threads.now, threads)
+            rpc.serve(limit_device_memory(account), self._listener, threads.now, threads)
         except SwellError as error:
             log.error("%s", error)
             os._exit(_REFUSED)

@@ -15,7 +15,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from swell.errors import AbortedError, DecodeError, InvalidRequestError, KvGrowError, SwellError, to_data
-from swell.kv.store import KvStore
+from swell.kv.base import KvStore
 from swell.llama.batch import Batch
 from swell.llama.logprobs import logprobs
 from swell.llama.model import Vocabulary

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from swell.errors import KvGrowError
-from swell.kv.store import KvStore
+from swell.kv.base import KvStore
 from swell.runner.slots import Slot
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from pathlib import Path
 from swell.kv.admission import Admission
 from swell.kv.choose import Chosen, StoreOptions, open_store
 from swell.kv.memory_admission import MemoryAdmission
-from swell.kv.placed import DeviceAdmission
+from swell.kv.placed import AdmissionLimits, DeviceAdmission
 from swell.kv.policy import GrowthPolicy, default_slots, most_cells
 from swell.llama import processor
 from swell.llama.context import ContextShape
@@ -81,14 +81,14 @@ def _open_store(
         cache_type=order.cache_type,
         flash_attention=order.flash_attention,
     )
-    wish = StoreOptions(
+    options = StoreOptions(
         kind=order.store,
         elastic=elastic,
         eager=dataclasses.replace(elastic, cells=min(order.eager_tokens or trained, trained), slots=order.slots or 1),
         policy=GrowthPolicy(initial_cells=order.initial_tokens, block_cells=order.grow_tokens, max_cells=trained),
         reserved_refusal=reserved_refusal,
     )
-    chosen = open_store(model, wish, admission)
+    chosen = open_store(model, options, admission)
     log.info("%s: %s KV cache: %s", order.path, chosen.store.kind.value, chosen.reason)
     return chosen
 
@@ -109,9 +109,11 @@ def _admission(order: Load, model: LlamaModel, ledger: Ledger) -> Admission:
             *(ledger, order.ledger_entry, MemoryProbe()),
             devices=model.measure_devices,
             shares=shares,
-            budget_bytes=order.budget_bytes,
-            headroom_bytes=order.headroom_bytes,
-            device_headroom_bytes=order.device_headroom_bytes,
+            limits=AdmissionLimits(
+                budget_bytes=order.budget_bytes,
+                headroom_bytes=order.headroom_bytes,
+                device_headroom_bytes=order.device_headroom_bytes,
+            ),
         )
     return _host_admission(order, ledger)
 

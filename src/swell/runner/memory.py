@@ -6,7 +6,7 @@ import logging
 from collections.abc import Collection, Iterator, Sequence
 
 from swell.errors import KvGrowError
-from swell.kv.store import KvStore
+from swell.kv.base import KvStore
 from swell.protocol.messages import ShrinkLevel, Totals
 from swell.runner.slots import Slot
 

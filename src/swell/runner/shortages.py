@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from swell.errors import KvGrowError, SwellError
-from swell.kv.store import KvStore
+from swell.kv.base import KvStore
 from swell.protocol.messages import NeedMemory, Totals
 from swell.runner.memory import SlotMemory
 from swell.runner.slots import EngineRequest, MemoryWait, Shortage, Slot

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import NamedTuple
 
-from swell.kv.store import SlotCells
+from swell.kv.cells import SlotCells
 from swell.llama.sampler import Sampler
 from swell.protocol.messages import SlotState
 

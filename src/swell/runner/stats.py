@@ -69,6 +69,7 @@ def read_stats(request_id: int, model: LlamaModel, chosen: Chosen, engine: Engin
         totals=engine.totals,
         slots_detail=slots,
         devices=devices,
+        faults=store.check_integrity(),
     )
 
 

@@ -65,7 +65,7 @@ def _looks(pattern: str) -> bool:
 
 @lru_cache(maxsize=256)
 def _is_followed(pattern: str) -> bool:
-    """Whether llguidance can."""
+    """Whether llguidance can follow `pattern`."""
     from llguidance import LLMatcher
 
     return not LLMatcher.validate_grammar(LLMatcher.grammar_from_json_schema({"type": "string", "pattern": pattern}))

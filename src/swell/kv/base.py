@@ -1,0 +1,130 @@
+"""The contract of the stores of a KV cache. Nothing above this package knows which of them is used."""
+
+import dataclasses
+import mmap
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from swell.cache import StoreKind
+from swell.kv.cells import SlotCells
+from swell.kv.policy import GrowthPolicy
+from swell.llama.context import Context
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class KvBytes:
+    """Bytes of KV memory: allowed to be used, really backed (in all and per slot), and set aside as address space."""
+
+    granted: int
+    resident: int
+    reserved: int
+    slots_resident: tuple[int, ...]
+
+
+class KvStore(ABC):
+    """Owns the context of a model and decides how many cells of each slot may be written.
+
+    The way of a slot's cells: `prepare` grants memory for them, `context.decode` computes them, `advance` counts them
+    as stored, `rewind` forgets them, `settle` and `compact` give memory back. One thread calls all of that; only
+    `measure`, `check_integrity` and `reclaimable_bytes` may be called from others meanwhile.
+    """
+
+    kind: StoreKind
+    policy: GrowthPolicy
+    cells: Sequence[SlotCells]
+    """The numbers of each slot, to be read: only the store changes them."""
+
+    @property
+    @abstractmethod
+    def context(self) -> Context:
+        """The context to decode with. A growth or a shrink may replace it, so ask again after each."""
+
+    # --- grants and cells ---------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def ensure(self, slot: int, cells: int) -> None:
+        """Raise the grant of `slot` so that it holds `cells`; does nothing where it already does.
+
+        What is stored stays as it is, but the context may be replaced. Raises KvGrowError where memory forbids the
+        growth; the slot then keeps what it has. Raises ValueError for more than `policy.max_cells`.
+        """
+
+    @abstractmethod
+    def prepare(self, slot: int, count: int) -> None:
+        """Grant the next `count` cells of `slot`. Must be called before a batch with them is decoded.
+
+        Stores nothing yet, but the context may be replaced. Raises as `ensure` does.
+        """
+
+    @abstractmethod
+    def advance(self, slot: int, count: int) -> None:
+        """Count `count` cells of `slot` as stored. They must have been prepared, and decoded without an error."""
+
+    @abstractmethod
+    def rewind(self, slot: int, keep: int) -> int:
+        """Forget the cells of `slot` after the first `keep`: stored ones, and what an aborted batch has left.
+
+        Returns how many are stored then: 0 where this kind of memory can't forget only some. Gives no memory back.
+        """
+
+    @abstractmethod
+    def copy(self, source: int, target: int, keep: int) -> int:
+        """Replace what `target` stores by the first `keep` cells of `source`; returns how many are stored then.
+
+        That is 0 where this kind of memory can't be cut there, or the copy failed. llama.cpp hands out and takes whole
+        states only, so all cells of `source` are in memory twice more for a moment; that is admitted, too. Raises
+        KvGrowError where memory forbids it; `target` is empty then.
+        """
+
+    @abstractmethod
+    def load(self, slot: int, data: mmap.mmap | bytearray, count: int) -> bool:
+        """Fill `slot`, which must be empty, with the `count` cells that a context of the same kind saved as `data`.
+
+        False where `data` isn't that; the slot is empty then. Raises KvGrowError where memory forbids it.
+        """
+
+    # --- giving memory back -------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def settle(self, slot: int) -> None:
+        """Lower the grant of `slot` to what its latest requests needed. Must be called when a request has ended.
+
+        What is stored stays, but the context may be replaced.
+        """
+
+    @abstractmethod
+    def compact(self, needed: Sequence[int]) -> None:
+        """Lower every grant to what is stored and to what is `needed`, in cells per slot.
+
+        What is stored stays, but the context may be replaced.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Free the context and all memory of the cache. Nothing else may be called afterwards."""
+
+    # --- numbers ------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def bytes_of(self, cells: int) -> int:
+        """How many bytes `cells` cells of one slot take."""
+
+    @property
+    @abstractmethod
+    def booked_bytes(self) -> int:
+        """How many bytes admission must have granted for the cache as it is."""
+
+    @abstractmethod
+    def reclaimable_bytes(self, needed: Sequence[int]) -> int:
+        """How much is booked beyond what is `needed`, in cells per slot: at most so much could be given back."""
+
+    @abstractmethod
+    def measure(self) -> KvBytes:
+        """The memory of the cache at this moment."""
+
+    @abstractmethod
+    def check_integrity(self) -> list[str]:
+        """Recount the books; returns what is wrong in words for people, nothing where all is right.
+
+        Nothing, too, while a grant is being changed, when the numbers need not agree. Takes 3 µs with four slots.
+        """

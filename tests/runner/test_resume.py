@@ -11,8 +11,8 @@ from swell.kv.reserved import ReservedStore
 from swell.llama.context import ContextShape
 from swell.llama.model import LlamaModel
 from swell.protocol.messages import FinishReason, Generate, StepOutput
-from swell.runner.engine import Engine
-from swell.runner.slots import RECALL_TOKENS_MAX, forgotten
+from swell.runner.engine import Engine, EngineLimits
+from swell.runner.window import RECALL_TOKENS_MAX, forgotten
 from swell.sampling import Sampling
 
 SCHEMA = '{"type": "object", "properties": {"name": {"type": "string"}, "age": {"type": "integer"}}}'
@@ -29,7 +29,8 @@ class Runner:
         policy = GrowthPolicy(initial_cells=64, block_cells=64, max_cells=1024)
         self.store = ReservedStore(model, shape, policy, OpenAdmission())
         self.steps: list[StepOutput] = []
-        self.engine = Engine(self.store, model.vocabulary, fixed(shape.threads), shape.batch_tokens, self.steps.append)
+        limits = EngineLimits(batch_tokens=shape.batch_tokens)
+        self.engine = Engine(self.store, model.vocabulary, fixed(2), limits, deliver=self.steps.append, reply=print)
 
     def generate(self, wishes: list[Generate]) -> dict[int, list[int]]:
         """The tokens of each; every slot is emptied first."""
@@ -100,7 +101,7 @@ def test_a_document_goes_on_where_it_was(runner: Runner, model: LlamaModel) -> N
 
 def test_what_the_window_forgot_stays_forgotten(runner: Runner, model: LlamaModel) -> None:
     whole = runner.generate([wish(model, STORIES[0], window=40, keep=4, limit=90)])[1]
-    assert runner.engine.totals.cut > 0
+    assert runner.engine.counters.totals().cut > 0
     for cut in (10, 30, 60, 85):
         again = wish(model, STORIES[0], window=40, keep=4, limit=90, emitted=whole[:cut])
         assert whole[:cut] + runner.generate([again])[1] == whole

@@ -8,7 +8,7 @@ from swell.kv.reserved import ReservedStore
 from swell.llama.context import ContextShape
 from swell.llama.model import LlamaModel
 from swell.protocol.messages import Generate, StepOutput
-from swell.runner.engine import Engine
+from swell.runner.engine import Engine, EngineLimits
 from swell.sampling import Sampling
 
 STREAMS, TOKENS = 8, 40
@@ -20,7 +20,8 @@ def generate(model: LlamaModel, wishes: list[Generate]) -> dict[int, list[int]]:
     policy = GrowthPolicy(initial_cells=64, block_cells=64, max_cells=512)
     store = ReservedStore(model, shape, policy, OpenAdmission())
     steps: list[StepOutput] = []
-    engine = Engine(store, model.vocabulary, fixed(shape.threads), shape.batch_tokens, steps.append)
+    limits = EngineLimits(batch_tokens=shape.batch_tokens)
+    engine = Engine(store, model.vocabulary, fixed(2), limits, deliver=steps.append, reply=print)
     for wish in wishes:
         engine.submit(wish)
     while sum(len(step.finished) for step in steps) < len(wishes):

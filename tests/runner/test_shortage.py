@@ -135,7 +135,7 @@ def test_the_youngest_is_paused_and_goes_on_when_the_elder_has_ended(model: Llam
         harness.submit(request_id, limit=200)
     harness.run()
     assert harness.failures() == {}
-    assert harness.engine.totals.pauses > 0
+    assert harness.engine.counters.totals().pauses > 0
     for request_id in range(3):
         text = harness.text(request_id)
         assert text == expected(40, len(text))
@@ -159,7 +159,7 @@ def test_one_that_waits_for_other_models_is_paused_for_its_elder(
         harness.engine.submit(MemoryOffered(request_id))
         harness.step()
     harness.run()
-    assert harness.engine.totals.pauses == 1
+    assert harness.engine.counters.totals().pauses == 1
     assert [event.id for step in harness.steps for event in step.finished] == [1, 2]
     for request_id in (1, 2):
         assert harness.text(request_id) == expected(40, len(harness.text(request_id)))
@@ -185,7 +185,7 @@ def test_cached_conversations_are_not_given_up_in_vain(harness: Harness, admissi
     harness.engine.submit(MemoryOffered(3))
     harness.run()
     assert harness.reasons()[3] is FinishReason.LENGTH
-    assert harness.engine.totals.reclaims > 0
+    assert harness.engine.counters.totals().reclaims > 0
 
 
 def test_nobody_is_paused_in_vain(model: LlamaModel, admission: LimitedGate) -> None:

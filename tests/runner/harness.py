@@ -9,6 +9,7 @@ from swell.errors import SwellError, from_data
 from swell.kv.admission import Admission, OpenAdmission
 from swell.kv.policy import GrowthPolicy
 from swell.kv.reserved import ReservedStore
+from swell.kv.store import KvStore
 from swell.llama.context import ContextShape
 from swell.llama.model import LlamaModel
 from swell.protocol.messages import FinishReason, Generate, NeedMemory, Shrunk, SlotsSaved, StepOutput
@@ -30,9 +31,10 @@ class Harness:
         *,
         memory_wait_s: float = 0,
         batch_tokens: int = SHAPE.batch_tokens,
+        store: KvStore | None = None,
     ) -> None:
         self.model = model
-        self.store = ReservedStore(model, SHAPE, POLICY, admission or OpenAdmission())
+        self.store = store or ReservedStore(model, SHAPE, POLICY, admission or OpenAdmission())
         self.steps: list[StepOutput] = []
         self.needs: list[NeedMemory] = []
         self.shrunk: list[int] = []

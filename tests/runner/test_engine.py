@@ -1,16 +1,20 @@
 """The engine on the real model, without a process around it."""
 
+import dataclasses
 import itertools
 from collections.abc import Iterator
 
 import pytest
 from tests.counting import PROMPT, expected
-from tests.runner.harness import Harness
+from tests.runner.harness import POLICY, SHAPE, Harness
 
-from swell.errors import DecodeError, KvGrowError, from_data
+from swell.errors import DecodeError, InvalidRequestError, KvGrowError, from_data
+from swell.kv.admission import OpenAdmission
+from swell.kv.copied import CopiedStore
 from swell.llama.batch import Batch
 from swell.llama.context import Context
 from swell.llama.model import LlamaModel
+from swell.llama.sampler import Sampler
 from swell.protocol.messages import Cancel, FinishReason, SlotState
 
 
@@ -133,6 +137,57 @@ def test_a_failed_batch_fails_those_in_it_and_the_engine_goes_on(
     harness.submit(2)
     harness.run()
     assert harness.text(2).startswith("40 41 42")
+
+
+def test_what_fails_and_what_goes_on_leaves_in_one_message(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_context: Context, _batch_index: int) -> int:
+        raise InvalidRequestError("it can't be followed")
+
+    for request_id in (1, 2):
+        harness.submit(request_id)
+    harness.step(5)
+    (request,) = [slot.request for slot in harness.engine.slots if slot.request and slot.request.id == 2]
+    monkeypatch.setattr(request.sampler, "sample", fail)
+    before = len(harness.steps)
+    harness.step()
+    (output,) = harness.steps[before:]
+    assert [event.id for event in output.failed] == [2]
+    assert [event.id for event in output.emitted] == [1]
+
+
+def test_all_tokens_are_chosen_before_the_cells_of_one_that_ended_move(
+    model: LlamaModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A copied cache moves into a smaller context after a request, and there are no logits in that one."""
+    store = CopiedStore(model, dataclasses.replace(SHAPE, slots=2, shared=True), POLICY, OpenAdmission())
+    harness = Harness(model, store=store)
+    decoded: list[Context] = []
+    decode, sample = Context.decode, Sampler.sample
+
+    def watched_decode(context: Context, batch: Batch) -> None:
+        decode(context, batch)
+        decoded.append(context)
+
+    def watched_sample(sampler: Sampler, context: Context, batch_index: int) -> int:
+        assert context is decoded[-1]
+        return sample(sampler, context, batch_index)
+
+    monkeypatch.setattr(Context, "decode", watched_decode)
+    monkeypatch.setattr(Sampler, "sample", watched_sample)
+    harness.submit(0, "word " * 900, limit=1)
+    harness.run()
+    largest = store.capacity_cells
+    harness.submit(1, limit=100)
+    harness.step(2)
+    for request_id in (2, 3):  # what its two latest requests needed decides how much a slot keeps
+        harness.submit(request_id, f"{request_id} Hello", limit=3)
+        while request_id not in harness.reasons():
+            harness.step()
+    assert 1 not in harness.reasons()
+    assert store.capacity_cells < largest
+    harness.run()
+    assert harness.text(1) == expected(40, len(harness.text(1)))
+    store.close()
 
 
 def test_a_beginning_held_by_a_busy_slot_is_copied(harness: Harness) -> None:

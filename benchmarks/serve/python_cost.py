@@ -108,8 +108,8 @@ def _of_engine(path: Path, streams: int) -> float:
         for number in range(streams):
             prompt = loaded.vocabulary.tokenize(f"{number}: once upon a time", add_special=True, parse_special=False)
             sampling = Sampling(seed=number, temperature=0.8)
-            wish = Generate(id=number, prompt=prompt, window_tokens=2048, limit_tokens=_TOKENS, sampling=sampling)
-            engine.submit(wish)
+            request = Generate(id=number, prompt=prompt, window_tokens=2048, limit_tokens=_TOKENS, sampling=sampling)
+            engine.submit(request)
         with _computing() as computing_s:
             start = time.thread_time()
             finished = 0

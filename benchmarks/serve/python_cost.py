@@ -32,7 +32,7 @@ from swell.processors.allowance import Allowance
 from swell.processors.governor import Governor
 from swell.processors.shares import Demands
 from swell.protocol.messages import Generate, StepOutput
-from swell.runner.engine import Engine
+from swell.runner.engine import Engine, EngineLimits
 from swell.runner.outbox import Outbox
 from swell.sampling import Sampling
 
@@ -103,12 +103,13 @@ def _of_engine(path: Path, streams: int) -> float:
         shape = ContextShape(cells=2048, slots=streams, batch_tokens=256, threads=Allowance().threads())
         store = ReservedStore(loaded, shape, policy, OpenAdmission())
         governor = Governor(Demands.create(1), 0)
-        engine = Engine(store, loaded.vocabulary, governor, shape.batch_tokens, deliver)
+        limits = EngineLimits(batch_tokens=shape.batch_tokens)
+        engine = Engine(store, loaded.vocabulary, governor, limits, deliver=deliver, reply=outbox.send)
         for number in range(streams):
             prompt = loaded.vocabulary.tokenize(f"{number}: once upon a time", add_special=True, parse_special=False)
             sampling = Sampling(seed=number, temperature=0.8)
-            wish = Generate(id=number, prompt=prompt, window_tokens=2048, limit_tokens=_TOKENS, sampling=sampling)
-            engine.submit(wish)
+            request = Generate(id=number, prompt=prompt, window_tokens=2048, limit_tokens=_TOKENS, sampling=sampling)
+            engine.submit(request)
         with _computing() as computing_s:
             start = time.thread_time()
             finished = 0

@@ -80,7 +80,7 @@ def test_requests_that_all_want_a_number_have_the_largest(machine: Machine) -> N
     assert governor.threads_for_step([1]) == 1
     assert (governor.use.now, governor.use.allowed) == (1, 1)
     assert governor.threads_for_step([1, 3, 2]) == 3
-    assert governor.threads_for_step([1, None]) == CORES  # nobody else's wish counts for who has none
+    assert governor.threads_for_step([1, None]) == CORES  # a request that asks for a number doesn't decide for others
     assert governor.use.allowed == CORES
 
 

@@ -9,10 +9,11 @@ from swell.errors import SwellError, from_data
 from swell.kv.admission import Admission, OpenAdmission
 from swell.kv.policy import GrowthPolicy
 from swell.kv.reserved import ReservedStore
+from swell.kv.store import BookedStore
 from swell.llama.context import ContextShape
 from swell.llama.model import LlamaModel
 from swell.protocol.messages import FinishReason, Generate, NeedMemory, Shrunk, SlotsSaved, StepOutput
-from swell.runner.engine import Engine
+from swell.runner.engine import Engine, EngineLimits
 from swell.sampling import Sampling
 
 SHAPE = ContextShape(cells=1024, slots=3, batch_tokens=64, threads=2)
@@ -30,9 +31,10 @@ class Harness:
         *,
         memory_wait_s: float = 0,
         batch_tokens: int = SHAPE.batch_tokens,
+        store: BookedStore | None = None,
     ) -> None:
         self.model = model
-        self.store = ReservedStore(model, SHAPE, POLICY, admission or OpenAdmission())
+        self.store = store or ReservedStore(model, SHAPE, POLICY, admission or OpenAdmission())
         self.steps: list[StepOutput] = []
         self.needs: list[NeedMemory] = []
         self.shrunk: list[int] = []
@@ -40,10 +42,9 @@ class Harness:
             self.store,
             model.vocabulary,
             fixed(SHAPE.threads),
-            batch_tokens,
-            self.steps.append,
-            tell=self._note,
-            memory_wait_s=memory_wait_s,
+            EngineLimits(batch_tokens=batch_tokens, memory_wait_s=memory_wait_s),
+            deliver=self.steps.append,
+            reply=self._note,
         )
 
     def _note(self, message: NeedMemory | Shrunk | SlotsSaved) -> None:
@@ -80,7 +81,7 @@ class Harness:
         return (
             self.engine._preparer.is_busy
             or bool(self.engine._waiting)
-            or any(slot.generation for slot in self.engine.slots)
+            or any(slot.request for slot in self.engine.slots)
         )
 
     def text(self, request_id: int) -> str:

@@ -6,7 +6,7 @@ FOREVER_S = 1000.0
 
 
 @dataclasses.dataclass
-class LimitedGate:
+class LimitedAdmission:
     """Grants up to `limit_bytes`; remembers the most that was granted, and noted as written."""
 
     limit_bytes: int = 1 << 40

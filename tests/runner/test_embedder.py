@@ -6,7 +6,7 @@ from pathlib import Path
 import gguf
 import pytest
 from tests.governing import fixed
-from tests.runner.limited import FOREVER_S, LimitedGate
+from tests.runner.limited import FOREVER_S, LimitedAdmission
 from tests.tiny.attention import write_llama
 from tests.tiny.encoder import ENCODER_TOKENS, write_bert
 
@@ -40,13 +40,13 @@ def replies() -> list[Reply]:
 
 
 @pytest.fixture
-def admission() -> LimitedGate:
-    return LimitedGate()
+def admission() -> LimitedAdmission:
+    return LimitedAdmission()
 
 
 @pytest.fixture(params=[True, False], ids=["reserving", "allocating"])
 def embedder(
-    request: pytest.FixtureRequest, tmp_path: Path, admission: LimitedGate, replies: list[Reply]
+    request: pytest.FixtureRequest, tmp_path: Path, admission: LimitedAdmission, replies: list[Reply]
 ) -> Iterator[Embedder]:
     logs.route()
     write_bert(tmp_path / "bert.gguf")
@@ -121,7 +121,7 @@ def test_facts_and_stats(embedder: Embedder) -> None:
 
 
 def test_a_long_text_is_in_the_books_while_it_is_computed(
-    embedder: Embedder, admission: LimitedGate, replies: list[Reply], monkeypatch: pytest.MonkeyPatch
+    embedder: Embedder, admission: LimitedAdmission, replies: list[Reply], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found: list[Stats] = []
     embed = EmbeddingContext.embed
@@ -149,7 +149,7 @@ def test_a_long_text_is_in_the_books_while_it_is_computed(
 
 
 def test_a_long_text_waits_for_memory_and_the_others_go_on(
-    embedder: Embedder, admission: LimitedGate, replies: list[Reply]
+    embedder: Embedder, admission: LimitedAdmission, replies: list[Reply]
 ) -> None:
     admission.limit_bytes = 1 << 20
     embedder.submit(Embed(1, [LONG]))
@@ -169,7 +169,7 @@ def test_a_long_text_waits_for_memory_and_the_others_go_on(
 
 
 def test_a_long_text_fails_with_the_numbers_when_nothing_could_be_offered(
-    embedder: Embedder, admission: LimitedGate, replies: list[Reply]
+    embedder: Embedder, admission: LimitedAdmission, replies: list[Reply]
 ) -> None:
     admission.limit_bytes = 1 << 20
     embedder.submit(Embed(1, [TEXT, LONG]))
@@ -187,7 +187,9 @@ def test_a_long_text_fails_with_the_numbers_when_nothing_could_be_offered(
     assert isinstance(replies[-1], Embedded)
 
 
-def test_a_cancel_ends_the_wait_for_memory(embedder: Embedder, admission: LimitedGate, replies: list[Reply]) -> None:
+def test_a_cancel_ends_the_wait_for_memory(
+    embedder: Embedder, admission: LimitedAdmission, replies: list[Reply]
+) -> None:
     admission.limit_bytes = 0
     embedder.submit(Embed(1, [LONG]))
     embedder.step()
@@ -199,7 +201,7 @@ def test_a_cancel_ends_the_wait_for_memory(embedder: Embedder, admission: Limite
 
 @pytest.mark.parametrize("reserves", [True, False])
 def test_cells_are_in_the_books_where_a_model_has_some(
-    tmp_path: Path, admission: LimitedGate, replies: list[Reply], reserves: bool
+    tmp_path: Path, admission: LimitedAdmission, replies: list[Reply], reserves: bool
 ) -> None:
     logs.route()
     write_llama(tmp_path / "llama.gguf", pooling=gguf.PoolingType.LAST)

@@ -1,20 +1,21 @@
 """The engine on the real model, without a process around it."""
 
+import dataclasses
 import itertools
-from collections.abc import Iterator, Sequence
-from typing import cast
+from collections.abc import Iterator
 
 import pytest
 from tests.counting import PROMPT, expected
-from tests.runner.harness import Harness
+from tests.runner.harness import POLICY, SHAPE, Harness
 
-from swell.errors import DecodeError, KvGrowError, from_data
-from swell.kv.cells import SlotCells
+from swell.errors import DecodeError, InvalidRequestError, KvGrowError, from_data
+from swell.kv.admission import OpenAdmission
+from swell.kv.copied import CopiedStore
 from swell.llama.batch import Batch
 from swell.llama.context import Context
 from swell.llama.model import LlamaModel
+from swell.llama.sampler import Sampler
 from swell.protocol.messages import Cancel, FinishReason, SlotState
-from swell.runner.slots import EngineRequest, Place, Slot, choose_place
 
 
 @pytest.fixture
@@ -138,6 +139,57 @@ def test_a_failed_batch_fails_those_in_it_and_the_engine_goes_on(
     assert harness.text(2).startswith("40 41 42")
 
 
+def test_what_fails_and_what_goes_on_leaves_in_one_message(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_context: Context, _batch_index: int) -> int:
+        raise InvalidRequestError("it can't be followed")
+
+    for request_id in (1, 2):
+        harness.submit(request_id)
+    harness.step(5)
+    (request,) = [slot.request for slot in harness.engine.slots if slot.request and slot.request.id == 2]
+    monkeypatch.setattr(request.sampler, "sample", fail)
+    before = len(harness.steps)
+    harness.step()
+    (output,) = harness.steps[before:]
+    assert [event.id for event in output.failed] == [2]
+    assert [event.id for event in output.emitted] == [1]
+
+
+def test_all_tokens_are_chosen_before_the_cells_of_one_that_ended_move(
+    model: LlamaModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A copied cache moves into a smaller context after a request, and there are no logits in that one."""
+    store = CopiedStore(model, dataclasses.replace(SHAPE, slots=2, shared=True), POLICY, OpenAdmission())
+    harness = Harness(model, store=store)
+    decoded: list[Context] = []
+    decode, sample = Context.decode, Sampler.sample
+
+    def watched_decode(context: Context, batch: Batch) -> None:
+        decode(context, batch)
+        decoded.append(context)
+
+    def watched_sample(sampler: Sampler, context: Context, batch_index: int) -> int:
+        assert context is decoded[-1]
+        return sample(sampler, context, batch_index)
+
+    monkeypatch.setattr(Context, "decode", watched_decode)
+    monkeypatch.setattr(Sampler, "sample", watched_sample)
+    harness.submit(0, "word " * 900, limit=1)
+    harness.run()
+    largest = store.capacity_cells
+    harness.submit(1, limit=100)
+    harness.step(2)
+    for request_id in (2, 3):  # what its two latest requests needed decides how much a slot keeps
+        harness.submit(request_id, f"{request_id} Hello", limit=3)
+        while request_id not in harness.reasons():
+            harness.step()
+    assert 1 not in harness.reasons()
+    assert store.capacity_cells < largest
+    harness.run()
+    assert harness.text(1) == expected(40, len(harness.text(1)))
+    store.close()
+
+
 def test_a_beginning_held_by_a_busy_slot_is_copied(harness: Harness) -> None:
     shared = "The quick brown fox jumps over the lazy dog. " * 12
     harness.submit(1, shared + PROMPT, limit=60)
@@ -167,42 +219,6 @@ def test_a_longer_conversation_outlives_a_shorter_one_with_the_same_beginning(ha
     assert cached[3] > cached[2] + 100
 
 
-def slot(index: int, tokens: list[int], used: int, *, is_busy: bool = False) -> Slot:
-    made = Slot(index, SlotCells(stored=len(tokens)), list(tokens), last_used_ns=used)
-    if is_busy:
-        made.generation = cast(EngineRequest, object())
-    return made
-
-
-def test_the_slot_that_shares_most_is_chosen() -> None:
-    slots = [slot(0, [1, 2, 3], 5), slot(1, [1, 2, 3, 4, 5], 6), slot(2, [], 7)]
-    for prompt, expected_slot in (([1, 2, 3, 4, 9], 1), ([9, 9], 2), ([1, 2, 3], 0)):
-        assert choose_place(slots, prompt, can_copy=True) == Place(slots[expected_slot], None)
-    assert choose_place([slot(0, [], 1, is_busy=True)], [1], can_copy=True) is None
-
-
-def test_nothing_is_compared_while_all_slots_are_busy() -> None:
-    """It is asked before every step, and 100,000 shared tokens take 5 ms per slot."""
-
-    class Unread(Slot):
-        def common_prefix(self, prompt: Sequence[int]) -> int:
-            raise AssertionError
-
-    busy = [Unread(index, SlotCells(), [1], generation=cast(EngineRequest, object())) for index in range(4)]
-    assert choose_place(busy, [1], can_copy=True) is None
-
-
-def test_copying_is_chosen_only_where_it_pays() -> None:
-    long = list(range(500))
-    busy, idle = slot(0, long, 1, is_busy=True), slot(1, [], 2)
-    assert choose_place([busy, idle], [*long[:300], -1], can_copy=True) == Place(idle, busy)
-    assert choose_place([busy, idle], [*long[:300], -1], can_copy=False) == Place(idle, None)
-    assert choose_place([busy, idle], [*long[:20], -1], can_copy=True) == Place(idle, None)
-    rested = slot(2, long, 3)
-    assert choose_place([rested, idle], [*long, -1], can_copy=True) == Place(rested, None)
-    assert choose_place([rested, idle], [*long[:300], -1], can_copy=True) == Place(idle, rested)
-
-
 def test_a_long_prompt_does_not_hold_up_a_running_stream(harness: Harness) -> None:
     """Between two of its tokens there is one batch, which the prompt only fills up."""
     harness.submit(1, limit=200)
@@ -211,7 +227,7 @@ def test_a_long_prompt_does_not_hold_up_a_running_stream(harness: Harness) -> No
     first = len(harness.steps)
     harness.step(20)
     reading = [step for step in harness.steps[first:] if not step.finished]
-    assert len(prompt) > 4 * harness.engine._batch.capacity
+    assert len(prompt) > 4 * harness.engine._decoder.capacity
     assert [len([event for event in step.emitted if event.id == 1]) for step in reading] == [1] * len(reading)
     assert 2 in harness.reasons()
 
@@ -221,7 +237,7 @@ def test_what_is_cached_and_what_is_cut_is_counted(harness: Harness) -> None:
     harness.run()
     harness.submit(2, limit=4)
     harness.run()
-    totals = harness.engine.totals
+    totals = harness.engine.counters.totals()
     assert (totals.prompt, totals.cached, totals.generated, totals.cut) == (2 * len(tokens), len(tokens) - 1, 8, 0)
 
 
@@ -243,7 +259,7 @@ def test_a_short_prompt_does_not_wait_until_a_long_one_is_read(harness: Harness)
     harness.step(2)
     short = harness.submit(2, "The capital of France is", limit=1)
     harness.step()
-    assert len(short) < harness.engine._batch.capacity // 2
+    assert len(short) < harness.engine._decoder.capacity // 2
     assert 2 in harness.reasons()
     assert 1 not in {event.id for step in harness.steps for event in step.prefilled}
 
@@ -251,11 +267,11 @@ def test_a_short_prompt_does_not_wait_until_a_long_one_is_read(harness: Harness)
 def test_a_request_for_small_batches_gets_them_alone(harness: Harness) -> None:
     small = harness.submit(1, limit=30, batch_tokens=5)
     harness.step()
-    assert [slot.stored for slot in harness.engine.slots if slot.generation] == [5]
+    assert [slot.stored for slot in harness.engine.slots if slot.request] == [5]
     harness.submit(2, limit=30)
     harness.run()
     prefilled = [event.id for step in harness.steps for event in step.prefilled]
-    assert len(small) > harness.engine._batch.capacity
+    assert len(small) > harness.engine._decoder.capacity
     assert prefilled == [2, 1]
     for request_id in (1, 2):
         assert harness.text(request_id) == expected(40, len(harness.text(request_id)))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.runner.harness import Harness
-from tests.runner.limited import LimitedGate
+from tests.runner.limited import LimitedAdmission
 
 from swell.llama.model import LlamaModel
 from swell.runner.handover import restore, save
@@ -29,7 +29,7 @@ def saved(model: LlamaModel, tmp_path: Path) -> Path:
 def start(model: LlamaModel) -> Iterator[Callable[..., Harness]]:
     made: list[Harness] = []
 
-    def begin(admission: LimitedGate | None = None) -> Harness:
+    def begin(admission: LimitedAdmission | None = None) -> Harness:
         made.append(Harness(model, admission))
         return made[-1]
 
@@ -61,7 +61,7 @@ def test_what_is_damaged_is_left_out(saved: Path, start: Callable[..., Harness],
 
 
 def test_there_may_be_no_memory_for_it(saved: Path, start: Callable[..., Harness]) -> None:
-    admission = LimitedGate()
+    admission = LimitedAdmission()
     heir = start(admission)
     admission.limit_bytes = 0
     assert restore(saved, heir.store, heir.engine.slots) <= 64

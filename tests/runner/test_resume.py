@@ -1,6 +1,7 @@
 """A generation that another runner began goes on as if it had never been interrupted."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from tests.governing import fixed
@@ -11,8 +12,8 @@ from swell.kv.reserved import ReservedStore
 from swell.llama.context import ContextShape
 from swell.llama.model import LlamaModel
 from swell.protocol.messages import FinishReason, Generate, StepOutput
-from swell.runner.engine import Engine
-from swell.runner.slots import RECALL_TOKENS_MAX, forgotten
+from swell.runner.engine import Engine, EngineLimits
+from swell.runner.window import RECALL_TOKENS_MAX, forgotten
 from swell.sampling import Sampling
 
 SCHEMA = '{"type": "object", "properties": {"name": {"type": "string"}, "age": {"type": "integer"}}}'
@@ -29,22 +30,25 @@ class Runner:
         policy = GrowthPolicy(initial_cells=64, block_cells=64, max_cells=1024)
         self.store = ReservedStore(model, shape, policy, OpenAdmission())
         self.steps: list[StepOutput] = []
-        self.engine = Engine(self.store, model.vocabulary, fixed(shape.threads), shape.batch_tokens, self.steps.append)
+        limits = EngineLimits(batch_tokens=shape.batch_tokens)
+        self.engine = Engine(
+            self.store, model.vocabulary, fixed(2), limits, deliver=self.steps.append, reply=lambda _message: None
+        )
 
-    def generate(self, wishes: list[Generate]) -> dict[int, list[int]]:
+    def generate(self, requests: list[Generate]) -> dict[int, list[int]]:
         """The tokens of each; every slot is emptied first."""
         self.steps.clear()
         for slot in self.engine.slots:
             self.store.rewind(slot.index, 0)
             slot.tokens.clear()
-        for wish in wishes:
-            self.engine.submit(wish)
-        while sum(len(step.finished) for step in self.steps) < len(wishes):
+        for request in requests:
+            self.engine.submit(request)
+        while sum(len(step.finished) for step in self.steps) < len(requests):
             self.engine._take_work()
             self.engine.step()
         return {
-            wish.id: [event.token for step in self.steps for event in step.emitted if event.id == wish.id]
-            for wish in wishes
+            request.id: [event.token for step in self.steps for event in step.emitted if event.id == request.id]
+            for request in requests
         }
 
     def reasons(self) -> set[FinishReason]:
@@ -58,76 +62,57 @@ def runner(model: LlamaModel) -> Iterator[Runner]:
     made.store.close()
 
 
-def wish(
-    model: LlamaModel,
-    text: str,
-    *,
-    request_id: int = 1,
-    sampling: Sampling = GREEDY,
-    limit: int = 60,
-    window: int = 1024,
-    keep: int | None = None,
-    schema: str | None = None,
-    emitted: list[int] | None = None,
-) -> Generate:
-    return Generate(
-        id=request_id,
-        prompt=model.vocabulary.tokenize(text, add_special=True, parse_special=False),
-        window_tokens=window,
-        limit_tokens=limit,
-        sampling=sampling,
-        keep_tokens=keep,
-        schema=schema,
-        emitted=emitted or [],
-    )
+def ask(model: LlamaModel, text: str, **changes: Any) -> Generate:
+    """A request to continue `text` greedily for 60 tokens, but for `changes`."""
+    values: dict[str, Any] = {"id": 1, "window_tokens": 1024, "limit_tokens": 60, "sampling": GREEDY, **changes}
+    return Generate(prompt=model.vocabulary.tokenize(text, add_special=True, parse_special=False), **values)
 
 
 @pytest.mark.parametrize("sampling", [GREEDY, WARM], ids=["greedy", "sampled"])
 @pytest.mark.parametrize("story", STORIES)
 def test_text_goes_on_the_same(runner: Runner, model: LlamaModel, story: str, sampling: Sampling) -> None:
-    whole = runner.generate([wish(model, story, sampling=sampling)])[1]
+    whole = runner.generate([ask(model, story, sampling=sampling)])[1]
     for cut in (1, 17, 42, len(whole) - 1):
-        rest = runner.generate([wish(model, story, sampling=sampling, emitted=whole[:cut])])[1]
+        rest = runner.generate([ask(model, story, sampling=sampling, emitted=whole[:cut])])[1]
         assert whole[:cut] + rest == whole
 
 
 def test_a_document_goes_on_where_it_was(runner: Runner, model: LlamaModel) -> None:
-    whole = runner.generate([wish(model, "A person:", sampling=WARM, schema=SCHEMA, limit=30)])[1]
+    whole = runner.generate([ask(model, "A person:", sampling=WARM, schema=SCHEMA, limit_tokens=30)])[1]
     for cut in (1, 5, len(whole) - 1):
-        again = wish(model, "A person:", sampling=WARM, schema=SCHEMA, limit=30, emitted=whole[:cut])
+        again = ask(model, "A person:", sampling=WARM, schema=SCHEMA, limit_tokens=30, emitted=whole[:cut])
         assert whole[:cut] + runner.generate([again])[1] == whole
 
 
 def test_what_the_window_forgot_stays_forgotten(runner: Runner, model: LlamaModel) -> None:
-    whole = runner.generate([wish(model, STORIES[0], window=40, keep=4, limit=90)])[1]
-    assert runner.engine.totals.cut > 0
+    whole = runner.generate([ask(model, STORIES[0], window_tokens=40, keep_tokens=4, limit_tokens=90)])[1]
+    assert runner.engine.counters.totals().cut > 0
     for cut in (10, 30, 60, 85):
-        again = wish(model, STORIES[0], window=40, keep=4, limit=90, emitted=whole[:cut])
+        again = ask(model, STORIES[0], window_tokens=40, keep_tokens=4, limit_tokens=90, emitted=whole[:cut])
         assert whole[:cut] + runner.generate([again])[1] == whole
 
 
 def test_two_streams_go_on_side_by_side(runner: Runner, model: LlamaModel) -> None:
-    wishes = [wish(model, story, request_id=number) for number, story in enumerate(STORIES[:2])]
-    whole = runner.generate(wishes)
+    requests = [ask(model, story, id=number) for number, story in enumerate(STORIES[:2])]
+    whole = runner.generate(requests)
     cuts = [23, 9]
     again = [
-        wish(model, story, request_id=number, emitted=whole[number][: cuts[number]])
-        for number, story in enumerate(STORIES[:2])
+        ask(model, story, id=number, emitted=whole[number][: cuts[number]]) for number, story in enumerate(STORIES[:2])
     ]
     rest = runner.generate(again)
     assert {number: whole[number][: cuts[number]] + rest[number] for number in rest} == whole
 
 
 def test_the_limit_counts_what_was_there(runner: Runner, model: LlamaModel) -> None:
-    whole = runner.generate([wish(model, STORIES[0], limit=12)])[1]
-    assert len(runner.generate([wish(model, STORIES[0], limit=12, emitted=whole[:11])])[1]) == 1
+    whole = runner.generate([ask(model, STORIES[0], limit_tokens=12)])[1]
+    assert len(runner.generate([ask(model, STORIES[0], limit_tokens=12, emitted=whole[:11])])[1]) == 1
     assert runner.reasons() == {FinishReason.LENGTH}
 
 
 def test_very_much_is_read_at_once(runner: Runner, model: LlamaModel) -> None:
     emitted = model.vocabulary.tokenize(" ".join(map(str, range(400))), add_special=False, parse_special=False)
     emitted = emitted[: RECALL_TOKENS_MAX + 50]
-    rest = runner.generate([wish(model, "Count:", limit=len(emitted) + 5, emitted=emitted)])[1]
+    rest = runner.generate([ask(model, "Count:", limit_tokens=len(emitted) + 5, emitted=emitted)])[1]
     assert len(rest) == 5
     assert len(runner.steps) < 10
 

@@ -8,32 +8,34 @@ from swell.kv.reserved import ReservedStore
 from swell.llama.context import ContextShape
 from swell.llama.model import LlamaModel
 from swell.protocol.messages import Generate, StepOutput
-from swell.runner.engine import Engine
+from swell.runner.engine import Engine, EngineLimits
 from swell.sampling import Sampling
 
 STREAMS, TOKENS = 8, 40
 
 
-def generate(model: LlamaModel, wishes: list[Generate]) -> dict[int, list[int]]:
+def generate(model: LlamaModel, requests: list[Generate]) -> dict[int, list[int]]:
     """Their tokens, from an engine with eight slots and nothing cached."""
     shape = ContextShape(cells=512, slots=STREAMS, batch_tokens=256, threads=2)
     policy = GrowthPolicy(initial_cells=64, block_cells=64, max_cells=512)
     store = ReservedStore(model, shape, policy, OpenAdmission())
     steps: list[StepOutput] = []
-    engine = Engine(store, model.vocabulary, fixed(shape.threads), shape.batch_tokens, steps.append)
-    for wish in wishes:
-        engine.submit(wish)
-    while sum(len(step.finished) for step in steps) < len(wishes):
+    limits = EngineLimits(batch_tokens=shape.batch_tokens)
+    engine = Engine(store, model.vocabulary, fixed(2), limits, deliver=steps.append, reply=lambda _message: None)
+    for request in requests:
+        engine.submit(request)
+    while sum(len(step.finished) for step in steps) < len(requests):
         engine._take_work()
         engine.step()
     store.close()
     return {
-        wish.id: [event.token for step in steps for event in step.emitted if event.id == wish.id] for wish in wishes
+        request.id: [event.token for step in steps for event in step.emitted if event.id == request.id]
+        for request in requests
     }
 
 
 def test_alone_and_among_eight(model: LlamaModel) -> None:
-    wishes = [
+    requests = [
         Generate(
             id=number,
             prompt=model.vocabulary.tokenize(f"{number}. Once upon a time", add_special=True, parse_special=False),
@@ -43,7 +45,7 @@ def test_alone_and_among_eight(model: LlamaModel) -> None:
         )
         for number in range(STREAMS)
     ]
-    together = generate(model, wishes)
-    for wish in wishes:
-        assert generate(model, [wish])[wish.id] == together[wish.id]
+    together = generate(model, requests)
+    for request in requests:
+        assert generate(model, [request])[request.id] == together[request.id]
     assert len(set(map(tuple, together.values()))) == STREAMS

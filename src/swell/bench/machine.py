@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from swell.memory.machine import machine_memory
+from swell.processors.allowance import affinity
 from swell.version import __version__
 
 _CPUINFO = Path("/proc/cpuinfo")
@@ -34,7 +35,7 @@ def machine() -> Machine:
     """Raises OSError on systems other than Linux."""
     return Machine(
         cpu=_cpu_name(),
-        cores=len(os.sched_getaffinity(0)),
+        cores=len(affinity()),
         memory_bytes=machine_memory().total_bytes,
         kernel=f"{platform.system()} {platform.release()} {platform.machine()}",
         python=platform.python_version(),

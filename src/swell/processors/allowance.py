@@ -35,7 +35,7 @@ class Quota:
 
 
 def quotas(root: Path = Path("/")) -> tuple[Quota, ...]:
-    """Of all groups this process is in. Find them once, read them often."""
+    """The quotas of all control groups this process is in. Find them once: it reads several files."""
     return tuple(Quota(hierarchy, directory) for directory, hierarchy in directories("cpu", root))
 
 
@@ -47,12 +47,12 @@ def affinity() -> frozenset[int]:
 
 
 def physical_cores(processors: frozenset[int]) -> int:
-    """On how many cores these logical processors are; where the kernel doesn't tell, each is one."""
+    """How many physical cores these logical processors belong to; where the kernel doesn't tell, each counts as one."""
     return len({read_once(_SIBLINGS.format(number)) or number for number in processors})
 
 
 class Allowance:
-    """What this process may use, read anew at each call: quotas and affinity can change while it runs."""
+    """How many threads this process may use. Read anew at each call: quotas and affinity can change while it runs."""
 
     def __init__(self, found: tuple[Quota, ...] | None = None, usable: Callable[[], frozenset[int]] = affinity) -> None:
         self._quotas = quotas() if found is None else found

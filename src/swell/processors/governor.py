@@ -13,7 +13,7 @@ from swell.processors.shares import Demands, fair_share
 log = logging.getLogger(__name__)
 
 LASTING_S = 5.0
-"""A change that stays for so long is worth a line in the log."""
+"""A number of threads that stays for so long is logged."""
 
 
 class ThreadUse(NamedTuple):
@@ -25,11 +25,11 @@ class ThreadUse(NamedTuple):
 
 
 class Governor:
-    """Asked before each step; belongs to the thread that computes, but `use` may be called from any.
+    """Says before each step how many threads compute it. Used by the thread that computes; `use` by any.
 
-    There are as many threads as the machine can give now, unless all requests of a step say how many they want: then
-    the largest of these numbers. So nobody's wish slows down somebody who has none. With `exact` there are so many,
-    whatever happens.
+    As many as the machine can give now, unless all requests of the step ask for a number (`num_thread`): then the
+    largest of these. So a request that asks for few doesn't slow down one that asks for nothing. With `exact` it is
+    always that number.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Governor:
         readings: Readings | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Others of the server see in `entry` of `demands` whether this one computes."""
+        """In `entry` of `demands` the server's other runners see how many threads this one wants."""
         self._demands = demands
         self._entry = entry
         self._exact = exact
@@ -52,8 +52,8 @@ class Governor:
         self._allowed = self._allowance.threads()
         self._level = ThreadsLevel(self._allowed)
         self._governed = self._allowed
-        self._wished: int | None = None
-        self._was_wished = False  # at some step since the last look
+        self._requested: int | None = None
+        self._was_requested = False  # at some step since the last look
         self._threads = exact or self._allowed
         self._is_resting = True
         self._looked_s = clock()
@@ -64,29 +64,31 @@ class Governor:
 
     @property
     def use(self) -> ThreadUse:
-        """For people."""
-        return ThreadUse(self._threads, self._exact or self._wished or self._allowed, self._waited_s)
+        """The numbers of this moment, for statistics."""
+        return ThreadUse(self._threads, self._exact or self._requested or self._allowed, self._waited_s)
 
-    def threads_for_step(self, wishes: Sequence[int | None] = ()) -> int:
-        """How many threads to compute the next step with, for requests with these wishes. Costs 0.5 µs, or 0.2 ms when
-        it is time to look.
+    def threads_for_step(self, requested: Sequence[int | None] = ()) -> int:
+        """How many threads to compute the next step with. Its requests ask for `requested`, None for no number.
+
+        Costs 0.5 µs, or 0.2 ms when the machine is looked at, every LOOK_S seconds.
         """
-        self._wished = max((wish for wish in wishes if wish), default=None) if all(wishes) else None
-        self._was_wished |= self._wished is not None
+        self._requested = max((threads for threads in requested if threads), default=None) if all(requested) else None
+        self._was_requested |= self._requested is not None
         now_s = self._clock()
         if self._is_resting or now_s - self._looked_s >= LOOK_S:
             self._look(now_s)
-        self._threads = self._exact or self._wished or self._governed
+        self._threads = self._exact or self._requested or self._governed
         return self._threads
 
     def rest(self) -> None:
-        """Nothing is to be computed for now."""
+        """Say that there is nothing to compute for now: other runners may have the threads."""
         if not self._is_resting:
             self._is_resting = True
             self._demands.want(self._entry, 0)
             self._looked_s, self._reading = self._clock(), self._readings.read()
 
     def _look(self, now_s: float) -> None:
+        """Read what threads waited since the last look, and adapt the number of threads."""
         elapsed_s = now_s - self._looked_s
         reading = self._readings.read()
         self._allowed = self._allowance.threads()
@@ -94,19 +96,19 @@ class Governor:
             idle = (reading.idle_s - self._reading.idle_s) / elapsed_s
             if self._is_resting:
                 self._level = after_rest(self._level, idle, self._allowed)
-            elif not self._was_wished:
+            elif not self._was_requested:
                 waits = tuple(_waits(self._reading, reading))
                 self._waited_s += sum(waits)
                 parts = tuple(wait_s / elapsed_s for wait_s in waits)
                 look = Look(elapsed_s=elapsed_s, threads=self._governed, waits=parts, idle=idle)
                 self._level = adapt(self._level, look, self._allowed)
-        self._is_resting, self._was_wished = False, self._wished is not None
+        self._is_resting, self._was_requested = False, self._requested is not None
         self._looked_s, self._reading = now_s, reading
         self._take_share(now_s)
 
     def _take_share(self, now_s: float) -> None:
-        """As many threads as there is room for beside what the server's other runners want."""
-        self._demands.want(self._entry, self._exact or self._wished or self._allowed)
+        """Set the number of threads: the level, but no more than a fair share beside the server's other runners."""
+        self._demands.want(self._entry, self._exact or self._requested or self._allowed)
         share = fair_share(self._allowed, self._allowed, self._demands.others(self._entry))
         governed = max(1, min(self._level.threads, share))
         if governed != self._governed:
@@ -117,5 +119,5 @@ class Governor:
 
 
 def _waits(before: Reading, after: Reading) -> list[float]:
-    """Seconds that each thread waited in between; those that weren't there before began with none."""
+    """Seconds that each thread waited for a processor in between; a new thread's count began at 0."""
     return [waited_s - before.waited_s.get(thread, 0.0) for thread, waited_s in after.waited_s.items()]

@@ -59,13 +59,14 @@ def adapt(level: ThreadsLevel, look: Look, allowed: int) -> ThreadsLevel:
 
 
 def after_rest(level: ThreadsLevel, idle: float, allowed: int) -> ThreadsLevel:
-    """The level for new work, after a time without any in which so many processors were idle on average.
+    """The level for new work, after a rest in which `idle` processors were idle on average.
 
-    It may rise at once, but doesn't fall: whoever was busy then may not be any more, and if so, a look will tell.
+    It may rise at once, but doesn't fall: what was busy during the rest may have ended, and if not, the next looks
+    tell.
     """
     return ThreadsLevel(max(1, min(allowed, max(level.threads, whole(idle)))))
 
 
 def whole(idle: float) -> int:
-    """How many threads so many idle processors have room for."""
+    """How many more threads `idle` processors have room for."""
     return int(idle + (1 - IDLE))

@@ -31,7 +31,7 @@ class Readings(Protocol):
     """Where readings come from."""
 
     def read(self) -> Reading | None:
-        """The sums now; None where the kernel doesn't tell."""
+        """The sums at this moment; None where the kernel doesn't tell."""
 
 
 class KernelReadings:
@@ -42,7 +42,7 @@ class KernelReadings:
         self._tick_s = 1 / os.sysconf("SC_CLK_TCK")
 
     def read(self) -> Reading | None:
-        """The sums now; None where the kernel doesn't tell. Costs 0.1 ms with four threads."""
+        """The sums at this moment; None where the kernel doesn't tell. Costs 0.1 ms with four threads."""
         idle_s = self._idle_s()
         waited_s = self._waited_s()
         return None if idle_s is None or waited_s is None else Reading(waited_s, idle_s)

@@ -1,6 +1,7 @@
-"""Who computes: a table in shared memory in which every runner says how many threads it wants, and the fair division.
+"""A table in shared memory in which every runner says how many threads it wants, and the fair division among them.
 
-One entry holds one number that one process writes, so there is no lock. A runner that dies is cleared by the server.
+Each entry is one number that only one process writes, so there is no lock. The server clears the entry of a runner that
+ended.
 """
 
 import mmap
@@ -13,7 +14,7 @@ _NUMBER_BYTES = 8
 
 
 class Demands:
-    """One process's view of the table. Zero is somebody who isn't computing."""
+    """One process's view of the table. An entry is 0 while its runner computes nothing."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -22,27 +23,27 @@ class Demands:
 
     @classmethod
     def create(cls, entries: int) -> "Demands":
-        """A new table in which nobody computes. Raises OSError if there is no memory for it."""
+        """A new table of zeros. Raises OSError if there is no memory for it."""
         descriptor = anonymous_file("swell-demands")
         os.truncate(descriptor, entries * _NUMBER_BYTES)
         return cls(descriptor)
 
     def fileno(self) -> int:
-        """What a runner must inherit to see the same table."""
+        """The descriptor that a runner must inherit to see the same table."""
         return self._descriptor
 
     def want(self, entry: int, threads: int) -> None:
-        """Say that `entry` computes with up to `threads`, or with 0 that it doesn't."""
+        """Say that the runner of `entry` computes with up to `threads`; 0 is that it doesn't compute."""
         self._numbers[entry] = threads
 
     def others(self, entry: int) -> list[int]:
-        """What everybody else wants who is computing. Costs 3 µs with 256 entries."""
+        """What all other runners want that are computing. Costs 3 µs with 256 entries."""
         numbers = self._numbers.tolist()
         numbers[entry] = 0
         return [number for number in numbers if number]
 
     def close(self) -> None:
-        """Leave the table; may be called twice, and nothing else afterwards."""
+        """Unmap the table. May be called again; nothing else may be called afterwards."""
         if self._descriptor >= 0:
             self._numbers.release()
             self._mapping.close()
@@ -51,9 +52,10 @@ class Demands:
 
 
 def fair_share(threads: int, wanted: int, others: Sequence[int]) -> int:
-    """How many of `threads` somebody gets who wants `wanted`, beside `others`; at least one.
+    """How many of `threads` a runner gets that wants `wanted`, beside what `others` want; at least one.
 
-    Whoever wants less than an equal part gets what it wants, and the rest is divided equally among those who want more.
+    A runner that wants less than an equal part gets what it wants. The rest is divided equally among those that want
+    more.
     """
     left, waiting = threads, len(others) + 1
     for demand in sorted(others):

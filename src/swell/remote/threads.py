@@ -6,13 +6,13 @@ from typing import NoReturn
 from swell.processors.governor import Governor
 
 PAUSE_S = 0.5
-"""A client that had nothing to compute for so long leaves its threads to others."""
+"""Threads of a client that had nothing to compute for so long are free for other clients."""
 
 
 class ClientThreads:
-    """Asks the governor before each graph, and tells it when there was none for a while.
+    """Asks the governor before each graph, and tells it when there was none for PAUSE_S seconds.
 
-    llama.cpp computes a graph when its client wants one, and tells nobody that it waits: hence a thread that looks.
+    llama.cpp doesn't say when it waits for its client, so a thread looks whether a graph was computed.
     """
 
     def __init__(self, governor: Governor) -> None:
@@ -21,7 +21,7 @@ class ClientThreads:
         self._computing = False
         self._graphs = 0
         self.now = governor.use.now
-        """How many to begin with."""
+        """How many threads to begin with."""
         threading.Thread(target=self._watch, daemon=True).start()
 
     def begin(self) -> int:
@@ -32,7 +32,7 @@ class ClientThreads:
             return self._governor.threads_for_step()
 
     def end(self) -> None:
-        """It is computed."""
+        """The graph is computed."""
         self._computing = False
 
     def _watch(self) -> NoReturn:

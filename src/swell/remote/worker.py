@@ -1,8 +1,8 @@
-"""A worker: one address, and a process for each client that may be served at a time.
+"""A worker: one address, and a process for each of the clients that can be served at a time.
 
-llama.cpp's RPC server serves one client after the other. So several processes of it wait on the same listening socket;
-the system gives each client to one of them. They are forked from this one, which has the library loaded already and no
-threads, and so cost about 4 MB each. What one of them lent is free again when it ends.
+llama.cpp's RPC server serves one client after the other. So several processes of it accept on the same listening
+socket, and the kernel gives each client to one of them. They are forked from this one, which has the library loaded
+already and no threads, and so cost about 4 MB each. What one of them lent is free again when it ends.
 """
 
 import ipaddress
@@ -27,14 +27,14 @@ from swell.runner.lifeline import die_with_parent
 log = logging.getLogger(__name__)
 
 CLIENTS_MAX = 8
-"""Clients at the same time: each model that uses the worker is one. Another one waits."""
+"""Clients at the same time; each model that uses the worker is one. Further clients wait until one leaves."""
 
 _BACKLOG = 16
 _REFUSED = 78  # EX_CONFIG
 
 
 class RpcWorker:
-    """Its processes; a context manager that ends them."""
+    """Starts the processes, replaces those that end, and ends all of them with `close`."""
 
     def __init__(self, listener: socket.socket, *, limit_bytes: int | None, threads: int | None) -> None:
         self._listener = listener
@@ -45,7 +45,10 @@ class RpcWorker:
         self._entries: dict[int, int] = {}  # by process
 
     def run(self) -> None:
-        """Serve until a signal ends this process. Raises LibraryError if the library can't be used for it."""
+        """Serve until a signal ends this process, or return when a process refuses to serve and has logged why.
+
+        Raises LibraryError if llama.cpp was built without RPC.
+        """
         rpc.require()
         library.start()
         for entry in range(CLIENTS_MAX):
@@ -62,6 +65,7 @@ class RpcWorker:
             self._start(entry)
 
     def close(self) -> None:
+        """Kill all processes and free the ledger."""
         for process in self._entries:
             os.kill(process, signal.SIGKILL)
             os.waitpid(process, 0)
@@ -77,7 +81,7 @@ class RpcWorker:
         self._entries[process] = entry
 
     def _serve(self, entry: int, parent: int) -> NoReturn:
-        """The life of a client's process."""
+        """What a client's process does until it is killed; it never returns."""
         try:
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, signal.SIG_DFL)
@@ -96,11 +100,11 @@ class RpcWorker:
 
 
 def work(host: str, port: int, *, limit_bytes: int | None, threads: int | None, log_level: int) -> None:
-    """Lend memory and processors on `host:port`, port 0 being any, until SIGINT or SIGTERM.
+    """Lend memory and processors on `host:port` until SIGINT or SIGTERM; with port 0 the kernel chooses one.
 
-    Each client is computed for with exactly `threads`, or with as many as the machine can give.
-
-    Raises OSError when the address can't be bound, LibraryError when the library was built without RPC.
+    Lends up to `limit_bytes`, or all that is free with None. Computes for each client with exactly `threads`, or with
+    as many as the machine can give with None. Raises OSError when the address can't be bound, LibraryError when
+    llama.cpp was built without RPC.
     """
     logging.basicConfig(level=log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logs.route()

@@ -1,1 +1,1 @@
-"""The process that holds one model: the engine loop over its slots, and the service that speaks for it."""
+"""The process that holds one model: the engine, which computes, and the service, which talks to the server."""

@@ -1,4 +1,4 @@
-"""What computes in a runner: one kind for models that write, one for models that embed."""
+"""What computes in a runner: a `Generator` for models that generate text, an `Embedder` for models that embed."""
 
 from typing import Protocol
 
@@ -8,10 +8,10 @@ Work = Generate | Embed | Cancel | Shrink | MemoryOffered | SaveSlots
 
 
 class Backend(Protocol):
-    """Made in the thread that then calls `run`; everything else may be called from any thread."""
+    """Made in the thread that then calls `run`; all other methods may be called from any thread."""
 
     def submit(self, work: Work) -> None:
-        """Hand in work; what can't be done by this kind of worker is answered with Failed."""
+        """Hand in work; what this kind of backend can't do is answered with Failed."""
 
     def run(self) -> None:
         """Work until the process ends."""

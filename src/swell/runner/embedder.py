@@ -1,4 +1,4 @@
-"""The worker of models that turn texts into vectors. It keeps no cells between requests, and so has no store."""
+"""The backend of models that turn texts into vectors. It keeps no cells between requests, and so has no store."""
 
 import contextlib
 import dataclasses
@@ -32,9 +32,9 @@ from swell.protocol.messages import (
     SlotState,
     SlotStats,
     Stats,
-    Totals,
 )
 from swell.runner.backend import Work
+from swell.runner.counters import Counters
 from swell.runner.longtexts import LongTexts
 from swell.runner.stats import device_uses, process_memory, thread_stats
 
@@ -48,9 +48,10 @@ _NO_STORE = "a model for embeddings keeps no cache"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EmbedderMemory:
-    """How an embedder comes to memory: `admission` must be passed. What it refuses is waited for up to `wait_s`.
+    """Where an embedder gets memory for long texts: `admission` grants it. A request that is refused memory waits for
+    that of other models, up to `wait_s` seconds.
 
-    `reserves`: memory may be mere address space until it is written.
+    `reserves`: contexts are made on reserved address space, which takes memory only where it is written.
     """
 
     admission: Admission
@@ -67,7 +68,7 @@ class _Shortage:
 
 
 class Embedder:
-    """Serves one request after the other; between them it keeps only the context for short texts."""
+    """Answers one request after the other; between them it keeps only the context for short texts."""
 
     def __init__(
         self, model: LlamaModel, governor: Governor, memory: EmbedderMemory, deliver: Callable[[Reply], None]
@@ -84,7 +85,7 @@ class Embedder:
         """Requests that have waited for memory: they do so once."""
         self._cancelled: set[int] = set()
         self._is_busy = False
-        self._totals = Totals()
+        self._counters = Counters()
         self._context_max = most_cells(model.trained_tokens, model.weights_bytes)
         self._shared = EmbeddingContext(model, min(BATCH_TOKENS, self._context_max), governor.use.now, fused=False)
         self._long = LongTexts(
@@ -100,7 +101,7 @@ class Embedder:
             case Generate():
                 self._deliver(Failed(work.id, *to_data(UnsupportedError("the model", "generate"))))
             case Shrink():
-                self._deliver(Shrunk(work.id))  # it never has more than it needs
+                self._deliver(Shrunk(work.id))  # it keeps nothing that could be given back
             case SaveSlots():
                 self._deliver(SlotsSaved(work.id, 0))
             case Embed() | Cancel() | MemoryOffered():
@@ -111,7 +112,7 @@ class Embedder:
             self.step()
 
     def step(self) -> None:
-        """Serve the next request; waits for one, or for the end of a wait for memory."""
+        """Answer the next request. If there is none, wait for one, or until a request may wait for memory no longer."""
         if not self._waiting and self._inbox.empty():
             self._governor.rest()
         self._take_work(wait=not self._waiting)
@@ -121,7 +122,7 @@ class Embedder:
             self._is_busy = False
 
     def close(self) -> None:
-        """Free the context, before the model; nothing else may be called afterwards."""
+        """Free the contexts. Call it before the model is closed, and nothing else afterwards."""
         self._long.close()
         self._shared.close()
 
@@ -141,7 +142,7 @@ class Embedder:
         )
 
     def batches(self) -> int | None:
-        return self._totals.batches if self._is_busy else None
+        return self._counters.batches if self._is_busy else None
 
     def stats(self, request_id: int) -> Stats:
         state = SlotState.PREFILL if self._is_busy else SlotState.WAIT if self._shortages else SlotState.IDLE
@@ -167,13 +168,13 @@ class Embedder:
             store=None,
             store_reason=_NO_STORE,
             threads=thread_stats(self._governor.use),
-            totals=self._totals,
+            totals=self._counters.totals(),
             slots_detail=[SlotStats(state=state, used=0, granted=0, resident_bytes=resident)],
             devices=device_uses(self._model, self._shared.device_bytes, 0),
         )
 
     def _take_work(self, *, wait: bool) -> None:
-        """Take all work that is there; with `wait`, there is some, or a wait for memory is over."""
+        """Take all work that is there. With `wait`, wait until there is some, or until a wait for memory is over."""
         if wait:
             ends = [shortage.until_s for shortage in self._shortages.values()]
             with contextlib.suppress(Empty):
@@ -197,13 +198,13 @@ class Embedder:
                 self._retry(request_id)
 
     def _retry(self, request_id: int) -> None:
-        """Serve a request next that has waited for memory. After a cancel there is none."""
+        """Let a request that waits for memory be served next. Does nothing if it was cancelled."""
         if (shortage := self._shortages.pop(request_id, None)) is not None:
             self._asked.add(request_id)
             self._waiting.appendleft(shortage.request)
 
     def _serve(self, request: Embed) -> None:
-        """Answer a request, with nothing kept of it then."""
+        """Answer a request, and free what was allocated for it."""
         self._cancelled.clear()  # requests that were waiting are gone already
         reply: Reply | None
         try:
@@ -217,30 +218,31 @@ class Embedder:
             self._deliver(reply)
 
     def _compute(self, request: Embed) -> Embedded | None:
-        """Batch by batch. None where it was cancelled between two of them, or has to wait for memory while others are
-        served."""
+        """The answer, computed batch by batch. None if the request was cancelled between two batches, or has to wait
+        for memory while others are served. Raises SwellError if it fails.
+        """
         self._check(request.inputs)
         try:
             self._context_for(max(map(len, request.inputs), default=0))
         except KvGrowError as error:
             self._ask(request, error)
             return None
-        self._totals.cut += request.cut_tokens
+        self._counters.tokens_cut(request.cut_tokens)
         vectors: list[bytes] = []
         for texts in batches(request.inputs, self._shared.capacity):
             context = self._context_for(sum(map(len, texts)))
             context.use_threads(self._governor.threads_for_step((request.threads,)))
             vectors += context.embed(texts)
             self._long.note()
-            self._totals.batches += 1
-            self._totals.prompt += sum(map(len, texts))
+            self._counters.batch_computed()
+            self._counters.prompt_read(sum(map(len, texts)))
             self._take_work(wait=False)
             if request.id in self._cancelled:
                 return None
         return Embedded(request.id, vectors)
 
     def _ask(self, request: Embed, error: KvGrowError) -> None:
-        """Let it wait for what other models have; raises `error` if it has done so before."""
+        """Let `request` wait, and ask for memory of other models; raises `error` if that was done for it before."""
         if request.id in self._asked or self._wait_s == 0:
             raise error
         log.info("%s; asking for what other models have", error)
@@ -248,19 +250,19 @@ class Embedder:
         self._deliver(NeedMemory(id=request.id, missing_bytes=error.missing_bytes))
 
     def _check(self, inputs: Sequence[Sequence[int]]) -> None:
-        """Refuses what would end the process: there are no positions beyond the trained length."""
+        """Refuse inputs at which llama.cpp ends the process: empty ones, and those longer than it was trained for."""
         if not all(inputs):
             raise InvalidRequestError("an input without tokens has no embedding")
         if max(map(len, inputs), default=0) > self._context_max:
             raise InputTooLongError
 
     def _context_for(self, tokens: int) -> EmbeddingContext:
-        """A context of at least `tokens`; raises KvGrowError or ContextError."""
+        """A context for at least `tokens`; raises KvGrowError or ContextError."""
         return self._shared if tokens <= self._shared.capacity else self._long.open(tokens, self._governor.use.now)
 
 
 def batches(texts: Sequence[list[int]], tokens: int) -> Iterator[list[list[int]]]:
-    """`texts` in order, in groups of up to `tokens` tokens and SEQUENCES_MAX texts; a longer text comes alone."""
+    """`texts` in order, in groups of up to `tokens` tokens and SEQUENCES_MAX texts; a longer text is a group alone."""
     group: list[list[int]] = []
     for text in texts:
         if group and (len(group) == SEQUENCES_MAX or sum(map(len, group)) + len(text) > tokens):

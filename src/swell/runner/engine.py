@@ -10,14 +10,12 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from swell.errors import AbortedError, DecodeError, InvalidRequestError, KvGrowError, SwellError, to_data
+from swell.errors import InvalidRequestError, KvGrowError, SwellError, to_data
 from swell.kv.base import KvStore
-from swell.llama.batch import Batch
-from swell.llama.logprobs import logprobs
 from swell.llama.model import Vocabulary
 from swell.processors.governor import Governor
 from swell.protocol.messages import (
@@ -36,68 +34,68 @@ from swell.protocol.messages import (
     SlotsSaved,
     SlotState,
     StepOutput,
-    TokenAlternative,
-    TokenLikelihood,
-    Totals,
 )
+from swell.runner.counters import Counters
+from swell.runner.decoding import Decoder
 from swell.runner.handover import save
 from swell.runner.memory import SlotMemory
 from swell.runner.planning import plan
 from swell.runner.preparing import Prepared, Preparer
+from swell.runner.sampling import SampledToken, sample
 from swell.runner.shortages import Shortages
-from swell.runner.slots import EngineRequest, Place, Slot, choose_place, forgotten
+from swell.runner.slot_choice import SlotChoice, choose_slot
+from swell.runner.slots import EngineRequest, Slot
+from swell.runner.window import forgotten
 
 log = logging.getLogger(__name__)
 
 Work = Generate | Cancel | Shrink | MemoryOffered | SaveSlots
 
+_NOTHING = StepOutput()
 
-@dataclasses.dataclass(frozen=True)
-class SlotBatch:
-    """A slot's part of a batch: its next `count` tokens; `logits_index` where a token is to be sampled after them."""
 
-    slot: Slot
-    count: int
-    logits_index: int | None
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EngineLimits:
+    """Tokens per batch, seconds without work after which spare memory is given back, and seconds that a request waits
+    at most for memory of other models; with 0 it is not asked for.
+    """
+
+    batch_tokens: int
+    idle_shrink_s: float = math.inf
+    memory_wait_s: float = 0
 
 
 class Engine:
-    """Continuous batching: every step computes a token of each running generation and fills up with prompts."""
+    """Continuous batching: every step computes a token of each running request and fills up with prompts."""
 
     def __init__(
         self,
         store: KvStore,
         vocabulary: Vocabulary,
         governor: Governor,
-        batch_tokens: int,
-        deliver: Callable[[StepOutput], None],
+        limits: EngineLimits,
         *,
-        tell: Callable[[NeedMemory | Shrunk | SlotsSaved], None] = lambda _message: None,
-        idle_shrink_s: float = math.inf,
-        memory_wait_s: float = 0,
+        deliver: Callable[[StepOutput], None],
+        reply: Callable[[NeedMemory | Shrunk | SlotsSaved], None],
     ) -> None:
-        """`deliver` and `tell` are called from the engine's thread. After `idle_shrink_s` without work, memory is given
-        back. A generation that is refused memory asks for that of other models, and waits up to `memory_wait_s` for it.
-        """
+        """`deliver` is given what steps gave, `reply` every other message; both are called from the engine's thread."""
         self.slots = [Slot(index, cells) for index, cells in enumerate(store.cells)]
+        self.counters = Counters()
         self._store = store
         self._vocabulary = vocabulary
         self._governor = governor
-        self._batch = Batch(batch_tokens)
+        self._decoder = Decoder(store, governor, self.counters, limits.batch_tokens)
         self._first = 0
-        """The slot that comes first in the next batch, if not all fit."""
-        self.totals = Totals()
-        self._memory = SlotMemory(self.slots, store, self.totals)
+        """The index of the slot that comes first in the next batch, if not all fit."""
+        self._memory = SlotMemory(self.slots, store, self.counters)
         self._deliver = deliver
-        self._tell = tell
-        self._shortages = Shortages(
-            self.slots, store, self._memory, self.totals, tell=tell, fail=self._fail, wait_s=memory_wait_s
-        )
+        self._reply = reply
+        self._shortages = Shortages(self.slots, self._memory, self.counters, ask=reply, wait_s=limits.memory_wait_s)
         # the state of a recurrent layer is that of the last token, a window's cells are those of the last tokens
         self._can_copy = not (store.context.model.is_recurrent or store.context.model.window_tokens)
-        self._idle_shrink_s = None if idle_shrink_s == math.inf else idle_shrink_s
+        self._idle_shrink_s = None if limits.idle_shrink_s == math.inf else limits.idle_shrink_s
         self._inbox: SimpleQueue[Work | Prepared] = SimpleQueue()
-        self._preparer = Preparer(vocabulary, batch_tokens, self._inbox.put)
+        self._preparer = Preparer(vocabulary, limits.batch_tokens, self._inbox.put)
         self._waiting: deque[EngineRequest] = deque()
 
     def submit(self, work: Work) -> None:
@@ -109,12 +107,12 @@ class Engine:
 
     @property
     def is_computing(self) -> bool:
-        """Whether a generation is there that doesn't wait for memory."""
+        """Whether there is a request that doesn't wait for memory."""
         return any(slot.state in (SlotState.PREFILL, SlotState.GENERATE) for slot in self.slots)
 
     @property
     def reclaimable_bytes(self) -> int:
-        """What would be given back for another model."""
+        """Bytes that would be given back for another model."""
         return self._memory.reclaimable_bytes()
 
     def run(self) -> None:
@@ -124,15 +122,16 @@ class Engine:
             self.step()
 
     def step(self) -> None:
-        """Compute one batch and deliver what it gave."""
-        self._step = StepOutput([], [], [], [], [])
-        self._admit()
-        shares = self._plan()
-        if shares and self._decode(shares):
-            for share in shares:
-                self._advance(share)
-        if self._step != StepOutput():
-            self._deliver(self._step)
+        """Compute one batch and deliver what it gave in one message, or none if it gave nothing."""
+        failed = [*self._admit(), *self._grant()]
+        planned = plan(self.slots, self._decoder.capacity, self._first)  # after granting, which may move cells
+        self._first = planned.first
+        parts, error = self._decoder.decode(planned)
+        if error is not None:
+            failed += [self._fail(part.slot, part.request, error) for part in planned.parts]
+        output = self._advance(sample(parts, self._store.context, self._vocabulary), failed)
+        if output != _NOTHING:
+            self._deliver(output)
 
     # --- work coming in ----------------------------------------------------------------------------------------
 
@@ -156,7 +155,7 @@ class Engine:
             return self._inbox.get()
 
     def _wait_for_memory(self) -> None:
-        """Every generation lacks memory: wait for work, or until one of them may wait no longer."""
+        """Wait for work, or until the first of the requests, which all lack memory, may wait no longer."""
         remaining_s = self._shortages.next_end_s() - time.monotonic()
         with contextlib.suppress(Empty):
             self._take(self._inbox.get(timeout=max(0.0, remaining_s)))
@@ -171,11 +170,11 @@ class Engine:
                 self._cancel(work.id)
             case Shrink():
                 self._memory.shrink(work.level)
-                self._tell(Shrunk(work.id))
+                self._reply(Shrunk(work.id))
             case SaveSlots():
-                self._tell(SlotsSaved(work.id, self._save(Path(work.path))))
+                self._reply(SlotsSaved(work.id, self._save(Path(work.path))))
             case MemoryOffered():
-                self._shortages.end(work.id)
+                self._shortages.end_wait(work.id)
 
     def _save(self, path: Path) -> int:
         try:
@@ -186,53 +185,58 @@ class Engine:
 
     def _enqueue(self, prepared: Prepared) -> None:
         match self._preparer.finish(prepared):
-            case EngineRequest() as generation:
-                self.totals.cut += prepared.request.cut_tokens
-                self._waiting.append(generation)
+            case EngineRequest() as request:
+                self.counters.tokens_cut(prepared.request.cut_tokens)
+                self._waiting.append(request)
             case SwellError() as error:
                 self._deliver(StepOutput(failed=[Failed(prepared.request.id, *to_data(error))]))
 
-    def _cancel(self, generation_id: int) -> None:
-        self._preparer.cancel(generation_id)
-        self._waiting = deque(waiting for waiting in self._waiting if waiting.id != generation_id)
+    def _cancel(self, request_id: int) -> None:
+        self._preparer.cancel(request_id)
+        self._waiting = deque(waiting for waiting in self._waiting if waiting.id != request_id)
         for slot in self.slots:
-            if slot.generation is not None and slot.generation.id == generation_id:
-                self._release(slot)
+            if slot.request is not None and slot.request.id == request_id:
+                self._release(slot, slot.request)
 
-    def _is_alone(self, generation_id: int) -> bool:
-        busy = [slot.generation for slot in self.slots]
-        return [generation.id for generation in busy if generation is not None] == [generation_id]
+    def _is_alone(self, request_id: int) -> bool:
+        busy = [slot.request for slot in self.slots]
+        return [request.id for request in busy if request is not None] == [request_id]
 
     # --- one step ----------------------------------------------------------------------------------------------
 
-    def _admit(self) -> None:
-        """Give idle slots to generations that wait, in their order."""
+    def _admit(self) -> list[Failed]:
+        """Give idle slots to requests that wait, in their order. Returns those that failed for want of memory."""
+        failed = []
         while self._waiting:
-            place = choose_place(self.slots, self._waiting[0].known, can_copy=self._can_copy)
-            if place is None:
-                return
-            generation = self._waiting.popleft()
+            choice = choose_slot(self.slots, self._waiting[0].known, can_copy=self._can_copy)
+            if choice is None:
+                break
+            request = self._waiting.popleft()
             try:
-                self._occupy(place, generation)
-            except KvGrowError as error:
-                self._shortages.lack(place.slot, len(generation.known), error)
+                self._occupy(choice, request)
+            except KvGrowError as refusal:
+                error = self._shortages.refused(choice.slot, request, len(request.known), refusal)
+                if error is not None:
+                    failed.append(self._fail(choice.slot, request, error))
+        return failed
 
-    def _occupy(self, place: Place, generation: EngineRequest) -> None:
-        slot = place.slot
-        slot.generation = generation
-        generation.started_ns = time.perf_counter_ns()
-        if place.source is not None:
-            self._copy_beginning(place.source, slot, generation.known)
+    def _occupy(self, choice: SlotChoice, request: EngineRequest) -> None:
+        """Put `request` in its slot, and grant it what its prompt takes. Raises KvGrowError once it is there."""
+        slot = choice.slot
+        slot.request = request
+        request.started_ns = time.perf_counter_ns()
+        if choice.source is not None:
+            self._copy_beginning(choice.source, slot, request.known)
         # the last token is computed again even when it is cached, for its logits
-        keep = min(slot.common_prefix(generation.known), len(generation.known) - 1)
+        keep = min(slot.common_prefix(request.known), len(request.known) - 1)
         if keep < slot.stored:
             self._store.rewind(slot.index, keep)
-        generation.cached_tokens = slot.stored
-        slot.tokens = generation.known
+        request.cached_tokens = slot.stored
+        slot.tokens = request.known
         self._memory.grant(slot, len(slot.tokens))
 
     def _copy_beginning(self, source: Slot, target: Slot, prompt: list[int]) -> None:
-        """Take over what `source` has of `prompt`; if memory doesn't allow that, it is computed."""
+        """Copy into `target` what `source` has of `prompt`; if memory doesn't allow that, it will be computed."""
         shared = source.common_prefix(prompt)
         try:
             self._memory.grant(target, source.stored)
@@ -242,129 +246,93 @@ class Engine:
             copied = self._store.rewind(target.index, 0)
         target.tokens = prompt[:copied]
 
-    def _plan(self) -> list[SlotBatch]:
-        """Fill the batch: a token of each generation, and of prompts as much as there is room for."""
-        self._batch.clear()
-        for slot in self._busy():
-            self._shortages.grant(slot, min(len(slot.tokens), slot.stored + self._batch.capacity))
-        # after granting, which may move cells
-        counts, self._first = plan([slot.wanted for slot in self.slots], self._batch.capacity, self._first)
-        shares = []
-        for slot, count in zip(self.slots, counts, strict=True):
-            if count:
-                self._store.prepare(slot.index, count)
-                shares.append(self._share(slot, count))
-        return shares
+    def _grant(self) -> list[Failed]:
+        """Grant busy slots what the next batch may need. Returns the requests that failed for want of memory."""
+        failed = []
+        for slot in self.slots:
+            if (request := slot.request) is not None:
+                error = self._shortages.grant(slot, min(len(slot.tokens), slot.stored + self._decoder.capacity))
+                if error is not None:
+                    failed.append(self._fail(slot, request, error))
+        return failed
 
-    def _share(self, slot: Slot, count: int) -> SlotBatch:
-        is_last = count == slot.pending
-        logits_index = None
-        for position in range(slot.stored, slot.stored + count):
-            wants_logits = is_last and position == slot.stored + count - 1
-            index = self._batch.add(slot.tokens[position], position, slot.index, wants_logits=wants_logits)
-            if wants_logits:
-                logits_index = index
-        return SlotBatch(slot, count, logits_index)
+    def _advance(self, sampled: Sequence[SampledToken], failed: list[Failed]) -> StepOutput:
+        """Append the tokens to their slots and end the requests that are complete. Returns the message of this step,
+        in which the requests that `failed` before come first.
+        """
+        prefilled, emitted, likelihoods, finished = [], [], [], []
+        for slot, request, token, likelihood in sampled:
+            if isinstance(token, InvalidRequestError):
+                failed.append(self._fail(slot, request, token))
+                continue
+            if not request.prefilled_ns:
+                prefilled.append(self._prefilled(slot, request))
+            if self._vocabulary.is_end(token):
+                finished.append(self._finish(slot, request, FinishReason.STOP))
+                continue
+            if request.limit_tokens != 0:
+                slot.tokens.append(token)
+                request.generated_tokens += 1
+                emitted.append(Emitted(request.id, token, request.visible.get(token) or self._vocabulary.piece(token)))
+                if likelihood is not None:
+                    likelihoods.append(likelihood)
+            if not self._goes_on(slot, request):
+                finished.append(self._finish(slot, request, FinishReason.LENGTH))
+        self.counters.tokens_generated(len(emitted))
+        return StepOutput(prefilled, emitted, likelihoods, finished, failed)
 
-    def _decode(self, shares: list[SlotBatch]) -> bool:
-        """Compute the batch; False when it was not, and the slots in it are as before or have failed."""
-        wishes = [share.slot.generation.threads for share in shares if share.slot.generation]
-        self._store.context.use_threads(self._governor.threads_for_step(wishes))
-        try:
-            self._store.context.decode(self._batch)
-        except AbortedError:
-            for share in shares:  # a part may be stored already; it is computed again
-                self._store.rewind(share.slot.index, share.slot.stored)
-        except DecodeError as error:
-            for share in shares:
-                self._store.rewind(share.slot.index, 0)
-                self._fail(share.slot, error)
-        else:
-            self.totals.batches += 1
-            return True
-        return False
+    def _prefilled(self, slot: Slot, request: EngineRequest) -> Prefilled:
+        """Note that the prompt has been read."""
+        request.prefilled_ns = time.perf_counter_ns()
+        self.counters.prompt_read(len(slot.tokens), request.cached_tokens)
+        return Prefilled(request.id, len(slot.tokens), request.cached_tokens, request.prefilled_ns - request.started_ns)
 
-    def _advance(self, share: SlotBatch) -> None:
-        """Note what was computed and sample the next token where the slot caught up with what is known."""
-        slot, generation = share.slot, share.slot.generation
-        self._store.advance(slot.index, share.count)
-        if generation is None or share.logits_index is None:
-            return
-        try:
-            token = generation.sampler.sample(self._store.context, share.logits_index)
-        except InvalidRequestError as error:
-            self._fail(slot, error)
-            return
-        if not generation.prefilled_ns:
-            generation.prefilled_ns = time.perf_counter_ns()
-            prompt_ns = generation.prefilled_ns - generation.started_ns
-            self.totals.prompt += len(slot.tokens)
-            self.totals.cached += generation.cached_tokens
-            self._step.prefilled.append(Prefilled(generation.id, len(slot.tokens), generation.cached_tokens, prompt_ns))
-        if self._vocabulary.is_end(token):
-            self._finish(slot, generation, FinishReason.STOP)
-            return
-        if generation.limit_tokens == 0:
-            self._finish(slot, generation, FinishReason.LENGTH)
-            return
-        slot.tokens.append(token)
-        self._emit(generation, token, share.logits_index)
-        is_full = len(slot.tokens) >= generation.window_tokens
-        if generation.generated_tokens >= generation.limit_tokens or (is_full and not self._shift(slot, generation)):
-            self._finish(slot, generation, FinishReason.LENGTH)
+    def _goes_on(self, slot: Slot, request: EngineRequest) -> bool:
+        """Whether the limit and the window have room for another token; a full window is shifted for it."""
+        if request.generated_tokens >= request.limit_tokens:
+            return False
+        return len(slot.tokens) < request.window_tokens or self._shift(slot, request)
 
-    def _emit(self, generation: EngineRequest, token: int, logits_index: int) -> None:
-        generation.generated_tokens += 1
-        self.totals.generated += 1
-        piece = generation.visible.get(token) or self._vocabulary.piece(token)
-        self._step.emitted.append(Emitted(generation.id, token, piece))
-        if generation.top_logprobs is not None:
-            logprob, top = logprobs(self._store.context, logits_index, token, generation.top_logprobs)
-            alternatives = [TokenAlternative(one.logprob, self._vocabulary.piece(one.token)) for one in top]
-            self._step.likelihoods.append(TokenLikelihood(generation.id, logprob, alternatives))
-
-    def _shift(self, slot: Slot, generation: EngineRequest) -> bool:
-        """Make room at the end of the window by forgetting what is oldest; False if that isn't wanted.
+    def _shift(self, slot: Slot, request: EngineRequest) -> bool:
+        """Make room at the end of the window by forgetting what is oldest; False if the request doesn't want that.
 
         What comes after the gap is computed again. llama.cpp could change the positions of cells instead, but it does
         so in all cells of all slots, which backs all reserved memory (measured: 380 MB instead of 14); and such cells
         would still know what was forgotten.
         """
-        if generation.keep_tokens is None:
+        if request.keep_tokens is None:
             return False
-        gap = forgotten(len(slot.tokens), generation.keep_tokens, generation.window_tokens)
+        gap = forgotten(len(slot.tokens), request.keep_tokens, request.window_tokens)
         self._store.rewind(slot.index, gap.start)
         del slot.tokens[gap.start : gap.stop]
-        generation.read_tokens = len(slot.tokens)
-        self.totals.cut += len(gap)
-        log.info("generation %d: forgot %d tokens after the first %d", generation.id, len(gap), gap.start)
+        request.read_tokens = len(slot.tokens)
+        self.counters.tokens_cut(len(gap))
+        log.info("generation %d: forgot %d tokens after the first %d", request.id, len(gap), gap.start)
         return True
-
-    def _busy(self) -> list[Slot]:
-        return [slot for slot in self.slots if slot.generation is not None]
-
-    def _running(self) -> list[Slot]:
-        """The busy ones that don't wait for memory."""
-        return [slot for slot in self.slots if slot.generation is not None and slot.generation.shortage is None]
 
     # --- slots -------------------------------------------------------------------------------------------------
 
-    def _finish(self, slot: Slot, generation: EngineRequest, reason: FinishReason) -> None:
-        generate_ns = time.perf_counter_ns() - generation.prefilled_ns
-        self._step.finished.append(Finished(generation.id, reason, generate_ns))
-        self._release(slot)
+    def _busy(self) -> list[Slot]:
+        return [slot for slot in self.slots if slot.request is not None]
 
-    def _fail(self, slot: Slot, error: SwellError) -> None:
-        if slot.generation is not None:
-            self._step.failed.append(Failed(slot.generation.id, *to_data(error)))
-            self._release(slot)
+    def _running(self) -> list[Slot]:
+        """The busy ones that don't wait for memory."""
+        return [slot for slot in self.slots if slot.request is not None and slot.request.shortage is None]
 
-    def _release(self, slot: Slot) -> None:
-        """Make `slot` idle; what is stored stays as a prefix for later requests."""
-        if slot.generation is not None:
-            slot.generation.sampler.close()
-            slot.generation = None
+    def _finish(self, slot: Slot, request: EngineRequest, reason: FinishReason) -> Finished:
+        generate_ns = time.perf_counter_ns() - request.prefilled_ns
+        self._release(slot, request)
+        return Finished(request.id, reason, generate_ns)
+
+    def _fail(self, slot: Slot, request: EngineRequest, error: SwellError) -> Failed:
+        self._release(slot, request)
+        return Failed(request.id, *to_data(error))
+
+    def _release(self, slot: Slot, request: EngineRequest) -> None:
+        """Take `request` out of `slot`; what is stored stays as a prefix for later requests."""
+        request.sampler.close()
+        slot.request = None
         del slot.tokens[slot.stored :]
         self._store.settle(slot.index)
-        self._shortages.retry()
+        self._shortages.resume_eldest()
         slot.last_used_ns = time.perf_counter_ns()

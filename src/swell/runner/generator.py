@@ -1,4 +1,4 @@
-"""The worker of models that write text: the engine over its store."""
+"""The backend of models that generate text: the engine over its store."""
 
 import logging
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from swell.llama.model import LlamaModel
 from swell.processors.governor import Governor
 from swell.protocol.messages import Embed, Failed, Load, Loaded, Reply, Stats
 from swell.runner.backend import Work
-from swell.runner.engine import Engine
+from swell.runner.engine import Engine, EngineLimits
 from swell.runner.handover import restore
 from swell.runner.stats import device_uses, read_stats
 
@@ -18,10 +18,10 @@ log = logging.getLogger(__name__)
 
 
 class Generator:
-    """Continues prompts; refuses to embed."""
+    """Continues prompts; answers Embed with an error."""
 
     def __init__(
-        self, model: LlamaModel, chosen: Chosen, governor: Governor, order: Load, deliver: Callable[[Reply], None]
+        self, model: LlamaModel, chosen: Chosen, governor: Governor, load: Load, deliver: Callable[[Reply], None]
     ) -> None:
         """`deliver` is called from any thread."""
         self._model = model
@@ -32,15 +32,14 @@ class Generator:
             chosen.store,
             model.vocabulary,
             governor,
-            order.batch_tokens,
-            deliver,
-            tell=deliver,
-            idle_shrink_s=order.idle_shrink_s,
-            memory_wait_s=order.memory_wait_s,
+            EngineLimits(
+                batch_tokens=load.batch_tokens, idle_shrink_s=load.idle_shrink_s, memory_wait_s=load.memory_wait_s
+            ),
+            deliver=deliver,
+            reply=deliver,
         )
-
-        if order.handover:
-            tokens = restore(Path(order.handover), chosen.store, self._engine.slots)
+        if load.handover:
+            tokens = restore(Path(load.handover), chosen.store, self._engine.slots)
             log.info("took over %d tokens from the last runner", tokens)
 
     def submit(self, work: Work) -> None:
@@ -69,7 +68,7 @@ class Generator:
         )
 
     def batches(self) -> int | None:
-        return self._engine.totals.batches if self._engine.is_computing else None
+        return self._engine.counters.batches if self._engine.is_computing else None
 
     def stats(self, request_id: int) -> Stats:
         return read_stats(request_id, self._model, self._chosen, self._engine, self._governor.use)

@@ -1,4 +1,4 @@
-"""Cells that move from one runner of a model to the next, through a file in memory that the server lends them."""
+"""Cells that one runner of a model saves for the next one, in a file in memory that the server made."""
 
 import logging
 from collections.abc import Sequence
@@ -14,14 +14,14 @@ log = logging.getLogger(__name__)
 
 
 class SavedSlot(msgspec.Struct, frozen=True):
-    """The tokens of a slot, and how long their state is. The states follow the header in the order of the slots."""
+    """The tokens of a slot, and the length of its state. The states follow the header, in the order of the slots."""
 
     tokens: list[int]
     state_bytes: int
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
-    """The first line. What doesn't agree with the runner that reads it, is of no use to that one."""
+    """The first line of the file. A runner whose model or cells differ from it can't use the file."""
 
     vocabulary_tokens: int
     layers: int
@@ -30,7 +30,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def save(path: Path, store: KvStore, slots: Sequence[Slot]) -> int:
-    """Write the cells of all slots to `path`; returns how many tokens that are. Raises OSError."""
+    """Write the cells of all slots to the file at `path`; returns of how many tokens. Raises OSError."""
     kept = [slot for slot in slots if slot.stored]
     states = [store.context.save_state(slot.index) for slot in kept]
     header = Header(
@@ -46,9 +46,9 @@ def save(path: Path, store: KvStore, slots: Sequence[Slot]) -> int:
 
 
 def restore(path: Path, store: KvStore, slots: Sequence[Slot]) -> int:
-    """Take over what another runner saved, as far as there is memory for it; returns how many tokens that are.
+    """Load into `slots` what another runner saved, as far as there is memory for it; returns how many tokens.
 
-    Whatever can't be verified is left out: it is computed again when it is needed.
+    What is damaged or can't be verified is left out and logged: it is computed again when it is needed.
     """
     try:
         with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""From a `Load` message to a model with the worker of its kind."""
+"""From a `Load` message to a model with the backend of its kind."""
 
 import dataclasses
 import logging
@@ -33,31 +33,34 @@ log = logging.getLogger(__name__)
 PROGRESS_S = 1.0
 
 
-def load(
-    order: Load, devices: Sequence[Device], reserved_refusal: str | None, deliver: Callable[[Reply], None]
+def load_model(
+    load: Load, devices: Sequence[Device], reserved_refusal: str | None, deliver: Callable[[Reply], None]
 ) -> tuple[LlamaModel, Backend]:
-    """Load the weights, and for a model that writes open the store; raises LlamaError or NoEmbeddingsError.
+    """Load the weights, and for a model that generates text open the store. Raises LlamaError or NoEmbeddingsError.
 
-    `devices` are those the placement may name.
+    `devices` are those that the placement may name. `deliver` may be called from any thread.
     """
     on_progress = _now_and_then(deliver)
     model = LlamaModel(
-        Path(order.path), order.placement, devices, maps_weights=order.maps_weights, on_progress=on_progress
+        Path(load.path), load.placement, devices, maps_weights=load.maps_weights, on_progress=on_progress
     )
-    governor, ledger = _governor(order), Ledger.open(order.ledger_fd)
-    if order.books_weights:
-        ledger.note_mapped(order.ledger_entry, model.mapped_bytes)
+    governor, ledger = _governor(load), Ledger.open(load.ledger_fd)
+    if load.books_weights:
+        ledger.note_mapped(load.ledger_entry, model.mapped_bytes)
     if model.metadata(f"{model.metadata('general.architecture')}.pooling_type") is not None:
         memory = EmbedderMemory(
-            admission=_host_admission(order, ledger), reserves=reserved_refusal is None, wait_s=order.memory_wait_s
+            admission=_host_admission(load, ledger), reserves=reserved_refusal is None, wait_s=load.memory_wait_s
         )
         return model, Embedder(model, governor, memory, deliver)
-    chosen = _open_store(order, model, _admission(order, model, ledger), governor.use.now, reserved_refusal)
-    return model, Generator(model, chosen, governor, order, deliver)
+    chosen = _open_store(load, model, _admission(load, model, ledger), governor.use.now, reserved_refusal)
+    return model, Generator(model, chosen, governor, load, deliver)
 
 
 def _now_and_then(deliver: Callable[[Reply], None]) -> Callable[[], None]:
-    """Tells the server that loading goes on, at most every PROGRESS_S; llama.cpp says so for every tensor."""
+    """A function that tells the server that loading goes on, at most every PROGRESS_S seconds.
+
+    llama.cpp calls it for each tensor.
+    """
     last_s = -math.inf
 
     def advance() -> None:
@@ -70,57 +73,57 @@ def _now_and_then(deliver: Callable[[Reply], None]) -> Callable[[], None]:
 
 
 def _open_store(
-    order: Load, model: LlamaModel, admission: Admission, threads: int, reserved_refusal: str | None
+    load: Load, model: LlamaModel, admission: Admission, threads: int, reserved_refusal: str | None
 ) -> Chosen:
     trained = most_cells(model.trained_tokens, model.weights_bytes)
     elastic = ContextShape(
         cells=trained,
-        slots=order.slots or default_slots(trained),
-        batch_tokens=order.batch_tokens,
+        slots=load.slots or default_slots(trained),
+        batch_tokens=load.batch_tokens,
         threads=threads,
-        cache_type=order.cache_type,
-        flash_attention=order.flash_attention,
+        cache_type=load.cache_type,
+        flash_attention=load.flash_attention,
     )
     options = StoreOptions(
-        kind=order.store,
+        kind=load.store,
         elastic=elastic,
-        eager=dataclasses.replace(elastic, cells=min(order.eager_tokens or trained, trained), slots=order.slots or 1),
-        policy=GrowthPolicy(initial_cells=order.initial_tokens, block_cells=order.grow_tokens, max_cells=trained),
+        eager=dataclasses.replace(elastic, cells=min(load.eager_tokens or trained, trained), slots=load.slots or 1),
+        policy=GrowthPolicy(initial_cells=load.initial_tokens, block_cells=load.grow_tokens, max_cells=trained),
         reserved_refusal=reserved_refusal,
     )
     chosen = open_store(model, options, admission)
-    log.info("%s: %s KV cache: %s", order.path, chosen.store.kind.value, chosen.reason)
+    log.info("%s: %s KV cache: %s", load.path, chosen.store.kind.value, chosen.reason)
     return chosen
 
 
-def _governor(order: Load) -> Governor:
-    """Where texts would depend on the number of threads, it stays as it is."""
+def _governor(load: Load) -> Governor:
+    """A governor; of a fixed number of threads where texts would depend on it."""
     exact = None
     if (refusal := processor.refusal()) is not None:
         log.warning("the number of threads can follow neither the machine nor num_thread: %s", refusal)
         exact = Allowance().threads()
     readings = KernelReadings(ignored=os.getpid())  # the event loop's thread
-    return Governor(Demands(order.demands_fd), order.ledger_entry, exact=exact, readings=readings)
+    return Governor(Demands(load.demands_fd), load.ledger_entry, exact=exact, readings=readings)
 
 
-def _admission(order: Load, model: LlamaModel, ledger: Ledger) -> Admission:
-    if shares := order.placement.kv_shares(model.layers):
+def _admission(load: Load, model: LlamaModel, ledger: Ledger) -> Admission:
+    if shares := load.placement.kv_shares(model.layers):
         return DeviceAdmission(
-            *(ledger, order.ledger_entry, MemoryProbe()),
+            *(ledger, load.ledger_entry, MemoryProbe()),
             devices=model.measure_devices,
             shares=shares,
             limits=AdmissionLimits(
-                budget_bytes=order.budget_bytes,
-                headroom_bytes=order.headroom_bytes,
-                device_headroom_bytes=order.device_headroom_bytes,
+                budget_bytes=load.budget_bytes,
+                headroom_bytes=load.headroom_bytes,
+                device_headroom_bytes=load.device_headroom_bytes,
             ),
         )
-    return _host_admission(order, ledger)
+    return _host_admission(load, ledger)
 
 
-def _host_admission(order: Load, ledger: Ledger) -> Admission:
+def _host_admission(load: Load, ledger: Ledger) -> Admission:
     return MemoryAdmission(
-        *(ledger, order.ledger_entry, MemoryProbe()),
-        budget_bytes=order.budget_bytes,
-        headroom_bytes=order.headroom_bytes,
+        *(ledger, load.ledger_entry, MemoryProbe()),
+        budget_bytes=load.budget_bytes,
+        headroom_bytes=load.headroom_bytes,
     )

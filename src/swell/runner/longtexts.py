@@ -7,16 +7,15 @@ from swell.llama.model import LlamaModel
 
 
 class LongTexts:
-    """One context, made when a text needs it and memory allows it, freed when its request is done.
+    """One context, made when a text needs it and freed when its request is done.
 
-    It must be admitted as the growth of a cache must, with all it takes: its cells, if the model has any, and what
-    it computes in.
+    Its memory must be admitted as the growth of a cache must: its cells, if the model has any, and compute buffers.
     """
 
     def __init__(
         self, model: LlamaModel, admission: Admission, *, context_max: int, cell_bytes: int, reserves: bool
     ) -> None:
-        """With `reserves` its memory is only address space until something is computed. `cell_bytes` per token."""
+        """With `reserves` its memory is only address space until it is written. A token's cell takes `cell_bytes`."""
         self._model = model
         self._admission = admission
         self._context_max = context_max
@@ -27,14 +26,14 @@ class LongTexts:
 
     @property
     def resident_bytes(self) -> int:
-        """How much of it is really backed. Callable from any thread."""
+        """How many of the granted bytes are backed by physical memory. Callable from any thread."""
         context = self._context
         if context is None or not self._reserves:
             return self.granted_bytes
         return min(context.resident_bytes(), self.granted_bytes)
 
     def open(self, tokens: int, threads: int) -> EmbeddingContext:
-        """A context of at least `tokens`; raises KvGrowError if memory forbids it, or ContextError."""
+        """A context for at least `tokens`; raises KvGrowError if memory forbids it, or ContextError."""
         if self._context is None or self._context.capacity < tokens:
             self.close()
             capacity = min(1 << (tokens - 1).bit_length(), self._context_max)
@@ -42,7 +41,7 @@ class LongTexts:
                 if not self._reserves:
                     self._claim(capacity, self._estimate(capacity))
                 self._context = EmbeddingContext(self._model, capacity, threads, fused=True, reserves=self._reserves)
-                if self._reserves:  # now it is known, and nothing is written yet
+                if self._reserves:  # now its size is known, and nothing is written yet
                     self._claim(capacity, self._context.reserved_bytes)
             except BaseException:
                 self.close()
@@ -50,11 +49,11 @@ class LongTexts:
         return self._context
 
     def note(self) -> None:
-        """Say how much has been written, and so is no longer free."""
+        """Note in the books how much has been written."""
         self._admission.note(self.resident_bytes, 0)
 
     def close(self) -> None:
-        """Free the context, and then take its memory out of the books."""
+        """Free the context, and then take its memory out of the books. Does nothing if there is none."""
         context, self._context = self._context, None
         if context is not None:
             context.close()
@@ -76,9 +75,8 @@ class LongTexts:
         self.granted_bytes = needed_bytes
 
     def _estimate(self, capacity: int) -> int:
-        """What a context takes that can't be asked: its cells, a few rows per token, and which token attends to which.
-
-        It is rather too much: 2.5 times what is needed, measured on a small encoder.
+        """Bytes that a context of `capacity` tokens takes, where llama.cpp can't be asked: its cells, a few rows per
+        token, and the attention mask. Rather too much: 2.5 times what is needed, measured on a small encoder.
         """
         architecture = self._model.metadata("general.architecture")
         embedding = int(self._model.metadata(f"{architecture}.embedding_length") or 0)

@@ -1,30 +1,48 @@
-"""How the slots of an engine come to memory, and how it is taken back from them."""
+"""How the slots of an engine get memory, and how it is taken back from them. Pure but for the store it is given."""
 
 import dataclasses
 import itertools
 import logging
 from collections.abc import Collection, Iterator, Sequence
+from typing import Protocol
 
 from swell.errors import KvGrowError
-from swell.kv.base import KvStore
-from swell.protocol.messages import ShrinkLevel, Totals
+from swell.protocol.messages import ShrinkLevel
+from swell.runner.counters import Counters
 from swell.runner.slots import Slot
 
 log = logging.getLogger(__name__)
 
 
+class CellStore(Protocol):
+    """What is asked of the store of the KV cache here. `KvStore` in `swell.kv.store` does it with llama.cpp."""
+
+    def ensure(self, slot: int, cells: int) -> None:
+        """Raise the grant of `slot` so that it holds `cells`. Raises KvGrowError when memory forbids it."""
+
+    def rewind(self, slot: int, keep: int) -> int:
+        """Forget the cells of `slot` after the first `keep`; returns how many are left."""
+
+    def compact(self, needed: Sequence[int]) -> None:
+        """Give back the memory of all cells beyond what is stored and `needed`, cells per slot."""
+
+    def reclaimable_bytes(self, needed: Sequence[int]) -> int:
+        """What is granted beyond `needed`, cells per slot."""
+
+
 class SlotMemory:
     """Grants cells to slots. Memory that one lacks is taken from those that are idle."""
 
-    def __init__(self, slots: Sequence[Slot], store: KvStore, totals: Totals) -> None:
+    def __init__(self, slots: Sequence[Slot], store: CellStore, counters: Counters) -> None:
         self._slots = slots
         self._store = store
-        self._totals = totals
+        self._counters = counters
 
     def grant(self, slot: Slot, cells: int) -> None:
-        """Make sure that `slot` may hold `cells`, at the cost of idle slots if need be and if they have enough.
+        """Make sure that `slot` may hold `cells`. If need be, idle slots lose what they have cached, unless even all of
+        that would not be enough.
 
-        Raises KvGrowError, for which what they have counts as free.
+        Raises KvGrowError; its `free_bytes` count what idle slots have.
         """
         reclaims = self._reclaims()
         while True:
@@ -37,14 +55,19 @@ class SlotMemory:
                     raise
                 log.info("%s; reclaimed %s", error, reclaimed)
 
+    def give_up(self, slot: Slot) -> None:
+        """Forget all cells of `slot` and give spare memory back. Its tokens stay known, and may be computed again."""
+        self._store.rewind(slot.index, 0)
+        self.compact()
+
     def reclaimable_bytes(self, also: Collection[Slot] = ()) -> int:
-        """What could be had if idle slots, and `also` those, kept nothing."""
+        """What could be had if idle slots, and those in `also`, kept nothing."""
         return self._store.reclaimable_bytes(
-            [0 if slot.generation is None or slot in also else self._kept(slot) for slot in self._slots]
+            [0 if slot.request is None or slot in also else self._kept(slot) for slot in self._slots]
         )
 
     def shrink(self, level: ShrinkLevel) -> None:
-        """Give back for other models what no running generation needs."""
+        """Give back for other models what no running request needs."""
         if level is ShrinkLevel.WAITING:
             for slot in self._slots:
                 if slot.shortage:
@@ -57,18 +80,19 @@ class SlotMemory:
         self._store.compact([self._kept(slot) for slot in self._slots])
 
     def _kept(self, slot: Slot) -> int:
-        """Cells that a busy slot has use for now."""
+        """Cells that a slot uses now: those of its stored tokens, and of known ones unless it waits for memory."""
         return slot.stored if slot.shortage else max(slot.stored, len(slot.tokens))
 
     def _reclaims(self) -> Iterator[str]:
-        """Ways to get memory back, one at each step: first what nobody would miss, then prefixes, oldest first."""
+        """Take memory back, a little more at each step: first what nobody would miss, then the cached prefixes of idle
+        slots, the one unused longest first. Yields what it was, for the log.
+        """
         self.compact()
         yield "what goes beyond the stored tokens"
-        idle = [slot for slot in self._slots if slot.generation is None and slot.stored]
+        idle = [slot for slot in self._slots if slot.request is None and slot.stored]
         for slot in sorted(idle, key=lambda slot: slot.last_used_ns):
             tokens = slot.stored
-            self._store.rewind(slot.index, 0)
             slot.tokens.clear()
-            self.compact()
-            self._totals.reclaims += 1
+            self.give_up(slot)
+            self._counters.prefix_reclaimed()
             yield f"the {tokens} cached tokens of slot {slot.index}"

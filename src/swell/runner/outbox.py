@@ -25,6 +25,7 @@ class Outbox:
         self._unsent = bytearray()
 
     def send(self, reply: Reply) -> None:
+        """Send `reply` after all that were sent before. Returns at once; callable from any thread."""
         frame = encode(reply)
         with self._lock:
             if self._unsent:
@@ -41,7 +42,7 @@ class Outbox:
                 self._loop.remove_writer(self._socket)
 
     def _try(self, data: bytes | bytearray) -> int:
-        """How many bytes the socket took; all, if nobody is there to read them any more."""
+        """How many bytes the socket took; all if the connection is closed, so that they are dropped."""
         try:
             return self._socket.send(data)
         except BlockingIOError:
@@ -50,6 +51,6 @@ class Outbox:
             return len(data)
 
     def close(self) -> None:
-        """Forget what is unsent."""
+        """Drop what is unsent."""
         self._loop.remove_writer(self._socket)
         self._socket.close()

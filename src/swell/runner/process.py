@@ -1,4 +1,4 @@
-"""A runner's process: tied to its server, its library checked, then handed to the event loop."""
+"""A runner's process: ties it to its server, checks the library, and runs the event loop."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ _OOM_SCORE = "500"  # where memory is short the kernel ends a runner, which can 
 
 
 def main() -> NoReturn:
-    """Run on the connected Unix socket and for the server process that the command line names by number."""
+    """Serve on a connected Unix socket, of which the command line says the descriptor, and the server's process id."""
     descriptor, parent = (int(argument) for argument in sys.argv[1:])
     die_with_parent(parent)
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:

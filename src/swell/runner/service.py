@@ -1,4 +1,4 @@
-"""The runner's event loop: reads requests from the server, answers what needs no computing, hands on what does."""
+"""The runner's event loop: reads requests from the server, answers those that need no computing, hands on the rest."""
 
 import asyncio
 import logging
@@ -28,7 +28,7 @@ from swell.protocol.messages import (
     Shrink,
     Tokenize,
 )
-from swell.runner.loading import load
+from swell.runner.loading import load_model
 from swell.runner.outbox import Outbox
 from swell.runner.tokenizer import Tokenizer
 from swell.runner.workers import Workers
@@ -39,36 +39,36 @@ _EXIT_BUG = 70  # EX_SOFTWARE
 
 
 class Service:
-    """One connection to the server. When it ends, so does the process."""
+    """The connection to the server. When it ends, so does the process."""
 
     def __init__(self, connection: socket.socket, reserved_refusal: str | None) -> None:
         self._connection = connection
         self._reserved_refusal = reserved_refusal
         self._devices: list[Device] = []
-        self._batches: Callable[[], int | None] = lambda: None  # until there is a worker to ask
+        self._batches: Callable[[], int | None] = lambda: None  # until there is a backend to ask
 
     async def run(self) -> NoReturn:
-        """Say which devices there are, load what the server then says, answer requests until it is gone."""
+        """Answer the server's requests, of which FindDevices is the first and Load the second, until it is gone."""
         reader, _writer = await asyncio.open_unix_connection(sock=self._connection)
         self._outbox = Outbox(self._connection, asyncio.get_running_loop())
         async for request in requests(reader):
             self._answer(request)
-        os._exit(0)  # the server is gone: whatever is being computed, nobody wants it
+        os._exit(0)  # the server is gone, and with it everybody who wants what is being computed
 
-    def _start(self, order: Load) -> None:
-        logging.getLogger().setLevel(order.log_level)
-        threading.Thread(target=self._work, args=(order,), name="engine", daemon=True).start()
+    def _start(self, load: Load) -> None:
+        logging.getLogger().setLevel(load.log_level)
+        threading.Thread(target=self._compute, args=(load,), name="engine", daemon=True).start()
 
     def _answer(self, request: Request) -> None:
         match request:
             case Cancel() if self._tokenizer.cancel(request.id):
                 pass
             case Generate() | Embed() | Cancel() | Shrink() | MemoryOffered() | SaveSlots():
-                self._worker.submit(request)
+                self._backend.submit(request)
             case Tokenize():
                 self._tokenizer.submit(request)
             case GetStats():
-                self._outbox.send(self._worker.stats(request.id))
+                self._outbox.send(self._backend.stats(request.id))
             case Ping():
                 self._outbox.send(Pong(request.id, self._batches()))
             case FindDevices():
@@ -77,7 +77,7 @@ class Service:
                 self._start(request)
 
     def _find_devices(self, workers: list[str]) -> None:
-        """In a thread of its own: workers may take their time."""
+        """Send DevicesFound or LoadFailed. Runs in a thread of its own, because workers may take seconds to answer."""
         try:
             remote, missing = Workers(workers).connect() if workers else ([], [])
         except LibraryError as error:
@@ -88,22 +88,22 @@ class Service:
 
     # --- engine thread -----------------------------------------------------------------------------------------
 
-    def _work(self, order: Load) -> None:
+    def _compute(self, load: Load) -> None:
         try:
-            if self._load(order):
-                self._worker.run()
+            if self._load(load):
+                self._backend.run()
         except BaseException:
             log.exception("the engine failed")
             os._exit(_EXIT_BUG)  # as good as a crash: the server replaces this process
 
-    def _load(self, order: Load) -> bool:
-        """Load the model and say so; False when it couldn't be loaded, which the server was told."""
+    def _load(self, load: Load) -> bool:
+        """Load the model and send Loaded; False if it can't be loaded, after sending LoadFailed."""
         try:
-            model, self._worker = load(order, self._devices, self._reserved_refusal, self._outbox.send)
+            model, self._backend = load_model(load, self._devices, self._reserved_refusal, self._outbox.send)
         except SwellError as error:
             self._outbox.send(LoadFailed(*to_data(error)))
             return False
         self._tokenizer = Tokenizer(model.vocabulary, self._outbox.send)
-        self._batches = self._worker.batches
-        self._outbox.send(self._worker.describe())
+        self._batches = self._backend.batches
+        self._outbox.send(self._backend.describe())
         return True

@@ -1,4 +1,8 @@
-"""What becomes of generations whose slot is refused memory: they wait for that of other models, then for each other."""
+"""Which requests wait, pause or fail when memory is refused. Pure but for the memory it is given.
+
+First a request waits for memory of other models. If there is none, the youngest request of this one is paused: it gives
+up its cells, and computes them again when another request has ended.
+"""
 
 import dataclasses
 import logging
@@ -6,9 +10,9 @@ import math
 import time
 from collections.abc import Callable, Sequence
 
-from swell.errors import KvGrowError, SwellError
-from swell.kv.base import KvStore
-from swell.protocol.messages import NeedMemory, Totals
+from swell.errors import KvGrowError
+from swell.protocol.messages import NeedMemory
+from swell.runner.counters import Counters
 from swell.runner.memory import SlotMemory
 from swell.runner.slots import EngineRequest, MemoryWait, Shortage, Slot
 
@@ -16,83 +20,83 @@ log = logging.getLogger(__name__)
 
 
 class Shortages:
-    """Grants slots what the next batch needs, or lets them wait while the others go on.
-
-    First the memory of other models is asked for. If there is none, the youngest generation is paused: it gives its
-    cells up, and computes them again when another one has ended.
-    """
+    """Grants slots what the next batch needs, or lets their requests wait while the others go on."""
 
     def __init__(
         self,
         slots: Sequence[Slot],
-        store: KvStore,
         memory: SlotMemory,
-        totals: Totals,
+        counters: Counters,
         *,
-        tell: Callable[[NeedMemory], None],
-        fail: Callable[[Slot, SwellError], None],
+        ask: Callable[[NeedMemory], None],
         wait_s: float,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`fail` ends a generation for which there is no way. Others' memory is waited for up to `wait_s`."""
+        """`ask` sends for other models' memory, which is waited for up to `wait_s` seconds of `clock`; with 0 it is not
+        asked for.
+        """
         self._slots = slots
-        self._store = store
         self._memory = memory
-        self._totals = totals
-        self._tell = tell
-        self._fail = fail
+        self._counters = counters
+        self._ask = ask
         self._wait_s = wait_s
+        self._clock = clock
 
-    def grant(self, slot: Slot, cells: int) -> None:
-        """Grant `cells` to a busy slot, or what it waited for, if it needn't wait on."""
-        generation = slot.generation
-        if generation is None:
-            return
-        shortage = generation.shortage
-        if shortage is not None and not shortage.is_over:
-            return
-        cells = cells if shortage is None else shortage.cells
+    def grant(self, slot: Slot, cells: int) -> KvGrowError | None:
+        """Grant `cells` to a busy slot, or what its request waited for if the wait is over.
+
+        If memory is refused the request waits, or others are paused for it. Returns the error that it fails with when
+        neither helps; to take it out of its slot is up to the caller.
+        """
+        request = slot.request
+        if request is None:
+            return None
+        shortage = request.shortage
+        if shortage is not None:
+            if self._clock() < shortage.until_s:
+                return None
+            cells = shortage.cells
         try:
             self._memory.grant(slot, cells)
         except KvGrowError as error:
             if shortage is None:
-                self.lack(slot, cells, error)
-            else:
-                self._make_room(slot, generation, cells, error)
-        else:
-            generation.shortage = None
+                return self.refused(slot, request, cells, error)
+            return self._make_room(slot, request, cells, error)
+        request.shortage = None
+        return None
 
-    def lack(self, slot: Slot, cells: int, error: KvGrowError) -> None:
-        """`slot` was refused memory for the first time."""
-        generation = slot.generation
-        if generation is None:
-            return
+    def refused(self, slot: Slot, request: EngineRequest, cells: int, error: KvGrowError) -> KvGrowError | None:
+        """`request` in `slot` was refused `cells` with `error`, for the first time. Returns what `grant` returns."""
         if self._wait_s == 0:
-            self._make_room(slot, generation, cells, error)
-            return
+            return self._make_room(slot, request, cells, error)
         log.info("%s; asking for what other models have", error)
-        generation.shortage = Shortage(cells, time.monotonic() + self._wait_s, MemoryWait.OTHERS)
-        self._tell(NeedMemory(id=generation.id, missing_bytes=max(0, error.missing_bytes)))
+        request.shortage = Shortage(cells, self._clock() + self._wait_s, MemoryWait.OTHERS)
+        self._ask(NeedMemory(id=request.id, missing_bytes=max(0, error.missing_bytes)))
+        return None
 
-    def end(self, generation_id: int) -> None:
-        """Memory was offered: the next step tries again. After a cancel there is nothing to end."""
-        for _, generation in self._waiting():
-            if generation.id == generation_id:
-                _end(generation)
+    def end_wait(self, request_id: int) -> None:
+        """Memory was offered: the next `grant` tries again. Does nothing if the request is gone or doesn't wait."""
+        for request in self._waiting():
+            if request.id == request_id:
+                _end_wait(request)
 
-    def retry(self) -> None:
-        """A generation has ended: the eldest of those that are paused tries again."""
-        paused = [one for _, one in self._waiting() if one.shortage and one.shortage.wait is MemoryWait.PAUSE]
+    def resume_eldest(self) -> None:
+        """A request has ended: of those that are paused, the one that was started first tries again."""
+        paused = [one for one in self._waiting() if one.shortage and one.shortage.wait is MemoryWait.PAUSE]
         if paused:
-            _end(min(paused, key=lambda generation: generation.started_ns))
+            _end_wait(min(paused, key=lambda request: request.started_ns))
 
     def next_end_s(self) -> float:
-        """When the next generation may wait no longer, by `time.monotonic`."""
-        return min(generation.shortage.until_s for _, generation in self._waiting() if generation.shortage)
+        """When the first of the waits ends, by the clock. At least one request must be waiting."""
+        return min(request.shortage.until_s for request in self._waiting() if request.shortage)
 
-    def _make_room(self, slot: Slot, generation: EngineRequest, cells: int, error: KvGrowError) -> None:
-        """Pause younger generations until `cells` are there, if they have enough; else this one for its elders."""
+    def _make_room(self, slot: Slot, request: EngineRequest, cells: int, error: KvGrowError) -> KvGrowError | None:
+        """Pause younger requests, the youngest first, until `cells` are there, if theirs are enough for that.
+
+        If they aren't, this request is paused until one of its elders has ended; without elders it fails.
+        """
         others = [pair for pair in self._busy() if pair[0] is not slot and pair[0].cells.granted]
-        younger = [pair for pair in others if pair[1].started_ns > generation.started_ns]
+        younger = [pair for pair in others if pair[1].started_ns > request.started_ns]
         more_bytes = self._memory.reclaimable_bytes([slot for slot, _ in younger]) - self._memory.reclaimable_bytes()
         if error.missing_bytes <= more_bytes:
             for victim in sorted(younger, key=lambda pair: pair[1].started_ns, reverse=True):
@@ -102,27 +106,27 @@ class Shortages:
                 except KvGrowError as again:
                     error = again
                 else:
-                    generation.shortage = None
-                    return
-        if len(younger) < len(others):
-            self._pause(slot, generation)
-        else:
-            self._fail(slot, error)
+                    request.shortage = None
+                    return None
+        if len(younger) == len(others):
+            return error
+        self._pause(slot, request)
+        return None
 
-    def _pause(self, slot: Slot, generation: EngineRequest) -> None:
-        log.warning("generation %d is paused: there is no memory for its %d cells", generation.id, len(slot.tokens))
-        self._totals.pauses += generation.shortage is None or generation.shortage.wait is not MemoryWait.PAUSE
-        self._store.rewind(slot.index, 0)
-        generation.shortage = Shortage(len(slot.tokens), math.inf, MemoryWait.PAUSE)
-        self._memory.compact()
+    def _pause(self, slot: Slot, request: EngineRequest) -> None:
+        log.warning("generation %d is paused: there is no memory for its %d cells", request.id, len(slot.tokens))
+        if request.shortage is None or request.shortage.wait is not MemoryWait.PAUSE:
+            self._counters.request_paused()
+        request.shortage = Shortage(len(slot.tokens), math.inf, MemoryWait.PAUSE)
+        self._memory.give_up(slot)
 
     def _busy(self) -> list[tuple[Slot, EngineRequest]]:
-        return [(slot, slot.generation) for slot in self._slots if slot.generation is not None]
+        return [(slot, slot.request) for slot in self._slots if slot.request is not None]
 
-    def _waiting(self) -> list[tuple[Slot, EngineRequest]]:
-        return [pair for pair in self._busy() if pair[1].shortage is not None]
+    def _waiting(self) -> list[EngineRequest]:
+        return [request for _, request in self._busy() if request.shortage is not None]
 
 
-def _end(generation: EngineRequest) -> None:
-    if generation.shortage is not None:
-        generation.shortage = dataclasses.replace(generation.shortage, until_s=0)
+def _end_wait(request: EngineRequest) -> None:
+    if request.shortage is not None:
+        request.shortage = dataclasses.replace(request.shortage, until_s=0)

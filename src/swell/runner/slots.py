@@ -1,43 +1,47 @@
-"""Slots, and the generations that occupy them.
+"""Slots, and the requests that occupy them. Pure: imports no llama.cpp.
 
 There is no prefill phase and no decode phase, only tokens whose cells are stored catching up with tokens that are
 known: a prompt makes many known at once, sampling one at a time.
 """
 
 import dataclasses
-import time
 from collections.abc import Sequence
 from enum import Enum
-from typing import NamedTuple
+from typing import Any, Protocol
 
 from swell.kv.cells import SlotCells
-from swell.llama.sampler import Sampler
 from swell.protocol.messages import SlotState
 
 
+class TokenSampler(Protocol):
+    """What is asked of the `Sampler` in `swell.llama.sampler` once it is made."""
+
+    def sample(self, context: Any, batch_index: int) -> int:
+        """The next token, from the logits at `batch_index` of the batch that the `Context` decoded last."""
+
+    def close(self) -> None:
+        """Free it; further calls do nothing."""
+
+
 class MemoryWait(Enum):
-    """For what a generation waits that lacks memory."""
+    """What a request waits for that lacks memory."""
 
     OTHERS = "what other models give back"
-    PAUSE = "the end of another generation; it has given up its cells"
+    PAUSE = "the end of another request; it has given up its cells"
 
 
 @dataclasses.dataclass(frozen=True)
 class Shortage:
-    """A generation waits for memory to hold `cells`, until that is offered or, by `time.monotonic`, `until_s`."""
+    """A request waits for memory to hold `cells`: until it is told to try again, or `until_s` by `time.monotonic`."""
 
     cells: int
     until_s: float
     wait: MemoryWait
 
-    @property
-    def is_over(self) -> bool:
-        return time.monotonic() >= self.until_s
-
 
 @dataclasses.dataclass(eq=False)
 class EngineRequest:
-    """A prompt being carried on. Times are of `time.perf_counter_ns`.
+    """A prompt that is being continued. Times are of `time.perf_counter_ns`.
 
     Of the `known` tokens, the first `read_tokens` are computed in chunks, later ones one by one, as they were sampled:
     how many tokens are computed together shows in the last bits, and now and then in the choice of a token (3 of 48
@@ -50,10 +54,10 @@ class EngineRequest:
     window_tokens: int
     limit_tokens: int
     batch_tokens: int
-    """No more of its tokens are computed together."""
+    """At most so many of its tokens are computed in one batch."""
     threads: int | None
-    """With so many it wants to be computed."""
-    sampler: Sampler
+    """How many threads it asks to be computed with; None leaves that open."""
+    sampler: TokenSampler
     keep_tokens: int | None = None
     top_logprobs: int | None = None
     visible: dict[int, bytes] = dataclasses.field(default_factory=dict)
@@ -67,12 +71,12 @@ class EngineRequest:
 
 @dataclasses.dataclass(eq=False)
 class Slot:
-    """One sequence. `tokens[:stored]` have their cells in the cache; the rest waits to be computed."""
+    """One sequence. `tokens[:stored]` have their cells in the cache; the rest is still to be computed."""
 
     index: int
     cells: SlotCells
     tokens: list[int] = dataclasses.field(default_factory=list)
-    generation: EngineRequest | None = None
+    request: EngineRequest | None = None
     last_used_ns: int = 0
 
     @property
@@ -81,12 +85,12 @@ class Slot:
 
     @property
     def state(self) -> SlotState:
-        generation = self.generation  # read once: another thread may ask
-        if generation is None:
+        request = self.request  # read once: another thread may ask
+        if request is None:
             return SlotState.IDLE
-        if generation.shortage is not None:
+        if request.shortage is not None:
             return SlotState.WAIT
-        return SlotState.GENERATE if generation.prefilled_ns else SlotState.PREFILL
+        return SlotState.GENERATE if request.prefilled_ns else SlotState.PREFILL
 
     @property
     def pending(self) -> int:
@@ -95,16 +99,16 @@ class Slot:
 
     @property
     def wanted(self) -> int:
-        """How many of the pending tokens the next batch may compute: none while it waits for memory."""
-        generation = self.generation
-        if generation is None or generation.shortage is not None:
+        """How many of the pending tokens the next batch may compute: none while the request waits for memory."""
+        request = self.request
+        if request is None or request.shortage is not None:
             return 0
-        return min(self.pending, generation.batch_tokens, max(1, generation.read_tokens - self.stored))
+        return min(self.pending, request.batch_tokens, max(1, request.read_tokens - self.stored))
 
     @property
     def shortage(self) -> Shortage | None:
-        """What its generation waits for, if it does."""
-        return self.generation.shortage if self.generation else None
+        """What its request waits for; None when it doesn't wait, or when there is none."""
+        return self.request.shortage if self.request else None
 
     def common_prefix(self, prompt: Sequence[int]) -> int:
         """How many tokens at the start of `prompt` are in the cache already."""
@@ -112,66 +116,3 @@ class Slot:
         if self.tokens[:limit] == prompt[:limit]:
             return limit
         return next(index for index in range(limit) if self.tokens[index] != prompt[index])
-
-
-def forgotten(tokens: int, keep: int, window_tokens: int) -> range:
-    """Which positions to forget when a window of that many tokens is full: half of what follows the first `keep`.
-
-    The newest of `tokens` has no cell yet and is not counted.
-    """
-    keep = min(keep, window_tokens - 2)
-    return range(keep, keep + max((tokens - 1 - keep) // 2, 1))
-
-
-def recall(generation: EngineRequest, emitted: Sequence[int]) -> None:
-    """Go through what was `emitted` elsewhere: afterwards the generation knows what it knew there.
-
-    So many tokens that computing them one by one would keep a client waiting are read like a prompt.
-    """
-    for token in emitted:
-        generation.known.append(token)
-        if len(generation.known) >= generation.window_tokens and generation.keep_tokens is not None:
-            gap = forgotten(len(generation.known), generation.keep_tokens, generation.window_tokens)
-            del generation.known[gap.start : gap.stop]
-            generation.read_tokens = len(generation.known)
-    generation.generated_tokens = len(emitted)
-    if len(generation.known) - generation.read_tokens > RECALL_TOKENS_MAX:
-        generation.read_tokens = len(generation.known)
-
-
-RECALL_TOKENS_MAX = 512
-"""Computed one by one on the smallest model in about 6 s; a prompt of as many tokens takes 2 s."""
-
-
-class Place(NamedTuple):
-    """Where a generation goes: a slot, and the slot whose beginning is copied into it first, if that pays."""
-
-    slot: Slot
-    source: Slot | None
-
-
-COPY_TOKENS_MIN = 64
-"""Fewer tokens are computed again rather than copied: copying a slot takes about 10 ms, computing 64 tokens 300 ms on a
-small model and longer on any other (measured: 45 MB of state in 17 to 33 ms)."""
-
-
-def choose_place(slots: Sequence[Slot], prompt: Sequence[int], *, can_copy: bool) -> Place | None:
-    """The place where most of `prompt` need not be computed, at the least loss; None when no slot is idle.
-
-    A slot that holds a longer conversation is left alone if the beginning it shares can be copied into another one.
-    """
-    idle = [slot for slot in slots if slot.generation is None]
-    if not idle:
-        return None
-    shared = {slot.index: slot.common_prefix(prompt) for slot in slots}
-    best_idle = max(idle, key=lambda slot: (shared[slot.index], -slot.stored, -slot.last_used_ns))
-    if not can_copy:
-        return Place(best_idle, None)
-    best = max(slots, key=lambda slot: (shared[slot.index], slot.generation is None, -slot.stored))
-    count = shared[best.index]
-    continues_it = best.generation is None and best.stored - count < COPY_TOKENS_MIN
-    target = min(idle, key=lambda slot: (slot.stored, slot.last_used_ns))
-    if continues_it or count < COPY_TOKENS_MIN or count - shared[target.index] < COPY_TOKENS_MIN or target is best:
-        return Place(best_idle, None)
-    is_dearer = best.generation is None and target.stored > best.stored - count
-    return Place(best_idle, None) if is_dearer else Place(target, best)

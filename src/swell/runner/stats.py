@@ -1,4 +1,6 @@
-"""What the runner knows about its memory and slots. Read from any thread, without a lock and without the engine."""
+"""What the runner knows about its memory and slots. Read from any thread, without a lock and without waiting for the
+engine.
+"""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -14,7 +16,7 @@ from swell.runner.engine import Engine
 
 
 class ProcessMemory(NamedTuple):
-    """This process's memory, and what it is made of beside the cache."""
+    """Bytes of this process's memory: all, and of these the weights, and what is neither weights nor cache."""
 
     resident_bytes: int
     weights_bytes: int
@@ -22,7 +24,7 @@ class ProcessMemory(NamedTuple):
 
 
 def process_memory(model: LlamaModel, kv_bytes: int) -> ProcessMemory:
-    """What the kernel counts, where `kv_bytes` of it are the cache.
+    """What the kernel counts for this process, if `kv_bytes` of it are the cache.
 
     Weights are in memory as far as they have been used. The kernel counts mapped pages only per process, so that some
     10 MB of libraries pass for weights until all of those have been used.
@@ -36,7 +38,7 @@ def process_memory(model: LlamaModel, kv_bytes: int) -> ProcessMemory:
 
 
 def read_stats(request_id: int, model: LlamaModel, chosen: Chosen, engine: Engine, use: ThreadUse) -> Stats:
-    """Numbers of this moment. A slot that changes meanwhile is counted before or after, never in between."""
+    """The numbers of this moment. A slot that changes meanwhile is counted as it was before or as it is after."""
     store = chosen.store
     kv = store.measure()
     slots = [
@@ -66,7 +68,7 @@ def read_stats(request_id: int, model: LlamaModel, chosen: Chosen, engine: Engin
         store=store.kind,
         store_reason=chosen.reason,
         threads=thread_stats(use),
-        totals=engine.totals,
+        totals=engine.counters.totals(),
         slots_detail=slots,
         devices=devices,
         faults=store.check_integrity(),
@@ -74,12 +76,12 @@ def read_stats(request_id: int, model: LlamaModel, chosen: Chosen, engine: Engin
 
 
 def thread_stats(use: ThreadUse) -> ThreadStats:
-    """In the message's words."""
+    """`use` as a message."""
     return ThreadStats(now=use.now, allowed=use.allowed, waited_ns=round(use.waited_s * 1e9))
 
 
 def device_uses(model: LlamaModel, context_bytes: Mapping[str, int], kv_bytes: int) -> list[DeviceUse]:
-    """What the model takes on its devices, as their drivers counted it when its last context was made.
+    """What the model takes on its devices, as their drivers counted it when its latest context was made.
 
     Drivers don't tell what is cache and what is for computing; the cache is the known part of it.
     """

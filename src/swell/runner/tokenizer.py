@@ -1,4 +1,4 @@
-"""Turns texts into tokens beside everything else the process does, however long they are."""
+"""Turns texts into tokens while the engine computes. A long text holds up neither the event loop nor other texts."""
 
 import re
 import threading
@@ -10,7 +10,7 @@ from swell.llama.model import Vocabulary
 from swell.protocol.messages import Failed, Reply, Tokenize, Tokenized
 
 AT_ONCE_MAX = 4096
-"""Characters; a shorter text is a millisecond's work, less than a change of threads may take on a busy machine."""
+"""Characters; a shorter text takes a millisecond, less than a change of threads may take on a busy machine."""
 SPECIALS_MAX = 2000
 """Special tokens per call of llama.cpp, which takes a time in proportion to their square: 74 s for 250,000."""
 PIECE_MIN = 16384
@@ -22,7 +22,7 @@ _PATTERN_DEPTH = 200
 
 
 class Tokenizer:
-    """Long texts are cut in pieces, and take turns."""
+    """Tokenises short texts at once, and long ones in threads, piece by piece in turn."""
 
     def __init__(self, vocabulary: Vocabulary, deliver: Callable[[Reply], None]) -> None:
         """`deliver` is called from any thread."""
@@ -35,7 +35,7 @@ class Tokenizer:
         self._longest = 0
 
     def submit(self, request: Tokenize) -> None:
-        """Deliver Tokenized or Failed, now or later."""
+        """Deliver Tokenized or Failed: before this returns for a short text, later for a long one."""
         job = _Job(request, self)
         if len(request.text) <= AT_ONCE_MAX:
             while not job.step():
@@ -47,17 +47,18 @@ class Tokenizer:
         self._threads.submit(self._work, job)
 
     def cancel(self, request_id: int) -> bool:
-        """Forget a request, once its present piece is done; False if there is none of that number."""
+        """Drop a request after its present piece; False if no request of that number is there."""
         with self._lock:
             return self._jobs.pop(request_id, None) is not None
 
     def close(self) -> None:
+        """Drop all requests and wait for the threads to end."""
         with self._lock:
             self._jobs.clear()
         self._threads.shutdown()
 
     def _work(self, job: "_Job") -> None:
-        """One piece; the next one comes after those of others."""
+        """Tokenise one piece of a text; its next one is done after a piece of each other text."""
         with self._lock:
             if job.id not in self._jobs:
                 return
@@ -69,15 +70,16 @@ class Tokenizer:
     # --- what a job knows of the vocabulary ----------------------------------------------------------------------
 
     def tokenize(self, piece: str, *, parse_special: bool) -> list[int]:
+        """The tokens of `piece`. Raises TokenizeError."""
         return self._vocabulary.tokenize(piece, add_special=False, parse_special=parse_special)
 
     def ends(self) -> tuple[list[int], list[int]]:
-        """What the vocabulary wants before and after a text."""
+        """The tokens that the vocabulary wants before and after a text."""
         both = self._vocabulary.tokenize("", add_special=True, parse_special=False)
         return both[: self._vocabulary.add_bos], both[self._vocabulary.add_bos :]
 
     def parts(self, request: Tokenize) -> Iterator[str]:
-        """Pieces of the text that have together the tokens of all of it, or of its two ends if that is enough."""
+        """Pieces of the text that together have the same tokens as all of it, or as its two ends if they are enough."""
         text = request.text
         if len(text) > WHOLE_MIN and request.limit_tokens is not None:
             most = max(WHOLE_MIN // 2, request.limit_tokens * self._longest_bytes())
@@ -119,7 +121,7 @@ class _Job:
         self._error: SwellError | None = None
 
     def step(self) -> bool:
-        """Tokenise the next piece; whether that was all."""
+        """Tokenise the next piece; True when there is none left."""
         try:
             piece = next(self._pieces, None)
             if piece is not None:
@@ -135,13 +137,14 @@ class _Job:
         return True
 
     def answer(self) -> Reply:
+        """Tokenized or Failed; after the last step only."""
         if self._error is not None:
             return Failed(self.id, *to_data(self._error))
         return Tokenized(self.id, self._tokens)
 
 
 def pattern(texts: Iterable[str]) -> re.Pattern[str]:
-    """Matches the longest of `texts` at each place, after one look at a character, however many begin with it.
+    """Matches the longest of `texts` at each place, in a time that doesn't depend on how many there are.
 
     Those of more than 200 characters are left out: the pattern is made by recursion.
     """

@@ -1,4 +1,4 @@
-"""Connections to workers, and what happens when one breaks.
+"""Connections to workers; a broken one ends this process.
 
 llama.cpp notices a broken connection only when it uses it, and then ends the process. Here the kernel is asked to tell
 at once, also while nothing is computed; and in either case the exit code says which worker it was.
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 REACH_LIMIT_S = 3.0
 ANSWER_LIMIT_S = 20.0
-"""How long a worker may take to say what it has. One that serves as many clients as it can doesn't answer."""
+"""How long a worker may take to say which devices it has. One that has as many clients as it serves doesn't answer."""
 
 _HANGUP = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR
 # a machine that vanishes without a word is noticed after about half a minute
@@ -29,7 +29,7 @@ _KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 4}
 
 
 class Workers:
-    """The workers at `addresses`; a connection that breaks ends this process with a code of WORKER_EXIT_CODES."""
+    """The workers at `addresses`. A connection that breaks ends this process with a code of WORKER_EXIT_CODES."""
 
     def __init__(self, addresses: Sequence[str]) -> None:
         self._addresses = addresses
@@ -88,11 +88,11 @@ class Workers:
                 self._exit(self._connections[descriptor][0], "is gone")
 
     def _on_abort(self, message: bytes) -> None:
-        """llama.cpp ends the process right after this."""
+        """Exit with the code of the worker that is to blame. If none is, llama.cpp ends the process after this."""
         log.critical("%s", message.decode("utf-8", "replace"))
         if self._asking is not None:
             self._exit(self._asking, "is no worker of this version of llama.cpp")
-        poll = select.poll()  # in the other one waits another thread, and only one may
+        poll = select.poll()  # another thread waits in the first one, and only one thread may
         for descriptor in self._connections:
             poll.register(descriptor, _HANGUP)
         for descriptor, _ in poll.poll(0):
@@ -104,7 +104,7 @@ class Workers:
 
 
 def _reach(address: str) -> tuple[str, int] | OSError:
-    """The IP address and port behind `address` if somebody listens there, else why not."""
+    """The IP address and port of `address` if a connection can be made to it, else the error."""
     host, _, port = address.rpartition(":")
     try:
         peer = socket.gethostbyname(host), int(port)

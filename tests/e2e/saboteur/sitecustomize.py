@@ -46,7 +46,7 @@ def _freeze_at_claim(_signal: int, _frame: object) -> None:
 
 
 def _poison_engine(module: ModuleType) -> None:
-    submit, step = module.Engine.submit, module.Engine.step
+    begin, submit = module.Engine.__init__, module.Engine.submit
     slow = set[int]()
     held = Counter[int]()
 
@@ -60,16 +60,19 @@ def _poison_engine(module: ModuleType) -> None:
             held[work.id] = _HELD_AT
         submit(self, work)
 
-    def step_and_die(self: Any) -> None:
-        step(self)
-        if any(event.id in slow for event in self._step.emitted):
-            os.abort()
-        for event in self._step.emitted:
-            held[event.id] -= 1
-            if held[event.id] == 0:
-                os.kill(os.getpid(), signal.SIGSTOP)
+    def begin_to_watch(self: Any, *args: Any, deliver: Callable[[Any], None], **kwargs: Any) -> None:
+        def deliver_and_die(output: Any) -> None:
+            deliver(output)
+            if any(event.id in slow for event in output.emitted):
+                os.abort()
+            for event in output.emitted:
+                held[event.id] -= 1
+                if held[event.id] == 0:
+                    os.kill(os.getpid(), signal.SIGSTOP)
 
-    module.Engine.submit, module.Engine.step = submit_or_die, step_and_die
+        begin(self, *args, deliver=deliver_and_die, **kwargs)
+
+    module.Engine.__init__, module.Engine.submit = begin_to_watch, submit_or_die
 
 
 def _poison_model(module: ModuleType) -> None:

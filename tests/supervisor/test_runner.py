@@ -7,6 +7,7 @@ import socket
 import sys
 from typing import Any
 
+import psutil
 import pytest
 
 from swell.devices import HOST_ONLY
@@ -15,6 +16,7 @@ from swell.protocol.framing import encode, requests
 from swell.protocol.messages import Cancel, Emitted, Generate, Load, Pong, Reply, StepOutput
 from swell.sampling import Sampling
 from swell.supervisor import stream
+from swell.supervisor.process import RunnerProcess
 from swell.supervisor.runner import Runner
 
 ORDER = Load(path="x", log_level=20, ledger_fd=0, ledger_entry=0, demands_fd=0)
@@ -46,7 +48,7 @@ async def _runner() -> tuple[Runner, socket.socket]:
     ours, theirs = socket.socketpair()
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", "import time; time.sleep(60)")
     reader, writer = await asyncio.open_unix_connection(sock=ours)
-    return Runner(process, reader, writer, lambda _runner, _need: None, []), theirs
+    return Runner(RunnerProcess(process, reader, writer, []), lambda _runner, _need: None), theirs
 
 
 def test_a_reply_that_nobody_understands_ends_the_runner(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,7 +65,8 @@ def test_a_reply_that_nobody_understands_ends_the_runner(monkeypatch: pytest.Mon
             theirs.send(encode(Pong(1, None)))
             with pytest.raises(ProtocolError, match="bug"):
                 await asking
-        assert runner._process.returncode is not None
+        assert runner.lost.is_set()
+        assert not psutil.pid_exists(runner.process_id)
         with pytest.raises(RunnerLostError):
             await runner.stats()
         await runner.stop()

@@ -5,11 +5,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
-import os
-import signal
-import socket
 import sys
-from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -19,7 +15,6 @@ import msgspec
 from swell.devices import Placement
 from swell.durations import FOREVER_S
 from swell.errors import (
-    LoadDiedError,
     LoadTimeoutError,
     ProtocolError,
     RunnerError,
@@ -30,10 +25,8 @@ from swell.errors import (
     from_data,
 )
 from swell.loss import Loss
-from swell.memory.kills import KillCounter
 from swell.protocol.framing import encode, replies
 from swell.protocol.messages import (
-    WORKER_EXIT_CODES,
     Cancel,
     DevicesFound,
     Embed,
@@ -62,7 +55,7 @@ from swell.protocol.messages import (
     Tokenize,
     Tokenized,
 )
-from swell.supervisor.causes import loss_of
+from swell.supervisor.process import RunnerProcess, load_died
 from swell.supervisor.stream import GenerationStream
 from swell.supervisor.watchdog import until_stuck
 
@@ -70,7 +63,6 @@ log = logging.getLogger(__name__)
 
 EMBED_INPUTS = 256
 """Texts per message: so no frame grows too large, and requests at the same time take turns."""
-_EXIT_WAIT_S = 5.0
 _ids = itertools.count(1)
 
 Answer = Tokenized | Stats | Embedded | Pong | Shrunk | SlotsSaved
@@ -86,29 +78,16 @@ PlaceLayers = Callable[[DevicesFound], Placement]
 class Runner:
     """One runner process with a model in it. Made by `start`; usable until `lost` is set."""
 
-    def __init__(
-        self,
-        process: Process,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        on_need: OnNeed,
-        workers: list[str],
-    ) -> None:
+    def __init__(self, process: RunnerProcess, on_need: OnNeed) -> None:
         self._process = process
-        self._kill_counter = KillCounter()
-        self._kills = self._kill_counter.now()
-        self._loss: Loss | None = None
         self._on_need = on_need
-        self._workers = workers
-        self._reader = reader
-        self._writer = writer
         self._answers: dict[int, asyncio.Future[Answer]] = {}
         self._streams: dict[int, GenerationStream] = {}
         self._found: asyncio.Future[DevicesFound] = asyncio.get_running_loop().create_future()
         self._loaded: asyncio.Future[Loaded] = asyncio.get_running_loop().create_future()
         self.lost = asyncio.Event()
         """Set when the process is gone, for whatever reason."""
-        self._task = asyncio.create_task(self._receive(), name=f"runner {process.pid}")
+        self._task = asyncio.create_task(self._receive(), name=f"runner {process.id}")
 
     @classmethod
     async def start(
@@ -122,23 +101,10 @@ class Runner:
         It is ended when it gives no sign of life for `stuck_s`, now or later, or computes one batch for ten times as
         long.
         """
-        try:
-            ours, theirs = socket.socketpair()
-            with theirs, contextlib.ExitStack() as on_failure:
-                on_failure.callback(ours.close)
-                process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-m", "swell.runner", str(theirs.fileno()), str(os.getpid())),
-                    stdin=DEVNULL,
-                    pass_fds=(theirs.fileno(), load.ledger_fd, load.demands_fd),
-                    start_new_session=True,  # Ctrl-C in the server's terminal is the server's business
-                )
-                on_failure.pop_all()
-        except OSError as error:  # too many files or processes, or no memory for another one
-            raise LoadDiedError(f"it can't be started: {error}") from error
-        reader, writer = await asyncio.open_unix_connection(sock=ours)
-        runner = cls(process, reader, writer, on_need, load.workers)
+        process = await RunnerProcess.start(load)
+        runner = cls(process, on_need)
         if stuck_s != FOREVER_S:
-            runner._watching = asyncio.create_task(runner._watch(stuck_s), name=f"watch runner {process.pid}")
+            runner._watching = asyncio.create_task(runner._watch(stuck_s), name=f"watch runner {process.id}")
         try:
             async with asyncio.timeout(None) as runner._patience:
                 runner._patience_s = timeout_s
@@ -153,8 +119,7 @@ class Runner:
         except WorkerLostError:
             raise
         except RunnerLostError as error:
-            cause = error.loss.value if error.loss is Loss.STUCK else _cause(error.exit_code)
-            raise LoadDiedError(cause, error.exit_code) from error
+            raise load_died(error) from error
         except BaseException:
             await runner.stop()
             raise
@@ -168,7 +133,7 @@ class Runner:
 
     @property
     def process_id(self) -> int:
-        return self._process.pid
+        return self._process.id
 
     async def tokenize(
         self, text: str, *, add_special: bool, parse_special: bool, limit_tokens: int | None = None
@@ -252,9 +217,8 @@ class Runner:
 
     async def stop(self) -> None:
         """End the process and wait for it."""
-        self._writer.close()
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()  # it keeps nothing that must be saved
+        self._process.writer.close()
+        self._process.kill()
         await self._task
 
     # --- receiving ---------------------------------------------------------------------------------------------
@@ -263,7 +227,7 @@ class Runner:
         """Hand out replies until the connection ends, then tell everyone who waits."""
         error: RunnerError | None = None
         try:
-            async for together in replies(self._reader):
+            async for together in replies(self._process.reader):
                 for reply in together:
                     self._dispatch(reply)
         except ProtocolError as protocol_error:
@@ -273,12 +237,12 @@ class Runner:
             error = ProtocolError(repr(bug))
         if error is not None:
             self._process.kill()
-        exit_code = await self._exit_code()
+        exit_code = await self._process.exit_code()
         if self._watching is not None:
             self._watching.cancel()
-        self._lost = self._lost_error(exit_code)
+        self._lost = self._process.lost_error(exit_code)
         self.lost.set()
-        self._writer.close()
+        self._process.writer.close()
         self._fail_all(error or self._lost)
 
     def _dispatch(self, reply: Reply) -> None:
@@ -344,23 +308,6 @@ class Runner:
                 step.set_exception(error)
                 step.exception()  # counts as seen, also when nobody waits for it any more
 
-    def _lost_error(self, exit_code: int | None) -> RunnerLostError:
-        worker = dict(zip(WORKER_EXIT_CODES, self._workers, strict=False)).get(exit_code or 0)
-        if worker is not None:
-            return WorkerLostError(exit_code, Loss.WORKER, worker)
-        loss = self._loss or loss_of(exit_code, kills=self._kill_counter.now() - self._kills)
-        return RunnerLostError(exit_code, loss)
-
-    async def _exit_code(self) -> int | None:
-        """Exit code of the process whose connection has ended; one that lingers is killed."""
-        try:
-            async with asyncio.timeout(_EXIT_WAIT_S):
-                return await self._process.wait()
-        except TimeoutError:
-            log.warning("runner %d closed its connection but did not exit; killing it", self.process_id)
-            self._process.kill()
-            return await self._process.wait()
-
     async def _watch(self, stuck_s: float) -> None:
         """End the process if it gives no sign of life."""
         try:
@@ -368,13 +315,12 @@ class Runner:
         except SwellError:  # it is lost, or the server stops
             return
         log.error("runner %d gave no sign of life for %.1f s; ending it", self.process_id, silent_s)
-        self._loss = Loss.STUCK
-        self._process.kill()
+        self._process.kill(Loss.STUCK)
 
     async def _ping(self) -> Pong:
-        kills = self._kill_counter.now()
+        kills = self._process.kills()
         pong = await self._ask(Ping(next(_ids)), Pong)
-        self._kills = kills  # of others: this one was alive
+        self._process.was_alive(kills)
         return pong
 
     def _is_awaited(self) -> bool:
@@ -385,7 +331,7 @@ class Runner:
     def _send(self, request: Request) -> None:
         if self.lost.is_set():
             raise self._lost
-        self._writer.write(encode(request))
+        self._process.writer.write(encode(request))
 
     async def _ask(self, request: Tokenize | GetStats | Ping | Embed | Shrink | SaveSlots, kind: type[R]) -> R:
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
@@ -398,16 +344,6 @@ class Runner:
         if not isinstance(answer, kind):
             raise ProtocolError(f"{type(answer).__name__} answers {type(request).__name__}")
         return answer
-
-
-def _cause(exit_code: int | None) -> str:
-    """Why a process ended, as Go words it."""
-    if exit_code is None:
-        return "its connection ended"
-    if exit_code >= 0:
-        return f"exit status {exit_code}"
-    text = (signal.strsignal(-exit_code) or f"number {-exit_code}").lower()
-    return f"signal: {text}" + (" (the system may be out of memory)" if -exit_code == signal.SIGKILL else "")
 
 
 def _numbers(vector: bytes) -> list[float]:

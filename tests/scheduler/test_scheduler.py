@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -93,6 +94,16 @@ async def test_requests_of_any_window_share_one_load(world: World) -> None:
             options = Options(num_ctx=100 * number, temperature=number / 10, seed=number)
             await stack.enter_async_context(request(world, A, options=options))
     assert world.launcher.begun == ["/a"]
+
+
+@scenario()
+async def test_another_file_at_the_same_path_is_loaded_anew(world: World) -> None:
+    """Two names of one file share a runner; what replaced a file is another model."""
+    replaced = dataclasses.replace(A, weights=dataclasses.replace(A.weights, digest="another"))
+    await use(world, A, dataclasses.replace(A, name="other name"))
+    assert world.launcher.begun == ["/a"]
+    await use(world, replaced)
+    assert world.launcher.begun == ["/a", "/a"]
 
 
 @scenario()

@@ -4,11 +4,12 @@ import time
 
 from swell.bench.child import answer
 from swell.bench.results import BenchStep, Growth, GrowthRequest, GrowthResult
-from swell.bench.stores import BATCH_TOKENS, fill, loaded, open_store, read_batch, real_admission
+from swell.bench.stores import fill, loaded, open_store, read_batch, real_admission
 from swell.kv.base import KvStore
 from swell.llama.batch import Batch
 from swell.llama.model import LlamaModel
 from swell.llama.sampler import Sampler
+from swell.protocol.loading import BATCH_TOKENS
 from swell.sampling import Sampling
 
 _SLOT = 0

@@ -6,10 +6,11 @@ import msgspec
 
 from swell.bench.child import answer
 from swell.bench.results import BenchRun, SpeedRequest, SpeedResult
-from swell.bench.stores import BATCH_TOKENS, fill, loaded, open_store, real_admission
+from swell.bench.stores import fill, loaded, open_store, real_admission
 from swell.cache import StoreKind
 from swell.kv.base import KvStore
 from swell.llama.batch import Batch
+from swell.protocol.loading import BATCH_TOKENS
 
 _SLOT = 0
 _TOKEN = 1

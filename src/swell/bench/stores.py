@@ -21,9 +21,9 @@ from swell.llama.context import ContextShape
 from swell.llama.model import LlamaModel
 from swell.memory.ledger import Ledger
 from swell.memory.probe import MemoryProbe
+from swell.protocol.loading import BATCH_TOKENS
 from swell.settings import Settings
 
-BATCH_TOKENS = 256
 _FIRST_TOKEN, _TOKENS = 100, 1000  # any text will do, but it must really be computed
 
 

@@ -5,10 +5,11 @@ import time
 from swell.bench.child import answer
 from swell.bench.footprint import footprint
 from swell.bench.results import MemoryStage, Stage, WasteRequest, WasteResult
-from swell.bench.stores import BATCH_TOKENS, fill, loaded, open_store, real_admission
+from swell.bench.stores import fill, loaded, open_store, real_admission
 from swell.cache import CacheType
 from swell.kv.base import KvStore
 from swell.llama.batch import Batch
+from swell.protocol.loading import BATCH_TOKENS
 
 
 def measure(request: WasteRequest) -> WasteResult:

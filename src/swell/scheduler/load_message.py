@@ -3,6 +3,7 @@
 from swell.cache import CacheType
 from swell.kv.policy import default_slots
 from swell.models.model import Model
+from swell.protocol.loading import BATCH_TOKENS
 from swell.protocol.messages import Load
 from swell.scheduler.cells import context_max
 from swell.scheduler.estimate import MemoryEstimate, estimate
@@ -12,10 +13,6 @@ from swell.scheduler.load_plan import LoadPlan
 from swell.scheduler.runner_key import RunnerRole
 from swell.settings import Settings
 
-BATCH_TOKENS = 256
-"""As fast as 512 on a CPU (192 and 180 tok/s read), at half the compute memory. There are never more slots, so none has
-to wait for its token."""
-
 
 def load_message(plan: LoadPlan, settings: Settings, handover: Handover | None = None) -> Load:
     """What to tell the runner. With `handover` it begins with the cells that another one has left there."""
@@ -23,7 +20,6 @@ def load_message(plan: LoadPlan, settings: Settings, handover: Handover | None =
     return Load(
         path=str(plan.model.path),
         log_level=settings.log_level,
-        batch_tokens=BATCH_TOKENS,
         maps_weights=options.maps_weights is not False,
         books_weights=plan.key.role is RunnerRole.SHARED,
         slots=settings.num_parallel,

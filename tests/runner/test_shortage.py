@@ -190,3 +190,26 @@ def test_cached_conversations_are_not_given_up_in_vain(harness: Harness, admissi
     harness.run()
     assert harness.reasons()[3] is FinishReason.LENGTH
     assert harness.engine.counters.totals().reclaims > 0
+
+
+def test_nobody_is_paused_in_vain(model: LlamaModel, admission: LimitedAdmission) -> None:
+    """An elder generation needs more than it and the younger one have together: it fails, the younger one goes on."""
+    harness = Harness(model, admission)
+    harness.submit(1, limit=900)
+    harness.step(4)
+    harness.submit(2, "2 " + PROMPT, limit=60)
+    harness.step(4)
+    admission.limit_bytes = admission.granted_bytes
+    harness.run()
+    assert harness.reasons()[2] is FinishReason.LENGTH
+    assert isinstance(harness.failures()[1], KvGrowError)
+    harness.store.close()
+
+
+def test_one_alone_that_lacks_memory_fails(model: LlamaModel, admission: LimitedAdmission) -> None:
+    harness = Harness(model, admission)
+    admission.limit_bytes = harness.store.bytes_of(128)
+    harness.submit(1, limit=200)
+    harness.run()
+    assert isinstance(harness.failures()[1], KvGrowError)
+    harness.store.close()

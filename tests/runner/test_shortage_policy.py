@@ -220,7 +220,22 @@ def test_a_wait_ends_by_itself() -> None:
 
 def test_nobody_is_paused_in_vain() -> None:
     """An elder request needs more than it and the younger one have together: it fails, the younger one goes on."""
-    simulation = Simulation(Case([100, 100], [900, 120], slots=2, limit_cells=256))
+    simulation = Simulation(Case([300, 20], [300, 60], slots=2, limit_cells=256, wait_s=5))
     simulation.run()
     assert (simulation.finished, list(simulation.failed)) == ([1], [0])
     assert simulation.counters.totals().pauses == 0
+
+
+def test_the_youngest_is_paused_first() -> None:
+    simulation = Simulation(Case([60, 60, 60], [200, 90, 90], slots=3, limit_cells=192))
+    simulation.step_until(lambda: paused(simulation))
+    assert [request.id for request in paused(simulation)] == [2]
+
+
+def test_an_elder_that_has_no_cells_is_not_waited_for() -> None:
+    """It waits for other models; its end would give nothing."""
+    simulation = Simulation(Case([300, 100], [300, 400], slots=2, limit_cells=256, wait_s=1000))
+    simulation.step_until(lambda: len(simulation.needs) == 2)
+    simulation.shortages.end_wait(1)
+    simulation.step()
+    assert (list(simulation.failed), simulation.counters.totals().pauses) == ([1], 0)

@@ -9,14 +9,14 @@ from typing import Protocol
 
 
 class Timer(Protocol):
-    """Something that will happen."""
+    """A callback that is due at some time."""
 
     def cancel(self) -> None:
-        """It won't; fine if it has."""
+        """Don't call it any more; nothing happens if it was called already."""
 
 
 class Clock(Protocol):
-    """What time it is, and what happens when."""
+    """The time of day, and timers."""
 
     def now(self) -> datetime:
         """The time of day, in the server's time zone."""
@@ -33,7 +33,7 @@ class RateLimit:
         self._last_s = -math.inf
 
     def allows(self) -> bool:
-        """Whether the pause since the last time this was true is over."""
+        """Whether the pause has passed since this last returned true."""
         now_s = time.monotonic()
         if now_s - self._last_s < self._pause_s:
             return False
@@ -42,7 +42,7 @@ class RateLimit:
 
 
 class SystemClock:
-    """The real one."""
+    """The system's time, and the event loop's timers."""
 
     def now(self) -> datetime:
         return datetime.now(UTC).astimezone()

@@ -58,12 +58,12 @@ class Accounts:
         )
 
     def clear(self, access: LedgerAccess) -> None:
-        """The runner is dead: it can't use any more what it was granted."""
+        """Clear the entry of a runner that has ended: what it was granted is free."""
         self._ledger.clear(access.entry)
         self._demands.want(access.entry, 0)
 
     def give_back(self, access: LedgerAccess) -> None:
-        """The entry isn't needed any more."""
+        """Clear the entry and let another runner have it."""
         self.clear(access)
         self._free_entries.append(access.entry)
 
@@ -81,7 +81,7 @@ class Accounts:
         return self._admission.spare_bytes()
 
     def budget_allows(self, additional_bytes: int) -> bool:
-        """Whether the budget alone leaves so much."""
+        """Whether the budget allows caches so many more bytes; free memory isn't looked at."""
         if self._budget_bytes is None:
             return True
         return self._ledger.total_granted_bytes() + additional_bytes <= self._budget_bytes

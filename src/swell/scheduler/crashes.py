@@ -1,4 +1,4 @@
-"""Loads that crashed: a file that llama.cpp can't bear isn't given to it again and again."""
+"""Loads that crashed: a file that makes llama.cpp crash isn't loaded again and again."""
 
 import signal
 from collections import OrderedDict
@@ -32,7 +32,7 @@ class _Record(NamedTuple):
 class LoadCrashes:
     """Counts the crashes of each file. After two it isn't tried again for five minutes, or until it is another one.
 
-    One that was ever loaded isn't to blame: somebody else ends its runners, and they are replaced as ever.
+    One that was ever loaded is not counted: something else ends its runners, and they are replaced.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -47,7 +47,7 @@ class LoadCrashes:
             raise LoadCrashedError(str(model.path), record.crashes)
 
     def note(self, model: Model, options: LoadOptions, error: SwellError) -> None:
-        """A load ended with `error`; what llama.cpp or the system reported in words is no crash, nor is a kill."""
+        """Count a load that ended with `error`, if it is a crash: not an error that was reported, nor a kill."""
         attempt = _attempt(model, options)
         if not isinstance(error, LoadDiedError) or error.exit_code is None or attempt in self._sound:
             return
@@ -59,7 +59,7 @@ class LoadCrashes:
             self._records.popitem(last=False)
 
     def note_loaded(self, model: Model, options: LoadOptions) -> None:
-        """A load went well."""
+        """Note a load that succeeded: what it had counted is forgotten."""
         attempt = _attempt(model, options)
         self._records.pop(attempt, None)
         self._sound[attempt] = None

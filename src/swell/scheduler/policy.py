@@ -28,12 +28,12 @@ class RunnerState:
 
 @dataclasses.dataclass(frozen=True)
 class LoadNow:
-    """There is room."""
+    """Load it now: there is room."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ShrinkIdle:
-    """Idle models give back what holds no tokens; that is enough."""
+    """Have idle models give back what holds no tokens: that makes enough room."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +97,7 @@ def next_step(demand: Demand, runners: Collection[RunnerState]) -> SchedulerStep
 
 
 def least_recent(runners: Collection[RunnerState]) -> RunnerState | None:
-    """The one that was unused longest."""
+    """The runner that was unused longest; None if there is none."""
     return min(runners, key=lambda runner: (runner.last_use, runner.key.weights), default=None)
 
 

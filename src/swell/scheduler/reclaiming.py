@@ -70,9 +70,9 @@ class MemoryReclaimer:
             self._requests.remove(request)
 
     async def _take(self, request: MemoryRequest) -> Source | None:
-        """Take from one source after the other, as long as what is left may be enough; where it was, None if nowhere.
+        """Take from one source after the other until the memory is there; returns the last one, None if it isn't there.
 
-        So nothing is taken in vain, but for what a runner gave less of than it had said.
+        Nothing is taken if all sources together can't be enough, unless a runner gives less than it had said.
         """
         gifts = await self._gifts(request)
         for source in Source:
@@ -155,5 +155,5 @@ async def _reclaimable_bytes(busy: Collection[Residency]) -> int:
 
 
 def _may_finish(residency: Residency) -> bool:
-    """Whether it is worth waiting for: some request in it has what it needs, or it is about to be loaded."""
+    """Whether it may free memory by itself: it is being loaded, or some request in it isn't waiting for memory."""
     return residency.state is State.LOADING or residency.users > residency.waiting_for_memory

@@ -58,7 +58,7 @@ class LoadedModel:
 class Residency:
     """Starts a runner when made; ends it when it was unused for `keep_alive_s`.
 
-    `on_change` hears of every state it comes to, and of every request's end.
+    `on_change` is called for every new state, and at the end of every request.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class Residency:
 
     @property
     def is_idle(self) -> bool:
-        """Loaded, and nobody uses it."""
+        """Whether it is loaded and nobody uses it."""
         return self.state is State.READY and self.users == 0
 
     def enter(self) -> None:
@@ -142,7 +142,7 @@ class Residency:
         return self._stopping
 
     async def describe(self) -> LoadedModel | None:
-        """A row of `ps`; None while there is nothing to describe."""
+        """What `ps` shows of the model; None unless its runner is ready."""
         if self._runner is None or self.state is not State.READY:
             return None
         stats = None

@@ -212,7 +212,7 @@ class Runner:
                 self._drop(order.id)
 
     def interrupt(self, error: SwellError) -> None:
-        """End everything that is waited for with `error`."""
+        """Fail all requests and streams with `error`."""
         self._fail_all(error)
 
     async def stop(self) -> None:
@@ -224,7 +224,7 @@ class Runner:
     # --- receiving ---------------------------------------------------------------------------------------------
 
     async def _receive(self) -> None:
-        """Hand out replies until the connection ends, then tell everyone who waits."""
+        """Hand out replies until the connection ends, then fail all that is waited for."""
         error: RunnerError | None = None
         try:
             async for together in replies(self._process.reader):
@@ -283,7 +283,7 @@ class Runner:
                 self._drop(emitted.id)
 
     def _drop(self, generation_id: int) -> None:
-        """Want no more of a generation."""
+        """Cancel a generation; what still comes of it is ignored."""
         if self._streams.pop(generation_id, None) is not None and not self.lost.is_set():
             self._send(Cancel(generation_id))
 

@@ -39,7 +39,7 @@ async def count_tokens(request: Request) -> Response:
 
 
 async def _open(request: Request, wanted: CountRequest, body: ChatBody) -> tuple[TurnRequest, Conversation]:
-    """A wish to think is dropped if the model can't."""
+    """The turn that is asked for; without thinking if the model can't."""
     started_ns = time.perf_counter_ns()
     body.tools, must_call = tools_and_required(body.tools, wanted.tool_choice)
     model = await find_chat_model(request, body)

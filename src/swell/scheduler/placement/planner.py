@@ -26,7 +26,7 @@ ALL_LAYERS = -1
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PlacementOptions:
-    """What a request may say: layers on devices (ALL_LAYERS: all that fit), the only device to use, how to fill."""
+    """What a request may ask for: layers on devices (ALL_LAYERS: all that fit), the only device to use, how to fill."""
 
     layers: int = ALL_LAYERS
     main_device: int | None = None

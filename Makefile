@@ -1,5 +1,6 @@
 # make demo      answer a question with the bundled model
 # make test      run all tests but those with workers
+# make test-fast run those without a model, in about two minutes: for everyday work
 # make test-rpc  run the tests with workers, on a llama.cpp that knows them
 # make soak      random requests and faults for MINUTES=30
 # make check     formatting, lints, types, and which room may import which
@@ -16,13 +17,16 @@ DEVELOPMENT := $(VENV)/.development
 RPC_VENV := .venv-rpc
 RPC_DEVELOPMENT := $(RPC_VENV)/.development
 
-.PHONY: demo test test-rpc soak check clean
+.PHONY: demo test test-fast test-rpc soak check clean
 
 demo: $(RUNTIME)
 	$(BIN)/swell run smollm2:135m "Why is the sky blue? Answer in one sentence."
 
 test: $(DEVELOPMENT)
 	$(BIN)/pytest
+
+test-fast: $(DEVELOPMENT)
+	$(BIN)/pytest -m "not rpc and not model and not slow and not destructive"
 
 test-rpc: $(RPC_DEVELOPMENT)
 	$(RPC_VENV)/bin/pytest -m rpc tests/rpc

@@ -4,13 +4,15 @@ import importlib.util
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
 from tests.tiny.header import write_gguf
 
-from swell.llama import logs
-from swell.llama.model import LlamaModel
+if TYPE_CHECKING:
+    from swell.llama.model import LlamaModel
 
 # A busy machine makes an example take longer than Hypothesis allows by default.
 hypothesis.settings.register_profile("no deadline", deadline=None)
@@ -18,6 +20,34 @@ hypothesis.settings.load_profile("no deadline")
 
 # Tests that a shell runs in the background ignore SIGINT, and so would the programs that they interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+COMPUTING = (
+    *("swell.llama.", "swell.kv.copied", "swell.kv.reserved", "swell.kv.choose", "swell.kv.selfcheck"),
+    *("swell.runner.engine", "swell.runner.embedder", "tests.kv.driving", "tests.kv.architectures"),
+    *("tests.runner.harness", "tests.e2e.", "tests.rpc."),
+)
+"""Modules that compute with llama.cpp, or start servers that do."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what computes with a model, by its fixtures and by what its module has imported."""
+    computing: dict[ModuleType, bool] = {}
+    for item in items:
+        assert isinstance(item, pytest.Function)
+        module = item.module
+        if module not in computing:
+            computing[module] = any(f"{name}.".startswith(COMPUTING) for name in _imported(module))
+        if computing[module] or not {"model", "model_path"}.isdisjoint(item.fixturenames):
+            item.add_marker(pytest.mark.model)
+
+
+def _imported(module: ModuleType) -> Iterator[str]:
+    """Where the things in a module come from."""
+    for value in vars(module).values():
+        origin = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
+        if isinstance(origin, str) and origin != module.__name__:
+            yield origin
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +60,10 @@ def model_path() -> Path:
 
 
 @pytest.fixture(scope="session")
-def model(model_path: Path) -> Iterator[LlamaModel]:
+def model(model_path: Path) -> Iterator["LlamaModel"]:
+    from swell.llama import logs
+    from swell.llama.model import LlamaModel
+
     logs.route()
     with LlamaModel(model_path) as loaded:
         yield loaded

@@ -15,6 +15,7 @@ import pytest
 import swell
 from swell import Server, Settings
 
+pytestmark = pytest.mark.model
 EXAMPLES = re.findall(r"```python\n(.*?)```", (Path(__file__).parents[1] / "docs/python.md").read_text(), re.DOTALL)
 
 

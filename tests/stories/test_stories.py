@@ -135,6 +135,7 @@ async def tell(story: Story, catalog: Catalog) -> None:
     assert not left, left
 
 
+@pytest.mark.slow
 @settings(max_examples=STORIES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(stories())
 def test_whatever_happens_answers_are_whole_or_say_why_and_nothing_is_left(catalog: Catalog, story: Story) -> None:

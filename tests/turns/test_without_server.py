@@ -4,6 +4,9 @@ import json
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.model
 SCRIPT = """
 import asyncio, json, sys
 from swell.models.catalog import Catalog

@@ -76,7 +76,7 @@ def test_strings_stay_as_they_are_written(value: Any) -> None:
 @given(VALUES.filter(lambda value: not isinstance(value, str)), st.sampled_from([json.dumps, repr]))
 def test_everything_else_comes_back(value: Any, write: Callable[[Any], str]) -> None:
     text = write(value)
-    assume(not re.search(r"\\x|\\U000", text))  # escapes of Python alone, which may as well be part of a path
+    assume(not re.search(r"\\x|\\U00[01]", text))  # escapes of Python alone, which may as well be part of a path
     assert _coerced(text, {}) == value
 
 

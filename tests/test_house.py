@@ -1,12 +1,16 @@
 """The house's numbers: what is too large to be read, or has two names or two meanings, is noticed."""
 
 import ast
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
-SOURCE = Path(__file__).parents[1] / "src/swell"
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src/swell"
 LINES_MAX, MEDIAN_LINES_MAX, FUNCTION_LINES_MAX, PARAMETERS_MAX = 400, 150, 60, 6
 BODIES = ("api/ollama/", "api/openai/", "api/anthropic/", "cli/replies.py")
 """Where names are those of an API's objects."""
@@ -64,3 +68,18 @@ def test_no_module_is_named_as_a_room_beside_it() -> None:
     """`scheduler.py` beside `scheduling/` made people look in the wrong one."""
     names = Counter(path.name.removesuffix(".py") for path in SOURCE.iterdir() if not path.name.startswith("_"))
     assert [name for name, count in names.items() if count > 1] == []
+
+
+@pytest.mark.parametrize("page", ["words.md", "architecture.md"])
+def test_what_the_pages_for_newcomers_name_is_there(page: str) -> None:
+    text = (ROOT / "docs" / page).read_text()
+    classes = {node.name for _, _, tree in modules() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+    named = set(re.findall(r"`([A-Z][a-z]+[A-Z][A-Za-z]+)`", text))
+    assert named
+    assert named - classes == set()
+    places = re.findall(r"`([a-z]+/[a-z_/]+)`", text)
+    assert [place for place in places if not _is_there(place)] == []
+
+
+def _is_there(place: str) -> bool:
+    return any(path.exists() for path in (SOURCE / place, SOURCE / f"{place}.py", ROOT / place, ROOT / f"{place}.py"))

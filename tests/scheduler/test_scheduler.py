@@ -102,8 +102,20 @@ async def test_another_file_at_the_same_path_is_loaded_anew(world: World) -> Non
     replaced = dataclasses.replace(A, weights=dataclasses.replace(A.weights, digest="another"))
     await use(world, A, dataclasses.replace(A, name="other name"))
     assert world.launcher.begun == ["/a"]
-    await use(world, replaced)
+    async with world.scheduler.lease(A), request(world, replaced):
+        assert len(world.launcher.alive) == 2  # who uses the old one may finish
+    await settle()
     assert world.launcher.begun == ["/a", "/a"]
+    assert world.launcher.alive == ["/a"]
+
+
+@scenario()
+async def test_an_unload_ends_what_a_file_was_before_too(world: World) -> None:
+    replaced = dataclasses.replace(A, weights=dataclasses.replace(A.weights, digest="another"))
+    await use(world, A, keep_alive_s=FOREVER_S)
+    await world.scheduler.unload(replaced)
+    await settle()
+    assert world.launcher.alive == []
 
 
 @scenario()

@@ -43,6 +43,10 @@ class Residencies:
         key = but.weights.key if but is not None else None
         return [one for one in self if one.is_idle and one.plan.key.weights != key]
 
+    def outdated(self, model: Model) -> list[Residency]:
+        """Those of files that were at the path of `model` before it."""
+        return [one for one in self if one.model.path == model.path and one.plan.key.weights != model.weights.key]
+
     def loading(self) -> list[Residency]:
         """Those whose runner isn't ready yet."""
         return [one for one in self if one.state is State.LOADING]

@@ -110,6 +110,7 @@ class Scheduler:
 
     async def unload(self, model: Model) -> None:
         """Unload `model` once its last request has ended; nothing happens if it isn't loaded."""
+        self._expire_outdated(model)
         if residency := self._residencies.get(RunnerKey(model.weights.key)):
             residency.expire()
 
@@ -174,6 +175,7 @@ class Scheduler:
 
     async def _enter(self, model: Model, key: RunnerKey, requested: LoadOptions) -> Residency:
         """The residency that serves a request, which is in it from now on."""
+        self._expire_outdated(model)
         residency = self._usable(key, requested)
         if residency is None or residency.state is State.LOADING:
             self._queue.admit(self._residencies.count_joined(), acts_at_once=residency is None)
@@ -182,6 +184,11 @@ class Scheduler:
                 residency = await self._get_loaded(place, model, key, requested)
         residency.enter()
         return residency
+
+    def _expire_outdated(self, model: Model) -> None:
+        """Nobody can ask any more for what a file was before it was replaced: its runner ends with its last request."""
+        for residency in self._residencies.outdated(model):
+            residency.expire()
 
     def _usable(self, key: RunnerKey, requested: LoadOptions) -> Residency | None:
         residency = self._residencies.get(key)

@@ -11,14 +11,11 @@ import logging
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from swell.llama import layout, library
-from swell.llama.library import VOID, function
+from swell.llama import layout, library, processor
+from swell.llama.library import VOID
+from swell.memory.allocator import give_back_large_blocks
 
 log = logging.getLogger(__name__)
-
-_MMAP_THRESHOLD = -3  # M_MMAP_THRESHOLD
-_CPU = 0  # GGML_BACKEND_DEVICE_TYPE_CPU
-_device_by_type = function("ggml_backend_dev_by_type", [ctypes.c_int], VOID)
 
 _kept: list[Any] = []
 """Callbacks, for as long as the process lives: C holds only the pointers."""
@@ -40,16 +37,6 @@ class MemoryQuota(Protocol):
         """How many bytes could be taken if nothing were."""
 
 
-def _return_large_buffers() -> None:
-    """Have freed memory of a megabyte and more go back to the system.
-
-    llama.cpp's server receives each tensor in a buffer of its size, which glibc would keep for later (30 MB after a
-    small model was loaded, measured).
-    """
-    if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):
-        mallopt(_MMAP_THRESHOLD, 1 << 20)
-
-
 def limit_device_memory(quota: MemoryQuota) -> int:
     """Let the CPU device allocate what `quota` grants, and report that as its memory; returns llama.cpp's device.
 
@@ -57,8 +44,9 @@ def limit_device_memory(quota: MemoryQuota) -> int:
     """
     library.start()
     layout.check()
-    _return_large_buffers()
-    device: int = _device_by_type(_CPU)
+    # llama.cpp's server receives each tensor in a buffer of its size: 30 MB stayed after a small model, measured
+    give_back_large_blocks()
+    device = processor.device()
     layout.check_device(device)
     interface = layout.BufferType.from_address(layout.cpu_buffer_type()).iface
     take = layout.AllocBuffer(interface.alloc_buffer)

@@ -8,10 +8,15 @@ from typing import Any
 from swell.cache import CacheType
 from swell.devices import HOST_ONLY, DeviceMemory, KvPlace, Placement
 from swell.errors import ModelLoadError, TokenizeError
-from swell.llama import library, logs
+from swell.llama import amx, library, logs
 from swell.llama.devices import Device
 from swell.llama.handle import Handle
 from swell.llama.library import VOID, api
+from swell.memory.mapped import drop_mapped_pages
+from swell.memory.resident import process_resident
+
+_ROUNDING_BYTES = 1 << 20
+"""The kernel counts pages for each processor and adds them up now and then."""
 
 
 class LlamaModel(Handle):
@@ -40,15 +45,15 @@ class LlamaModel(Handle):
         parameters = api.llama_model_default_params()
         # AUTO is to map them, unless a device can't have that
         parameters.load_mode = api.LLAMA_LOAD_MODE_AUTO if maps_weights else api.LLAMA_LOAD_MODE_NONE
-        if on_progress is not None:
-            callback = _progress_callback(on_progress)  # must live until the model is loaded
-            parameters.progress_callback = callback
-        kept = _place(parameters, self.devices, placement)
+        parameters.use_extra_bufts = not amx.is_broken()
+        watch = _LoadWatch(on_progress)
+        parameters.progress_callback = callback = api.llama_progress_callback(watch.advance)
+        kept = callback, _place(parameters, self.devices, placement)
         before = self.measure_devices()
         pointer = api.llama_model_load_from_file(str(path).encode(), parameters)
         if not pointer:
             raise ModelLoadError(str(path), logs.take_errors())
-        del kept  # llama.cpp has copied it
+        del kept  # had to live until the model was loaded
         super().__init__(pointer, api.llama_model_free)
         self.device_bytes = taken_bytes(before, self.measure_devices())
         """What the weights take on each device, as its driver counts it."""
@@ -58,6 +63,13 @@ class LlamaModel(Handle):
         self.weights_bytes: int = api.llama_model_size(pointer)
         self.layers: int = api.llama_model_n_layer(pointer)
         self.maps_weights = maps_weights
+        self.copied_bytes = watch.written_bytes()
+        """Weights in host memory that are no pages of the file: all that were read, and those in another layout.
+
+        For many types llama.cpp rearranges the weights to compute faster, which shows only in the memory they take.
+        """
+        if maps_weights and self.copied_bytes:
+            drop_mapped_pages()
         self.vocabulary = Vocabulary(self)
 
     def kv_cell_bytes(self, cache_type: CacheType) -> int:
@@ -77,8 +89,9 @@ class LlamaModel(Handle):
 
     @property
     def mapped_bytes(self) -> int:
-        """The weights in host memory, if they are pages of the file; none if they were read."""
-        return max(0, self.weights_bytes - sum(self.device_bytes.values())) if self.maps_weights else 0
+        """The weights in host memory that are pages of the file."""
+        on_devices = sum(self.device_bytes.values())
+        return max(0, self.weights_bytes - on_devices - self.copied_bytes) if self.maps_weights else 0
 
     @property
     def _head_length(self) -> int:
@@ -109,12 +122,31 @@ class LlamaModel(Handle):
         return library.text(buffer.value)
 
 
-def _progress_callback(on_progress: Callable[[], None]) -> Any:
-    def advance(_fraction: float, _data: object) -> bool:
-        on_progress()
+class _LoadWatch:
+    """Sees how much a load writes into host memory between the first tensor and the last.
+
+    Before the first one the vocabulary is read, and buffers are allocated, of which nothing is backed yet.
+    """
+
+    def __init__(self, on_progress: Callable[[], None] | None) -> None:
+        self._on_progress = on_progress
+        self._before_bytes: int | None = None
+        self._now_bytes = 0
+
+    def advance(self, fraction: float, _data: object) -> bool:
+        """Called by llama.cpp for each tensor."""
+        if self._before_bytes is None or fraction >= 1:
+            self._now_bytes = process_resident().own_bytes
+        if self._before_bytes is None:
+            self._before_bytes = self._now_bytes
+        if self._on_progress is not None:
+            self._on_progress()
         return True  # go on
 
-    return api.llama_progress_callback(advance)
+    def written_bytes(self) -> int:
+        """Bytes that the load has written; less than a megabyte is the kernel's rounding, and none."""
+        written = self._now_bytes - (self._before_bytes or 0)
+        return written if written >= _ROUNDING_BYTES else 0
 
 
 def taken_bytes(before: Mapping[str, DeviceMemory], after: Mapping[str, DeviceMemory]) -> dict[str, int]:

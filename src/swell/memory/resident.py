@@ -21,6 +21,11 @@ class ResidentBytes(NamedTuple):
     total_bytes: int
     mapped_bytes: int
 
+    @property
+    def own_bytes(self) -> int:
+        """What belongs to no file."""
+        return self.total_bytes - self.mapped_bytes
+
 
 def process_resident() -> ResidentBytes:
     """Of this whole process. Source: proc_pid_statm(5)."""

@@ -8,7 +8,7 @@ import sys
 from typing import NoReturn
 
 from swell.kv.selfcheck import reserved_refusal
-from swell.llama import logs
+from swell.llama import amx, logs
 from swell.runner.lifeline import die_with_parent
 from swell.runner.service import Service
 
@@ -23,5 +23,6 @@ def main() -> NoReturn:
         file.write(_OOM_SCORE)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logs.route()
-    refusal = reserved_refusal()  # forks, so before there are threads
+    amx.is_broken()  # forks, so before there are threads
+    refusal = reserved_refusal()  # forks, too
     asyncio.run(Service(socket.socket(fileno=descriptor), refusal).run())

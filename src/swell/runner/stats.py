@@ -30,9 +30,8 @@ def process_memory(model: LlamaModel, kv_bytes: int) -> ProcessMemory:
     10 MB of libraries pass for weights until all of those have been used.
     """
     resident = process_resident()
-    on_devices = sum(model.device_bytes.values())
-    read_bytes = min(model.weights_bytes - on_devices, resident.total_bytes - kv_bytes)
-    weights_bytes = max(0, min(model.weights_bytes, resident.mapped_bytes) if model.maps_weights else read_bytes)
+    mapped_bytes = min(model.mapped_bytes, resident.mapped_bytes)
+    weights_bytes = max(0, min(model.copied_bytes + mapped_bytes, resident.total_bytes - kv_bytes))
     other_bytes = max(0, resident.total_bytes - weights_bytes - kv_bytes)
     return ProcessMemory(resident.total_bytes, weights_bytes, other_bytes)
 

@@ -1,19 +1,27 @@
-"""Write `src/swell/kv/probe.gguf`: one random layer without a vocabulary, for the Reserved store's self-check.
+"""Write models of one random layer without a vocabulary, with which runners check what they can rely on.
 
-python scripts/make_probe_model.py
+`src/swell/kv/probe.gguf`, in f16, is for the Reserved store's self-check; `src/swell/llama/probe_q8_0.gguf` for AMX.
+
+python scripts/make_probe_models.py
 """
 
 from pathlib import Path
 
 import gguf
 import numpy as np
+from gguf import GGMLQuantizationType
 
 WIDTH, FEED_FORWARD, VOCABULARY, CONTEXT = 64, 32, 32, 512
-TARGET = Path(__file__).parents[1] / "src/swell/kv/probe.gguf"
+ROOMS = Path(__file__).parents[1] / "src/swell"
 
 
 def main() -> None:
-    writer = gguf.GGUFWriter(TARGET, "llama")
+    write(ROOMS / "kv/probe.gguf", GGMLQuantizationType.F16)
+    write(ROOMS / "llama/probe_q8_0.gguf", GGMLQuantizationType.Q8_0)
+
+
+def write(path: Path, weights: GGMLQuantizationType) -> None:
+    writer = gguf.GGUFWriter(path, "llama")
     writer.add_name("Swell self-check")
     writer.add_context_length(CONTEXT)
     writer.add_embedding_length(WIDTH)
@@ -28,7 +36,8 @@ def main() -> None:
     random = np.random.default_rng(2547)
 
     def add(name: str, *shape: int) -> None:
-        writer.add_tensor(name, random.normal(0, 0.3, shape).astype(np.float16))
+        values = random.normal(0, 0.3, shape).astype(np.float32)
+        writer.add_tensor(name, gguf.quantize(values, weights), raw_dtype=weights)
 
     add("token_embd.weight", VOCABULARY, WIDTH)
     add("output.weight", VOCABULARY, WIDTH)

@@ -182,6 +182,13 @@ NEWER = [
     Recorded(
         "Functionary 3.2, a call first", FUNCTIONARY, "now\n{}>>>all\nDone", [NOW, Text("Done")], "assistant\n\n>>>"
     ),
+    Recorded(
+        "Functionary 3.2, cut behind an inner bracket",
+        FUNCTIONARY,
+        'now\n{}>>>get_weather\n{"days": [1]',
+        [NOW, Text('>>>get_weather\n{"days": [1]')],
+        "assistant\n\n>>>",
+    ),
     Recorded("Functionary 3.2, no tools", FUNCTIONARY, "all\nHi >>> x", [Text("Hi >>> x")], ">>>", {}),
     Recorded(
         "Kimi K3",

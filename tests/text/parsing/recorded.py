@@ -419,6 +419,12 @@ TAGS = [
         [_written("x")],
     ),
     Recorded("GLM, no arguments", GLM, _keys("now"), [NOW]),
+    Recorded(
+        "GLM, tags of calls without a name in a value",
+        GLM,
+        _keys("write_file", path="a.md", text="</tool_call><tool_call>."),
+        [_written("</tool_call><tool_call>.")],
+    ),
     Recorded("GLM, two openings", GLM, "<tool_call>" + _keys("now"), [NOW]),
 ]
 

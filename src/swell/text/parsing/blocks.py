@@ -72,6 +72,24 @@ class Json:
         return Found(end, self._read(self._value.closed(text, end), self._tools))
 
 
+class Arguments:
+    """The JSON object with the arguments of `name`, from `start` on.
+
+    One that lacks its end makes no call, even if only the last bracket is missing: there may have been more arguments.
+    """
+
+    def __init__(self, name: str, start: int) -> None:
+        self._name = name
+        self._value = Brackets(start)
+
+    def look(self, text: str, *, is_final: bool) -> Found | None:
+        start, end = self._value.start, self._value.find(text)
+        if end is None:
+            return Found(len(text), []) if is_final else None
+        one = call(self._name, parse_json(text[start:end]))
+        return Found(end, [] if one is None else [one])
+
+
 _BLANK = re.compile(r"\s*")
 
 
@@ -167,8 +185,7 @@ class Mistral:
 
     def __init__(self, tools: Tools) -> None:
         self._list = Json(self.OPENING, read_json, tools)
-        self._arguments: Brackets | None = None
-        self._name: str | None = None
+        self._arguments: Arguments | None = None
 
     def look(self, text: str, *, is_final: bool) -> Found | None:
         rest = text[len(self.OPENING) :]
@@ -181,9 +198,5 @@ class Mistral:
                 return Found(len(self.OPENING), [])
             if not brace or found is None:
                 return None
-            self._name, self._arguments = found[1], Brackets(len(self.OPENING) + len(name))
-        start, end = self._arguments.start, self._arguments.find(text)
-        if end is None:
-            return Found(len(text), []) if is_final else None
-        one = call(self._name, parse_json(text[start:end]))
-        return Found(end, [] if one is None else [one])
+            self._arguments = Arguments(found[1], len(self.OPENING) + len(name))
+        return self._arguments.look(text, is_final=is_final)

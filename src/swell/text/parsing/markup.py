@@ -32,6 +32,7 @@ class Markup:
     begun: re.Pattern[str]
 
 
+_NAME = re.compile(r"\w(?:[\w.:/-]*\w)?")
 _BEGUN_MAX = 1000
 _TAG_BEGUN = r"(?:<[^<>\n]{0,200})?\Z"
 
@@ -218,10 +219,13 @@ class MarkedCall:
         return Found(tag.end(), self._calls() if self._name else [])
 
     def _read_call(self, text: str, tag: re.Match[str]) -> Found | None:
-        if self._value is not None:
-            if found := self._read_block(text, tag):
-                return found
-            self._value.open(_TagLevel.CALL)
+        if (value := self._value) is not None:
+            if self._is_call(tag["name"], value.closing):
+                if found := self._read_block(text, tag):
+                    return found
+            else:
+                value.go_on()
+            value.open(_TagLevel.CALL)
             return None
         if not self._name:
             self._name = tag["name"]
@@ -229,6 +233,12 @@ class MarkedCall:
         elif tag["name"] != self._name or self._given is not None:
             return self._read_block(text, tag)
         return None
+
+    def _is_call(self, name: str, closing: _ClosingTags | None) -> bool:
+        """Whether the call of `name` that `closing` tags precede can be one; else it is part of a value."""
+        if closing is not None and closing.is_complete:
+            return _NAME.fullmatch(name) is not None
+        return name in self._tools
 
     def _read_block(self, text: str, tag: re.Match[str]) -> Found | None:
         """Read a tag with which another block begins, after the call or within a value."""

@@ -31,15 +31,25 @@ COMPUTING = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what computes with a model, by its fixtures and by what its module has imported."""
+    """Mark what computes with a model: what has the fixture, or whose module has imported something that computes."""
     computing: dict[ModuleType, bool] = {}
     for item in items:
         assert isinstance(item, pytest.Function)
         module = item.module
         if module not in computing:
             computing[module] = any(f"{name}.".startswith(COMPUTING) for name in _imported(module))
-        if computing[module] or not {"model", "model_path"}.isdisjoint(item.fixturenames):
+        if computing[module] or "model" in item.fixturenames:
             item.add_marker(pytest.mark.model)
+
+
+@pytest.fixture(autouse=True)
+def _only_marked_tests_compute(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.node.get_closest_marker("model") is None:
+        monkeypatch.setattr("swell.llama.model.LlamaModel.__init__", _refuse)
+
+
+def _refuse(*_: object) -> None:
+    raise AssertionError("a test that computes must be marked: pytest.mark.model")
 
 
 def _imported(module: ModuleType) -> Iterator[str]:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import pytest
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
+from tests.waiting import until
 
 from swell.api.http import connection
 from swell.api.http.connection import HEAD_MAX_BYTES, Connection, _Awaited, connections, most_connections
@@ -43,8 +44,7 @@ def _with_server(
         )
         server = uvicorn.Server(config)
         task = asyncio.create_task(server.serve())
-        while not server.started:
-            await asyncio.sleep(0.01)
+        await until(lambda: server.started, "the server listens")
         port = server.servers[0].sockets[0].getsockname()[1]
         try:
             await test(lambda: asyncio.open_connection("127.0.0.1", port))
@@ -167,8 +167,7 @@ def test_who_never_reads_gives_its_lease_back(server: Any, hang: object, request
     async def test(client: socket.socket, _web: uvicorn.Server) -> None:
         client.send(_request() * requests)
         await server.runner.cancelled.wait()
-        while server.scheduler.leases:
-            await asyncio.sleep(0.01)
+        await until(lambda: not server.scheduler.leases, "the lease is given back")
         assert not (await _received(client)).endswith(b"0\r\n\r\n")
 
     _with_reader(server.app(), test)
@@ -180,11 +179,9 @@ def test_an_answer_in_one_piece_that_nobody_reads_holds_only_its_connection(serv
 
     async def test(client: socket.socket, web: uvicorn.Server) -> None:
         client.send(_request(stream=False))
-        while not web.server_state.total_requests:
-            await asyncio.sleep(0.01)
+        await until(lambda: bool(web.server_state.total_requests), "the request has come")
         assert server.scheduler.leases == 0
-        while web.server_state.connections:
-            await asyncio.sleep(0.01)
+        await until(lambda: not web.server_state.connections, "the connection ends")
         assert len(await _received(client)) < PIECE_BYTES * PIECES
 
     _with_reader(server.app(), test)

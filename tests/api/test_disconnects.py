@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import uvicorn
 from starlette.requests import ClientDisconnect
+from tests.waiting import until
 
 from swell.api.http.disconnects import while_connected
 
@@ -64,8 +65,7 @@ def test_a_client_that_leaves_cancels_its_generation(
         await server.runner.waiting.wait()
         writer.close()
         await server.runner.cancelled.wait()
-        while server.scheduler.leases:
-            await asyncio.sleep(0.01)
+        await until(lambda: not server.scheduler.leases, "the lease is given back")
 
     asyncio.run(_with_connection(server, {"model": "tiny", "stream": stream, **body}, leave, path))
     assert server.scheduler.calls[-1] == ("close",)
@@ -79,8 +79,7 @@ def test_a_client_that_leaves_cancels_its_embedding(server: Any, path: str, text
         await server.runner.waiting.wait()
         writer.close()
         await server.runner.cancelled.wait()
-        while server.scheduler.leases:
-            await asyncio.sleep(0.01)
+        await until(lambda: not server.scheduler.leases, "the lease is given back")
 
     asyncio.run(_with_connection(server, {"model": "embed", text: "Hi"}, leave, path))
 
@@ -133,16 +132,17 @@ def test_work_is_waited_for_when_the_client_is_gone() -> None:
 
 def test_cancelling_the_request_cancels_the_work() -> None:
     async def cancel() -> bool:
-        cancelled = asyncio.Event()
+        begun, cancelled = asyncio.Event(), asyncio.Event()
 
         async def work() -> None:
+            begun.set()
             try:
                 await asyncio.Event().wait()
             finally:
                 cancelled.set()
 
         task = asyncio.create_task(while_connected(_never, work()))
-        await asyncio.sleep(0.01)
+        await begun.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

@@ -8,7 +8,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 from tests.api.scripted import HANG, Pause
 from tests.stories.client import Client
-from tests.stories.virtual_time import VirtualLoop
+from tests.virtual_time import VirtualLoop
 
 from swell.errors import PromptTooLongError
 

@@ -3,10 +3,10 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 
 import psutil
 import pytest
+from tests.waiting import is_alive, wait_until
 
 from swell.cli import private
 from swell.cli.connect import connected
@@ -90,20 +90,9 @@ time.sleep(60)
 """
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as command:
         assert command.stdout
-        server_pid = int(command.stdout.readline())
+        server = psutil.Process(int(command.stdout.readline()))
         os.kill(command.pid, signal.SIGKILL)
-    deadline_s = time.monotonic() + 10
-    while is_running(server_pid) and time.monotonic() < deadline_s:
-        time.sleep(0.05)
-    assert not is_running(server_pid)
-
-
-def is_running(pid: int) -> bool:
-    """A process nobody waits for stays a zombie where no init reaps it; that counts as ended."""
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+    wait_until(lambda: not is_alive(server), "the server ends")
 
 
 def test_a_running_server_is_used(address: str) -> None:

@@ -3,13 +3,13 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import pytest
 from tests.cli.wire import FAILED, LOADED, TIMES, VERBOSE, generated
+from tests.waiting import wait_until
 
 from swell.cli.answer import Answer, timings
 from swell.cli.replies import Chunk
@@ -87,8 +87,7 @@ def test_an_interrupt_ends_a_load_as_if_it_were_complete(
     answers["POST /api/generate"] = (200, "<hang>")
     command = [sys.executable, "-m", "swell", "run", "m"]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment) as process:
-        while len(asked) < 2 and process.poll() is None:
-            time.sleep(0.01)
+        wait_until(lambda: len(asked) == 2 or process.poll() is not None, "the load is asked for")
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 0
 

@@ -6,16 +6,15 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
+from tests.waiting import PATIENCE_S
 
 MODEL = "smollm2:135m"
-PATIENCE_S = 60.0
 
 
 class Server:
@@ -67,7 +66,7 @@ class Server:
 
 def _is_runner(child: psutil.Process) -> bool:
     with contextlib.suppress(psutil.NoSuchProcess):  # it ended just now
-        return child.status() != psutil.STATUS_ZOMBIE and "swell.sandbox" not in child.cmdline()
+        return child.status() != psutil.STATUS_ZOMBIE and "swell.runner" in child.cmdline()
     return False
 
 
@@ -107,11 +106,3 @@ def running(
         if process.poll() is None:
             process.kill()
             process.wait()
-
-
-def wait_until(condition: Callable[[], bool], what: str, patience_s: float = PATIENCE_S) -> None:
-    """Poll `condition`; fails when it isn't met in time."""
-    deadline = time.monotonic() + patience_s
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {patience_s:g} s: {what}"
-        time.sleep(0.02)

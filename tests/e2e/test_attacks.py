@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from tests.attacks import ATTACKS
 from tests.counting import counted, expected
-from tests.e2e.server import MODEL, Server, running, wait_until
+from tests.e2e.server import MODEL, Server, running
 from tests.e2e.streams import sabotaged
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.destructive]
 

@@ -14,9 +14,10 @@ from pathlib import Path
 import psutil
 import pytest
 from tests.cli.terminal import CTRL_D, Terminal
-from tests.e2e.server import MODEL, Server, running, wait_until
+from tests.e2e.server import MODEL, Server, running
 from tests.e2e.templates import THINKS, write_with_template
 from tests.tiny.encoder import write_bert
+from tests.waiting import wait_until
 
 from swell import __version__
 

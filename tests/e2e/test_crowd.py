@@ -13,9 +13,10 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from tests.e2e.server import MODEL, Server, running, wait_until
+from tests.e2e.server import MODEL, Server, running
 from tests.e2e.streams import STORY
 from tests.tiny.attention import write_llama
+from tests.waiting import wait_until
 
 REQUESTS, ROUNDS = 200, 3
 SCHEMA = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]}

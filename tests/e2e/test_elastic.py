@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.server import Server, running, wait_until
+from tests.e2e.server import Server, running
+from tests.waiting import wait_until
 
 CELL_BYTES = 23_040
 FOX = "The quick brown fox jumps over the lazy dog. "

@@ -9,8 +9,9 @@ from typing import Any
 import httpx
 import ollama
 import pytest
-from tests.e2e.server import MODEL, Server, running, wait_until
+from tests.e2e.server import MODEL, Server, running
 from tests.tiny.encoder import ENCODER_TOKENS, ENCODER_WIDTH, write_bert
+from tests.waiting import wait_until
 
 from swell.llama.embedding import EmbeddingContext
 from swell.llama.model import LlamaModel

@@ -8,8 +8,9 @@ from typing import Any
 import psutil
 import pytest
 from tests.control_group import Group, new_group
-from tests.e2e.server import MODEL, Server, running, wait_until
+from tests.e2e.server import MODEL, Server, running
 from tests.e2e.streams import STORY, answer, fresh, rungs, sabotaged
+from tests.waiting import is_alive, wait_until
 
 from swell.errors import RunnerLostError
 from swell.loss import Loss
@@ -39,7 +40,7 @@ def interrupted(server: Server, strike: Callable[[], None]) -> str:
 def starve(group: Group, runner: psutil.Process) -> None:
     """Take all memory from the server and its runners, until the kernel has ended `runner`, the largest of them."""
     group.starve()
-    wait_until(lambda: not runner.is_running() or runner.status() == psutil.STATUS_ZOMBIE, "the kernel ends it")
+    wait_until(lambda: not is_alive(runner), "the kernel ends it")
     group.limit_path.write_text(str(ENOUGH_BYTES))
 
 

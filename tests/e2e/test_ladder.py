@@ -17,9 +17,10 @@ import pytest
 from tests.control_group import new_group
 from tests.counting import counted, expected
 from tests.e2e.saboteur.sitecustomize import HELD
-from tests.e2e.server import MODEL, Server, running, wait_until
+from tests.e2e.server import MODEL, Server, running
 from tests.e2e.streams import rungs, sabotaged
 from tests.tiny.attention import write_llama
+from tests.waiting import wait_until
 
 from swell.scheduler.accounts import HEADROOM_MIN_BYTES
 from swell.scheduler.reclaiming import Source

@@ -11,7 +11,8 @@ import httpx
 import jsonschema
 import pytest
 from tests.e2e import streams
-from tests.e2e.server import MODEL, Server, running, wait_until
+from tests.e2e.server import MODEL, Server, running
+from tests.waiting import wait_until
 
 PERSON = {
     "type": "object",

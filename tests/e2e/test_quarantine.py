@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from tests.counting import counted, expected
 from tests.e2e.saboteur.sitecustomize import CRASHING, POISON, SLOW_POISON
-from tests.e2e.server import MODEL, Server, running, wait_until
+from tests.e2e.server import MODEL, Server, running
 from tests.e2e.streams import sabotaged
 from tests.e2e.test_resume import generated
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.destructive]
 

@@ -15,9 +15,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from tests.e2e.bodies import ANYTHING, TEXTS, Json, Special, bodies, encoded
-from tests.e2e.server import Server, running, wait_until
+from tests.e2e.server import Server, running
 from tests.tiny.encoder import write_bert
 from tests.tiny.speller import write_speller
+from tests.waiting import wait_until
 
 from swell.api.anthropic.bodies import CountRequest, MessagesRequest
 from swell.api.app import ROUTES

@@ -15,10 +15,11 @@ import psutil
 import pytest
 from tests.counting import counted
 from tests.counting import expected as counting
-from tests.e2e.server import MODEL, Server, running, wait_until
+from tests.e2e.server import MODEL, Server, running
 from tests.e2e.streams import STORY, answer, fresh, kill_runner, rungs
 from tests.e2e.templates import CALLS, THINKS, write_with_template
 from tests.tiny.encoder import write_bert
+from tests.waiting import wait_until
 
 from swell.turns.recovery.ladder import RecoveryStep
 

@@ -10,8 +10,9 @@ from typing import Any
 import psutil
 import pytest
 from tests.control_group import new_group
-from tests.e2e.server import MODEL, Server, running, wait_until
+from tests.e2e.server import MODEL, Server, running
 from tests.tiny.attention import write_llama
+from tests.waiting import wait_until
 
 TINY_CELL_BYTES = 4 * 2 * 2 * 32 * 2
 """Layers, K and V, heads, numbers per head, bytes per number."""

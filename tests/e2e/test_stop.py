@@ -7,7 +7,8 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.e2e.server import MODEL, PATIENCE_S, Server, running
+from tests.e2e.server import MODEL, Server, running
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.destructive
 

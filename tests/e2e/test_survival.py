@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
-import psutil
 import pytest
-from tests.e2e.server import MODEL, Server, running, wait_until
+from tests.e2e.server import MODEL, Server, running
+from tests.waiting import is_alive, wait_until
 
 pytestmark = pytest.mark.destructive
 
@@ -27,7 +27,7 @@ def test_a_killed_server_leaves_no_runner_behind(log: Path) -> None:
         runner = server.runner()
         server.process.kill()
         server.process.wait()
-        wait_until(lambda: not _is_alive(runner), "the runner ends")
+        wait_until(lambda: not is_alive(runner), "the runner ends")
 
 
 def test_a_killed_server_leaves_no_frozen_runner_behind(log: Path) -> None:
@@ -37,7 +37,7 @@ def test_a_killed_server_leaves_no_frozen_runner_behind(log: Path) -> None:
         runner.send_signal(signal.SIGSTOP)
         server.process.kill()
         server.process.wait()
-        wait_until(lambda: not _is_alive(runner), "the frozen runner ends")
+        wait_until(lambda: not is_alive(runner), "the frozen runner ends")
 
 
 def test_a_runner_killed_while_it_reads_a_prompt_is_replaced(log: Path) -> None:
@@ -76,7 +76,7 @@ def test_a_model_nobody_uses_is_unloaded(log: Path) -> None:
     with running(log, {"OLLAMA_KEEP_ALIVE": "1s"}) as server:
         server.generate("Hello", predict=1)
         runner = server.runner()
-        wait_until(lambda: not _is_alive(runner), "the runner ends")
+        wait_until(lambda: not is_alive(runner), "the runner ends")
         assert server.http.get("/api/ps").json() == {"models": []}
         server.generate("Hello", predict=1, keep_alive=-1)
         time.sleep(1.5)
@@ -93,10 +93,3 @@ def test_a_load_that_nobody_waits_for_is_ended(log: Path) -> None:
         wait_until(lambda: not server.runners(), "the runner ends")
         assert server.http.get("/api/ps").json() == {"models": []}
         server.generate("Hello", predict=1)
-
-
-def _is_alive(process: psutil.Process) -> bool:
-    try:
-        return process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
-    except psutil.NoSuchProcess:
-        return False

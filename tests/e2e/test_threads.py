@@ -13,8 +13,9 @@ import pytest
 from benchmarks.serve.neighbours import busy
 from tests.control_group import new_processor_group
 from tests.counting import PROMPT
-from tests.e2e.server import MODEL, Server, running, wait_until
+from tests.e2e.server import MODEL, Server, running
 from tests.tiny.attention import write_llama
+from tests.waiting import wait_until
 
 from swell.processors.allowance import Allowance, affinity
 

@@ -40,7 +40,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaModel]
         yield loaded
 
 
-class NarrowGate(OpenAdmission):
+class NarrowAdmission(OpenAdmission):
     """Grants until `limit_bytes` are granted."""
 
     limit_bytes = sys.maxsize
@@ -114,7 +114,7 @@ def test_goes_on_from_a_prefix_after_shrinking_and_growing(
 def test_a_refused_growth_leaves_the_slot_and_its_neighbours_working(
     tiny_model: LlamaModel, kind: type[ReservedStore | CopiedStore]
 ) -> None:
-    admission = NarrowGate()
+    admission = NarrowAdmission()
     store = kind(tiny_model, SHAPE, POLICY, admission)
     found = {slot: prompt + generate(store, slot, prompt, 30) for slot, prompt in ((0, PROMPT), (1, OTHER_PROMPT))}
     admission.limit_bytes = admission.granted_bytes + store.bytes_of(12)
@@ -135,7 +135,7 @@ def test_a_refused_growth_leaves_the_slot_and_its_neighbours_working(
 
 
 def test_without_a_whole_block_to_spare_a_slot_grows_by_what_it_needs(tiny_model: LlamaModel) -> None:
-    admission = NarrowGate()
+    admission = NarrowAdmission()
     store = ReservedStore(tiny_model, SHAPE, dataclasses.replace(POLICY, block_cells=256), admission)
     admission.limit_bytes = admission.granted_bytes + store.bytes_of(3)
     store.ensure(1, 10)
@@ -154,7 +154,7 @@ def test_a_refusal_is_worded_for_people() -> None:
 
 
 def test_the_bundled_model_is_refused_in_those_words(model: LlamaModel) -> None:
-    admission = NarrowGate()
+    admission = NarrowAdmission()
     policy = GrowthPolicy(initial_cells=2048, block_cells=1024, max_cells=8192)
     store = ReservedStore(model, ContextShape(cells=8192, slots=1, batch_tokens=256, threads=1), policy, admission)
     admission.limit_bytes = admission.granted_bytes + 12_100_000

@@ -1,4 +1,4 @@
-from tests.e2e.server import wait_until
+from tests.waiting import wait_until
 
 from swell.processors.governor import Governor
 from swell.processors.shares import Demands

@@ -7,9 +7,10 @@ import threading
 from pathlib import Path
 
 import pytest
-from tests.e2e.server import MODEL, Server, running, wait_until
+from tests.e2e.server import MODEL, Server, running
 from tests.rpc.asking import SETTINGS, using
 from tests.rpc.worker import Worker, lending
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.rpc, pytest.mark.destructive]
 

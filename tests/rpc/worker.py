@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
-from tests.e2e.server import PATIENCE_S, wait_until
+from tests.waiting import PATIENCE_S, wait_until
 
 _ADDRESS = re.compile(r"lending .* on (\S+:[0-9]+)")
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import psutil
 import pytest
+from tests.waiting import is_alive, settle, until
 
 from swell.errors import InvalidRequestError
 from swell.sandbox.job import Job, Render
@@ -112,7 +113,8 @@ def test_a_client_that_leaves_ends_its_rendering() -> None:
         await renderer.render(_job("x"))
         (process,) = _processes()
         bomb = asyncio.create_task(renderer.render(_job(LOOPS)))
-        await asyncio.sleep(0.05)
+        computed_s = process.cpu_times().user
+        await until(lambda: process.cpu_times().user > computed_s, "it computes")
         bomb.cancel()
         await asyncio.wait([bomb])
         assert bomb.cancelled()
@@ -131,9 +133,9 @@ def test_a_process_that_somebody_ends_is_replaced(is_busy: bool) -> None:
             process.suspend()
         else:
             os.kill(process.pid, signal.SIGKILL)
-            await asyncio.sleep(0.05)
+            await until(lambda: not is_alive(process), "it has ended")
         job = asyncio.create_task(renderer.render(_job("x")))
-        await asyncio.sleep(0.05)
+        await settle()
         if is_busy:
             process.kill()
         assert await job == "x"

@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import cast
 
+from tests.waiting import settle
+
 from swell.cache import StoreKind
 from swell.errors import RunnerLostError
 from swell.memory.ledger import Ledger
@@ -224,12 +226,6 @@ class HandClock:
                 callback, timer.callback = timer.callback, None
                 callback()
         await settle()
-
-
-async def settle() -> None:
-    """Let everything happen that can."""
-    for _ in range(50):
-        await asyncio.sleep(0)
 
 
 class World:

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.scheduler.fakes import MB, World, model, settle
+from tests.scheduler.fakes import MB, World, model
+from tests.virtual_time import VirtualLoop
+from tests.waiting import settle
 
 from swell.durations import FOREVER_S
 from swell.errors import ContextError, LoadDiedError, ModelLoadError, ServerBusyError
@@ -25,7 +27,7 @@ SERVER_BUSY = "server busy, please try again.  maximum pending requests exceeded
 
 
 def scenario(**settings: Any) -> Callable[[Callable[[World], Awaitable[None]]], Callable[[], None]]:
-    """Run a test in a world of its own; afterwards nothing may be left of it."""
+    """Run a test in a world of its own, in virtual time; afterwards nothing may be left of it."""
 
     def wrap(test: Callable[[World], Awaitable[None]]) -> Callable[[], None]:
         async def run() -> None:
@@ -36,7 +38,8 @@ def scenario(**settings: Any) -> Callable[[Callable[[World], Awaitable[None]]], 
             assert asyncio.all_tasks() == {asyncio.current_task()}
 
         def run_test() -> None:
-            asyncio.run(run())
+            with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+                runner.run(run())
 
         run_test.__name__ = test.__name__
         run_test.__doc__ = test.__doc__
@@ -391,7 +394,7 @@ async def test_idle_models_give_what_a_busy_one_lacks(world: World) -> None:
         assert world.scheduler.metrics.reclaims == {Source.UNUSED.value: 1, Source.IDLE_MODELS.value: 1}
 
 
-@scenario(kv_wait_s=0.05, kv_budget=parse_budget("5000MB"))
+@scenario(kv_wait_s=5, kv_budget=parse_budget("5000MB"))
 async def test_nothing_is_taken_in_vain(world: World) -> None:
     """What all have together is not enough: so they keep it, idle ones and the idle slots of busy ones."""
     await use(world, A, B)
@@ -402,7 +405,7 @@ async def test_nothing_is_taken_in_vain(world: World) -> None:
         busy.grant(2000 * MB, 2000 * MB)
         world.launcher.of("/a").need(7, 5001 * MB)
         await settle()
-        await asyncio.sleep(0.1)  # somebody may end, and what that gives could be enough
+        await asyncio.sleep(6)  # somebody may end, and what that gives could be enough
         assert world.launcher.of("/a").offered == [7]
         assert (idle.shrunk, busy.shrunk, world.launcher.alive) == ([], [], ["/a", "/b", "/c"])
         world.launcher.of("/a").need(8, 4500 * MB)
@@ -477,12 +480,14 @@ async def test_two_that_wait_for_each_other_and_have_nothing_to_give_are_told_so
         assert world.launcher.of("/b").offered == [2]
 
 
-@scenario(kv_wait_s=0.01, kv_budget=parse_budget("1000MB"))
+@scenario(kv_wait_s=5, kv_budget=parse_budget("1000MB"))
 async def test_the_wait_for_memory_has_an_end(world: World) -> None:
     async with request(world, A), request(world, B):
         runner = world.launcher.of("/b")
         runner.grant(1000 * MB, 1000 * MB)
         runner.shrink = _refuse  # type: ignore[method-assign]
         world.launcher.of("/a").need(1, 500 * MB)
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(4)
+        assert world.launcher.of("/a").offered == []
+        await asyncio.sleep(2)
         assert world.launcher.of("/a").offered == [1]

@@ -29,9 +29,10 @@ import typer
 from benchmarks.serve.neighbours import busy
 from tests.attacks import ATTACKS
 from tests.counting import PROMPT, expected
-from tests.e2e.server import Server, running, wait_until
+from tests.e2e.server import Server, running
 from tests.e2e.streams import sabotaged
 from tests.e2e.templates import CALLS, write_with_template
+from tests.waiting import wait_until
 
 from swell.bench.machine import machine
 from swell.errors import KvGrowError

@@ -16,8 +16,8 @@ from tests.api.scripted import FileModels, InProcess
 from tests.scheduler.fakes import Memory
 from tests.stories.client import Client
 from tests.stories.process import POISON_TOKENS, Fate, Launcher, Moment
-from tests.stories.virtual_time import VirtualClock, VirtualLoop
 from tests.tiny.header import write_gguf
+from tests.virtual_time import VirtualClock, VirtualLoop
 
 from swell.api.app import create_app
 from swell.memory.budget import parse_budget

@@ -4,7 +4,8 @@ import asyncio
 
 import hypothesis.strategies as st
 from hypothesis import given
-from tests.scheduler.fakes import model, settle
+from tests.scheduler.fakes import model
+from tests.waiting import settle
 
 from swell.scheduler.runner_key import RunnerRole
 from swell.turns.recovery.quarantine import Quarantine

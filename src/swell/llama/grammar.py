@@ -71,7 +71,7 @@ class GrammarCompiler:
             return self._document(schema)
 
     def _document(self, schema: str) -> "Grammar":
-        """One more document of a schema that is compiled."""
+        """A grammar at its beginning, for a schema that is compiled. The caller has the lock."""
         compiled = self._compiled[schema]
         self._compiled.move_to_end(schema)
         compiled.uses += 1
@@ -88,7 +88,7 @@ class GrammarCompiler:
         return self._tokenizer().greedy_tokenize(text.decode("utf-8", "replace")) if tokens is None else tokens
 
     def spells_at_once(self, text: bytes) -> bool:
-        """Whether `spell` needs not make anything first."""
+        """Whether `spell` takes no time: it needs no tokenizer of llguidance's, or there is one."""
         return self._made is not None or self._spelled(text) is not None
 
     def _spelled(self, text: bytes) -> list[int] | None:

@@ -58,8 +58,10 @@ class Sampler(Handle):
         self._last_position = api.llama_sampler_chain_n(self.pointer) - 1
 
     def observe(self, prompt: list[int], emitted: list[int]) -> None:
-        """Know what is there already: the penalties count it, and `emitted` tokens have had their draws and are part
-        of the document."""
+        """Go on after a prompt and the tokens that were `emitted` before, as if this sampler had chosen them.
+
+        The penalties count both; only the emitted ones have had their draws, and were followed by the grammar.
+        """
         if self._recent.maxlen:
             self._recent.extend([*prompt, *emitted][-self._recent.maxlen :])
             self._replay()

@@ -33,7 +33,7 @@ def choose_slot(slots: Sequence[Slot], prompt: Sequence[int], *, can_copy: bool)
     count = shared[best.index]
     continues_it = best.request is None and best.stored - count < COPY_TOKENS_MIN
     target = min(idle, key=lambda slot: (slot.stored, slot.last_used_ns))
-    if continues_it or count < COPY_TOKENS_MIN or count - shared[target.index] < COPY_TOKENS_MIN or target is best:
+    if continues_it or count - shared[target.index] < COPY_TOKENS_MIN or target is best:
         return SlotChoice(best_idle, None)
     is_dearer = best.request is None and target.stored > best.stored - count
     return SlotChoice(best_idle, None) if is_dearer else SlotChoice(target, best)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import copy
 import dataclasses
 import itertools
 import logging
@@ -94,7 +95,10 @@ class Residency:
 
     async def runner(self) -> Runner:
         """The runner, once it is ready; raises the error that loading ended with."""
-        return await asyncio.shield(self._loading)
+        try:
+            return await asyncio.shield(self._loading)
+        except SwellError as error:
+            raise copy.copy(error) from error  # several wait: the error of all would keep the frames of each
 
     @property
     def options(self) -> LoadOptions:

@@ -3,6 +3,7 @@
 import array
 import asyncio
 import contextlib
+import copy
 import itertools
 import logging
 import sys
@@ -240,6 +241,7 @@ class Runner:
         exit_code = await self._process.exit_code()
         if self._watching is not None:
             self._watching.cancel()
+            self._watching = None  # it holds its cancellation, which holds this runner
         self._lost = self._process.lost_error(exit_code)
         self.lost.set()
         self._process.writer.close()
@@ -295,12 +297,13 @@ class Runner:
             answer.set_exception(error)
 
     def _fail_all(self, error: SwellError) -> None:
+        """Each is given an error of its own: one that several raise would keep the frames of all of them."""
         for stream in self._streams.values():
-            stream.fail(error)
+            stream.fail(copy.copy(error))
         for answer in self._answers.values():
             if not answer.done():
-                answer.set_exception(error)
-        self._fail_load(error)
+                answer.set_exception(copy.copy(error))
+        self._fail_load(copy.copy(error))
 
     def _fail_load(self, error: SwellError) -> None:
         for step in (self._found, self._loaded):
@@ -330,7 +333,7 @@ class Runner:
 
     def _send(self, request: Request) -> None:
         if self.lost.is_set():
-            raise self._lost
+            raise copy.copy(self._lost)
         self._process.writer.write(encode(request))
 
     async def _ask(self, request: Tokenize | GetStats | Ping | Embed | Shrink | SaveSlots, kind: type[R]) -> R:
@@ -341,6 +344,7 @@ class Runner:
             answer = await future
         finally:
             del self._answers[request.id]
+            del future  # it holds its error, which holds this frame
         if not isinstance(answer, kind):
             raise ProtocolError(f"{type(answer).__name__} answers {type(request).__name__}")
         return answer

@@ -51,7 +51,11 @@ class GenerationStream:
         events, self._events = self._events, []
         if not events and self._error is not None:
             self.is_finished = True
-            raise self._error
+            error, self._error = self._error, None
+            try:
+                raise error
+            finally:
+                del error  # it holds this frame
         self.is_finished = isinstance(events[-1], Finished)
         return events
 

@@ -60,12 +60,15 @@ async def complete(services: Services, request: TurnRequest, builder: PromptBuil
         except UnreadError:
             continue  # by now all was read
         except SwellError as error:
-            failure = error
+            failure = error.with_traceback(None)  # which holds this frame, and so the whole request
         step = await recovery.after(failure, len(turn.generation.tokens) if turn else 0)
         if step not in (RecoveryStep.GIVE_UP, RecoveryStep.WINDOW_END):
             continue
         if turn is None or not turn.has_begun:
-            raise failure
+            try:
+                raise failure
+            finally:
+                del failure
         if step is RecoveryStep.GIVE_UP or not turn.end_window(failure):
             for part in turn.end():
                 yield part

@@ -29,10 +29,13 @@ async def while_connected(receive: Receive, work: Coroutine[Any, Any, Result]) -
         for one in (task, watcher):
             one.cancel()
         await asyncio.gather(task, watcher, return_exceptions=True)
-    if task.cancelled():
-        watcher.result()  # raises if the watcher was cancelled too: then it wasn't the client who ended the work
-        raise ClientDisconnect
-    return task.result()
+    try:
+        if task.cancelled():
+            watcher.result()  # raises if the watcher was cancelled too: then it wasn't the client who ended the work
+            raise ClientDisconnect
+        return task.result()
+    finally:
+        del task, watcher  # they hold their errors, which hold this frame
 
 
 async def _disconnected(receive: Receive) -> None:

@@ -25,6 +25,7 @@ async def side_by_side(generators: Sequence[AsyncGenerator[T, None]]) -> AsyncGe
         return
     queue: asyncio.Queue[tuple[int, T] | _End] = asyncio.Queue(maxsize=1)  # nobody runs ahead of a slow client
     tasks = [asyncio.create_task(_feed(queue, *numbered)) for numbered in enumerate(generators)]
+    got: tuple[int, T] | _End
     try:
         unfinished = len(tasks)
         while unfinished:
@@ -39,14 +40,15 @@ async def side_by_side(generators: Sequence[AsyncGenerator[T, None]]) -> AsyncGe
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        got = _End(None)  # an error holds this frame
 
 
 async def _feed(queue: asyncio.Queue[tuple[int, T] | _End], index: int, generator: AsyncGenerator[T, None]) -> None:
-    failure = None
     try:
         async with aclosing(generator):
             async for item in generator:
                 await queue.put((index, item))
     except Exception as error:
-        failure = error
-    await queue.put(_End(failure))
+        await queue.put(_End(error))
+    else:
+        await queue.put(_End(None))

@@ -189,6 +189,9 @@ async def retried(recovery: Recovery, work: Callable[[Runner], Awaitable[T]]) ->
             async with recovery.lease() as runner:
                 return await work(runner)
         except SwellError as error:
-            failure = error
+            failure = error.with_traceback(None)  # which holds this frame, and so the whole request
         if await recovery.after(failure, 0) in (RecoveryStep.GIVE_UP, RecoveryStep.WINDOW_END):
-            raise failure
+            try:
+                raise failure
+            finally:
+                del failure

@@ -6,7 +6,9 @@ waits for ever, and in the end nothing is left.
 
 import asyncio
 import dataclasses
+import gc
 import os
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -25,6 +27,8 @@ from swell.models.catalog import Catalog
 from swell.scheduler.scheduler import Scheduler
 from swell.settings import Settings
 
+REQUESTS = ("swell.api.", "swell.turns.")
+"""Where the classes are whose objects belong to one request."""
 STORIES = int(os.environ.get("SWELL_TEST_STORIES", "2000"))
 BUSY = "server busy"
 LOST = "model runner has unexpectedly stopped"
@@ -114,8 +118,8 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
     return Catalog([FileModels(files)])
 
 
-async def tell(story: Story, catalog: Catalog) -> None:
-    """Let it happen, then let an hour pass, and look for what is left."""
+async def tell(story: Story, catalog: Catalog, look: Callable[[], None] = lambda: None) -> None:
+    """Let it happen, then let an hour pass, and look for what is left; `look` while the server is still there."""
     launcher = Launcher(story.fate)
     limits = Settings(**story.limits)
     scheduler = Scheduler(limits, memory=Memory(), launch=launcher.start, clock=VirtualClock())
@@ -127,6 +131,7 @@ async def tell(story: Story, catalog: Catalog) -> None:
 
     await asyncio.gather(*(come(after_s, client) for after_s, client in story.clients))
     await asyncio.sleep(3600)
+    look()
     assert scheduler.check_integrity() == []
     assert scheduler.count_busy() == 0
     await scheduler.close()
@@ -145,6 +150,32 @@ def test_whatever_happens_answers_are_whole_or_say_why_and_nothing_is_left(catal
     for _, client in story.clients:
         check(client, story)
     assert len(os.listdir("/proc/self/fd")) <= open_before  # fewer where garbage of other tests was collected meanwhile
+
+
+@pytest.mark.slow
+@settings(max_examples=max(1, STORIES // 10), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(stories())
+def test_nothing_of_a_request_waits_for_the_garbage_collector(catalog: Catalog, story: Story) -> None:
+    """It runs when there are many objects, and a prompt of 15 MB is one: errors kept many of them in cycles."""
+    left = set[str]()
+
+    def look() -> None:
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        gc.set_debug(0)
+        left.update(type(one).__qualname__ for one in gc.garbage if type(one).__module__.startswith(REQUESTS))
+        gc.garbage.clear()
+
+    gc.collect()
+    gc.disable()
+    gc.freeze()  # what was there before isn't looked at
+    try:
+        with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+            runner.run(tell(story, catalog, look))
+    finally:
+        gc.unfreeze()
+        gc.enable()
+    assert not left
 
 
 def check(client: Client, story: Story) -> None:

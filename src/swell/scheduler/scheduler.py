@@ -107,6 +107,7 @@ class Scheduler:
                 residency.leave()
         finally:
             self._holders.discard(task)
+            del task  # it holds its cancellation, which holds this frame
 
     async def unload(self, model: Model) -> None:
         """Unload `model` once its last request has ended; nothing happens if it isn't loaded."""

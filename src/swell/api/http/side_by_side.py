@@ -25,7 +25,7 @@ async def side_by_side(generators: Sequence[AsyncGenerator[T, None]]) -> AsyncGe
         return
     queue: asyncio.Queue[tuple[int, T] | _End] = asyncio.Queue(maxsize=1)  # nobody runs ahead of a slow client
     tasks = [asyncio.create_task(_feed(queue, *numbered)) for numbered in enumerate(generators)]
-    got: tuple[int, T] | _End
+    got: tuple[int, T] | _End = _End(None)
     try:
         unfinished = len(tasks)
         while unfinished:
@@ -39,8 +39,10 @@ async def side_by_side(generators: Sequence[AsyncGenerator[T, None]]) -> AsyncGe
     finally:
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        got = _End(None)  # an error holds this frame
+        try:
+            await asyncio.gather(*tasks, return_exceptions=True)
+        finally:
+            del got, queue, task, tasks  # they hold errors, which hold this frame
 
 
 async def _feed(queue: asyncio.Queue[tuple[int, T] | _End], index: int, generator: AsyncGenerator[T, None]) -> None:

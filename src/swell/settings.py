@@ -169,6 +169,13 @@ class Settings:
         "30s",
         "How long a model may do nothing before it gives back what goes beyond its cached conversations; `0` is never.",
     )
+    checkpoints: int = _setting(
+        "SWELL_CHECKPOINTS",
+        parse_whole(0, 1000),
+        "8",
+        "How many earlier states of a conversation are kept, for models whose memory can't be cut (sliding windows, "
+        "recurrent layers), so that a turn that changes the end of the last one needs not be read from the beginning.",
+    )
     kv_budget: Budget | None = _setting(
         "SWELL_KV_BUDGET",
         parse_optional_budget,

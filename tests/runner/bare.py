@@ -68,6 +68,9 @@ class CountingStore:
             free_bytes=free,
         )
 
+    def drop_checkpoints(self) -> None:
+        """There are none."""
+
     def rewind(self, slot: int, keep: int) -> int:
         self.cells[slot].stored = min(keep, self.cells[slot].stored)
         return self.cells[slot].stored

@@ -31,6 +31,7 @@ class Harness:
         *,
         memory_wait_s: float = 0,
         batch_tokens: int = SHAPE.batch_tokens,
+        checkpoints: int = 0,
         store: BookedStore | None = None,
     ) -> None:
         self.model = model
@@ -42,7 +43,7 @@ class Harness:
             self.store,
             model.vocabulary,
             fixed(SHAPE.threads),
-            EngineLimits(batch_tokens=batch_tokens, memory_wait_s=memory_wait_s),
+            EngineLimits(batch_tokens=batch_tokens, checkpoints=checkpoints, memory_wait_s=memory_wait_s),
             deliver=self.steps.append,
             reply=self._note,
         )
@@ -57,6 +58,11 @@ class Harness:
         self, request_id: int, prompt: str = PROMPT, *, limit: int = 40, window: int = 1024, **more: Any
     ) -> list[int]:
         tokens = self.model.vocabulary.tokenize(prompt, add_special=True, parse_special=False)
+        return self.submit_tokens(request_id, tokens, limit=limit, window=window, **more)
+
+    def submit_tokens(
+        self, request_id: int, tokens: list[int], *, limit: int = 40, window: int = 1024, **more: Any
+    ) -> list[int]:
         self.engine.submit(
             Generate(id=request_id, prompt=tokens, window_tokens=window, limit_tokens=limit, sampling=GREEDY, **more)
         )
@@ -87,6 +93,14 @@ class Harness:
     def text(self, request_id: int) -> str:
         pieces = [event.piece for step in self.steps for event in step.emitted if event.id == request_id]
         return b"".join(pieces).decode()
+
+    def emitted(self, request_id: int) -> list[int]:
+        return [event.token for step in self.steps for event in step.emitted if event.id == request_id]
+
+    def cached_tokens(self, request_id: int) -> int:
+        """How many tokens of its prompt were not computed."""
+        (event,) = (event for step in self.steps for event in step.prefilled if event.id == request_id)
+        return event.cached_tokens
 
     def failures(self) -> dict[int, SwellError]:
         return {event.id: from_data(event.kind, event.fields) for step in self.steps for event in step.failed}

@@ -13,7 +13,10 @@ from swell.llama.context import Context
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class KvBytes:
-    """Bytes of KV memory: allowed to be used, really backed (in all and per slot), and set aside as address space."""
+    """Bytes of KV memory: allowed to be used, really backed (in all and per slot), and set aside as address space.
+
+    The first two include checkpoints, which belong to no slot's cells.
+    """
 
     granted: int
     resident: int
@@ -64,7 +67,8 @@ class KvStore(ABC):
     def rewind(self, slot: int, keep: int) -> int:
         """Forget the cells of `slot` after the first `keep`: stored ones, and what an aborted batch has left.
 
-        Returns how many are stored then: 0 where this kind of memory can't forget only some. Gives no memory back.
+        Returns how many are stored then: fewer where this kind of memory can't forget only some, and has to go back to
+        a checkpoint, or to none. Gives back the memory of the checkpoints after that.
         """
 
     @abstractmethod
@@ -82,6 +86,25 @@ class KvStore(ABC):
 
         False where `data` isn't that; the slot is empty then. Raises KvGrowError where memory forbids it.
         """
+
+    # --- checkpoints ---------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def save_checkpoint(self, slot: int, most: int) -> None:
+        """Save what can't be cut of `slot`, so that `rewind` can go back to the tokens that are stored now.
+
+        Of more than `most`, the one that saves least is dropped. Nothing is saved where memory forbids it; memory that
+        is asked for later is taken from checkpoints first.
+        """
+
+    @abstractmethod
+    def drop_checkpoints(self) -> None:
+        """Give back the memory of all checkpoints."""
+
+    @property
+    @abstractmethod
+    def checkpoint_bytes(self) -> int:
+        """What of the booked bytes is for checkpoints."""
 
     # --- giving memory back -------------------------------------------------------------------------------------
 

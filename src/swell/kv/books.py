@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from swell.errors import KvGrowError
 from swell.kv.admission import Admission
-from swell.kv.cells import SlotCells
+from swell.kv.cells import ANYWHERE, Cut, SlotCells
 
 _LOOKS = 3
 """How often numbers that don't agree are read again, if they were being changed meanwhile."""
@@ -22,6 +22,11 @@ class NoRoom:
     needed_bytes: int
     free_bytes: int
     cause: Exception | None = None
+
+    @property
+    def missing_bytes(self) -> int:
+        """How much more would have to be free."""
+        return self.needed_bytes - self.free_bytes
 
     def error(self, from_cells: int, to_cells: int, max_cells: int) -> KvGrowError:
         """The same for those who use the store: a slot couldn't grow from one number of cells to another."""
@@ -39,9 +44,9 @@ class NoRoom:
 class Books:
     """One thread changes them; `check_integrity` may be called from any."""
 
-    def __init__(self, slots: int, admission: Admission) -> None:
+    def __init__(self, slots: int, admission: Admission, cut: Cut = ANYWHERE) -> None:
         self.admission = admission
-        self.cells = [SlotCells() for _ in range(slots)]
+        self.cells = [SlotCells(cut=cut) for _ in range(slots)]
         self.claimed_bytes = 0
         """What admission has granted, less what was given back."""
         self._changes = 0

@@ -31,7 +31,7 @@ class CopiedStore(BookedStore):
 
     def __init__(self, model: LlamaModel, shape: ContextShape, policy: GrowthPolicy, admission: Admission) -> None:
         """`shape.cells` is what a slot may reach. Raises ContextError when not even the first context can be made."""
-        super().__init__(policy, shape.slots, admission)
+        super().__init__(model, shape, policy, admission)
         self._model = model
         is_shared = model.metadata("general.architecture") not in _NEVER_SHARED
         self._shape = dataclasses.replace(shape, shared=is_shared)
@@ -63,9 +63,11 @@ class CopiedStore(BookedStore):
         return self._cell_bytes * cells
 
     def measure(self) -> KvBytes:
-        total = self.booked_bytes
         slots = tuple(self.bytes_of(cells) for cells in self._granted())
-        return KvBytes(granted=sum(slots), resident=total, reserved=total, slots_resident=slots)
+        saved_bytes, total = self.checkpoint_bytes, self._cells_bytes
+        return KvBytes(
+            granted=sum(slots) + saved_bytes, resident=total + saved_bytes, reserved=total, slots_resident=slots
+        )
 
     def _granted(self) -> list[int]:
         return [state.granted for state in self.cells]
@@ -75,7 +77,7 @@ class CopiedStore(BookedStore):
         return sum(self._granted()) if self._shape.shared else max(self._granted())
 
     @property
-    def booked_bytes(self) -> int:
+    def _cells_bytes(self) -> int:
         """The context's size: memory is taken for capacity, whoever it is granted to."""
         return self._capacity_bytes(self.capacity_cells)
 
@@ -111,7 +113,7 @@ class CopiedStore(BookedStore):
                 log.warning("the KV cache stays as large as it is: %s", refusal.cause)
 
     def _backed_bytes(self) -> int:
-        return self.booked_bytes
+        return self._cells_bytes
 
     def _scratch_bytes(self) -> int:
         """The state passes through host memory when the cache moves."""
@@ -143,8 +145,7 @@ class CopiedStore(BookedStore):
         Raises CacheLostError where not even the old size can be had again.
         """
         additional_bytes = self._capacity_bytes(capacity - self.capacity_cells)
-        self._note()
-        if additional_bytes > 0 and (refusal := self._books.claim(additional_bytes)) is not None:
+        if additional_bytes > 0 and (refusal := self._claim(additional_bytes)) is not None:
             return refusal
         try:
             self._move(capacity)
@@ -165,7 +166,7 @@ class CopiedStore(BookedStore):
             state = self.context.save_all()
         except MemoryError as error:
             raise ContextError(capacity, self._shape.slots, "no host memory for its state") from error
-        self._books.admission.note(0, 0)  # what it had is free for a moment, and still promised
+        self._books.admission.note(self.checkpoint_bytes, 0)  # what it had is free for a moment, and still promised
         self.context.close()
         refusal: ContextError | None = None
         try:

@@ -16,7 +16,7 @@ class EagerStore(BookedStore):
     def __init__(self, model: LlamaModel, shape: ContextShape, admission: Admission) -> None:
         """Raises ContextError when the memory isn't there or the budget forbids it."""
         whole = GrowthPolicy(initial_cells=shape.cells, block_cells=shape.cells, max_cells=shape.cells)
-        super().__init__(whole, shape.slots, admission)
+        super().__init__(model, shape, whole, admission)
         self._cell_bytes = model.kv_cell_bytes(shape.cache_type)
         self._grant_initially()
         try:
@@ -38,7 +38,8 @@ class EagerStore(BookedStore):
     def measure(self) -> KvBytes:
         # llama.cpp writes zeros over the whole buffer when it creates it, so that all of it is resident
         slots = tuple(self.bytes_of(state.granted) for state in self.cells)
-        return KvBytes(granted=sum(slots), resident=sum(slots), reserved=sum(slots), slots_resident=slots)
+        total = sum(slots) + self.checkpoint_bytes
+        return KvBytes(granted=total, resident=total, reserved=sum(slots), slots_resident=slots)
 
     def settle(self, slot: int) -> None:
         """Nothing is ever given back."""
@@ -47,4 +48,4 @@ class EagerStore(BookedStore):
         """Nothing is ever given back."""
 
     def _backed_bytes(self) -> int:
-        return self.booked_bytes
+        return self._cells_bytes

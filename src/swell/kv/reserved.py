@@ -30,7 +30,7 @@ class ReservedStore(BookedStore):
 
         `swell.kv.selfcheck` must have approved of this library before.
         """
-        super().__init__(policy, shape.slots, admission)
+        super().__init__(model, shape, policy, admission)
         with reserving() as reservations:
             self._context = Context(model, shape)
         is_transposed = (
@@ -67,7 +67,7 @@ class ReservedStore(BookedStore):
             )
         return KvBytes(
             granted=self.booked_bytes,
-            resident=sum(slots),
+            resident=sum(slots) + self.checkpoint_bytes,
             reserved=sum({id(plane.reservation): plane.reservation.size_bytes for plane in self._planes}.values()),
             slots_resident=slots,
         )

@@ -8,7 +8,11 @@ from swell.errors import StateError
 from swell.kv.admission import Admission
 from swell.kv.base import KvStore
 from swell.kv.books import Books, NoRoom
+from swell.kv.cells import ANYWHERE, Cut
+from swell.kv.checkpoints import Checkpoint
 from swell.kv.policy import GrowthPolicy, initial_grant, least_grant, next_grant, settled_grant
+from swell.llama.context import ContextShape, StatePart
+from swell.llama.model import LlamaModel
 
 log = logging.getLogger(__name__)
 
@@ -18,13 +22,22 @@ class BookedStore(KvStore):
     (`_lower_grant`), if that is more than an entry in the books.
     """
 
-    def __init__(self, policy: GrowthPolicy, slots: int, admission: Admission) -> None:
+    def __init__(self, model: LlamaModel, shape: ContextShape, policy: GrowthPolicy, admission: Admission) -> None:
         self.policy = policy
-        self._books = Books(slots, admission)
+        self._books = Books(shape.slots, admission, _cut(model, shape))
         self.cells = self._books.cells
 
     @property
     def booked_bytes(self) -> int:
+        return self._cells_bytes + self.checkpoint_bytes
+
+    @property
+    def checkpoint_bytes(self) -> int:
+        return sum(state.checkpoints.size_bytes for state in self.cells)
+
+    @property
+    def _cells_bytes(self) -> int:
+        """What of the booked bytes is for cells."""
         return sum(self.bytes_of(state.granted) for state in self.cells)
 
     def ensure(self, slot: int, cells: int) -> None:
@@ -48,13 +61,50 @@ class BookedStore(KvStore):
         self.cells[slot].stored += count
 
     def rewind(self, slot: int, keep: int) -> int:
-        context = self.context
-        is_left = keep > 0 and context.remove(slot, keep) and self._reaches_back(slot, keep)
+        is_left = keep > 0 and self.context.remove(slot, keep) and self._reaches_back(slot, keep)
         if not is_left:
-            context.remove(slot, -1)
-            keep = 0
-        self.cells[slot].stored = keep
+            keep = self._go_back(slot, keep)
+        with self._books.changing():
+            self.cells[slot].stored = keep
+            self._books.release(self.cells[slot].checkpoints.drop_after(keep))
         return keep
+
+    def _go_back(self, slot: int, keep: int) -> int:
+        """Restore the last checkpoint at `keep` tokens or before; returns at how many, 0 where that isn't possible."""
+        if checkpoint := self.cells[slot].checkpoints.latest(keep):
+            try:
+                self.context.restore_state(slot, checkpoint.state, StatePart.UNCUTTABLE)
+                is_cut = self.context.remove(slot, checkpoint.tokens)
+                first, last = self.context.positions(slot)
+                if is_cut and first >= 0 and last == checkpoint.tokens - 1:
+                    return checkpoint.tokens
+            except StateError as error:
+                log.warning("a checkpoint could not be restored, its tokens are computed again: %s", error)
+        self.context.remove(slot, -1)
+        return 0
+
+    def save_checkpoint(self, slot: int, most: int) -> None:
+        state, context = self.cells[slot], self.context
+        if not state.stored or state.stored in state.checkpoints.tokens:
+            return
+        size_bytes = context.state_bytes(slot, StatePart.UNCUTTABLE)
+        with self._books.changing():
+            if self._books.claim(size_bytes) is not None:
+                return
+            try:
+                state.checkpoints.add(Checkpoint(state.stored, context.save_state(slot, StatePart.UNCUTTABLE)))
+            except (StateError, OSError) as error:
+                log.warning("a checkpoint could not be saved: %s", error)
+                self._books.release(size_bytes)
+            while len(state.checkpoints.tokens) > most:
+                self._books.release(state.checkpoints.drop_least())
+            self._note()
+
+    def drop_checkpoints(self) -> None:
+        with self._books.changing():
+            for state in self.cells:
+                self._books.release(state.checkpoints.drop_after(-1))
+            self._note()
 
     def _reaches_back(self, slot: int, keep: int) -> bool:
         """Whether all cells are there that a token at position `keep` attends to.
@@ -121,6 +171,7 @@ class BookedStore(KvStore):
         return self._books.check_integrity(self._faults)
 
     def close(self) -> None:
+        self.drop_checkpoints()
         self.context.close()
         self._books.clear()
 
@@ -148,16 +199,24 @@ class BookedStore(KvStore):
             self._books.release(released_bytes)
 
     def _claim(self, needed_bytes: int) -> NoRoom | None:
-        """Ask admission for `needed_bytes`, after it was told what is in use."""
+        """Ask admission for `needed_bytes`, after it was told what is in use. Checkpoints make way for cells."""
         self._note()
-        return self._books.claim(needed_bytes)
+        refusal = self._books.claim(needed_bytes)
+        while refusal is not None and refusal.missing_bytes <= self.checkpoint_bytes:
+            least = max(self.cells, key=lambda state: state.checkpoints.size_bytes)
+            if not (dropped_bytes := least.checkpoints.drop_least()):
+                break
+            self._books.release(dropped_bytes)
+            self._note()
+            refusal = self._books.claim(needed_bytes)
+        return refusal
 
     def _note(self) -> None:
         """Tell admission what is in use.
 
         Done when grants change, not for every token: in between admission only takes less to be in use than is.
         """
-        self._books.admission.note(self._backed_bytes(), self._scratch_bytes())
+        self._books.admission.note(self._backed_bytes() + self.checkpoint_bytes, self._scratch_bytes())
 
     def _backed_bytes(self) -> int:
         """What of the booked memory the system has handed out already."""
@@ -170,3 +229,11 @@ class BookedStore(KvStore):
     def _faults(self) -> list[str]:
         """Where the books don't agree at this moment. A store adds what must hold for it alone."""
         return self._books.faults(self.policy.max_cells, self.booked_bytes)
+
+
+def _cut(model: LlamaModel, shape: ContextShape) -> Cut:
+    if model.is_recurrent:
+        return Cut(0, 0)
+    if model.window_tokens:  # the ring of its cells has room for a batch besides
+        return Cut(shape.batch_tokens, model.window_tokens + shape.batch_tokens)
+    return ANYWHERE

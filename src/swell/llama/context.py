@@ -3,6 +3,7 @@
 import ctypes
 import dataclasses
 import mmap
+from enum import IntEnum
 from typing import Any
 
 from swell.cache import CacheType, FlashAttention
@@ -27,6 +28,16 @@ _FLASH_ATTENTION = {
 }
 _SPLITS_FROM = 256
 """Attention over 512 cells is split, and llama.cpp looks at cells in blocks of 256: so the 257th token is the first."""
+
+
+class StatePart(IntEnum):
+    """What of a slot's state is saved."""
+
+    WHOLE = api.LLAMA_STATE_SEQ_FLAGS_NONE
+    UNCUTTABLE = api.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
+    """Cells of layers with a sliding window, and states of recurrent ones."""
+
+
 SavedCells = ctypes.Array[ctypes.c_uint8]
 """The cells of all slots, as llama.cpp writes them."""
 _CELLS_MAX = 2**31 - 256  # n_ctx is an uint32, but positions are an int32
@@ -151,19 +162,20 @@ class Context(Handle):
             api.llama_memory_seq_pos_max(self._memory, slot),
         )
 
-    def state_bytes(self, slot: int) -> int:
+    def state_bytes(self, slot: int, part: StatePart = StatePart.WHOLE) -> int:
         """How much memory `save_state` takes."""
-        return int(api.llama_state_seq_get_size(self.pointer, slot))
+        return int(api.llama_state_seq_get_size_ext(self.pointer, slot, part))
 
-    def save_state(self, slot: int) -> mmap.mmap:
+    def save_state(self, slot: int, part: StatePart = StatePart.WHOLE) -> mmap.mmap:
         """The cells of `slot` as bytes. Holds no logits: decode at least one token after restoring.
 
         In memory that goes back to the system with the last reference to it, which malloc's may not. Raises StateError,
         and OSError where the system refuses the memory.
         """
-        size = self.state_bytes(slot)
+        size = self.state_bytes(slot, part)
         state = mmap.mmap(-1, size)
-        written = api.llama_state_seq_get_data(self.pointer, (ctypes.c_uint8 * size).from_buffer(state), size, slot)
+        buffer = (ctypes.c_uint8 * size).from_buffer(state)
+        written = api.llama_state_seq_get_data_ext(self.pointer, buffer, size, slot, part)
         if written != size:
             raise StateError(f"slot {slot}: {written} of {size} bytes were written")
         return state
@@ -182,12 +194,13 @@ class Context(Handle):
         if api.llama_state_set_data(self.pointer, data, len(data)) != len(data):
             raise StateError(logs.take_errors())
 
-    def restore_state(self, slot: int, data: mmap.mmap | bytearray) -> None:
+    def restore_state(self, slot: int, data: mmap.mmap | bytearray, part: StatePart = StatePart.WHOLE) -> None:
         """Put a saved state into `slot`, replacing what it holds; raises StateError and leaves the slot empty.
 
+        Of a part only that is replaced; what else the slot holds after its tokens must be removed then.
         Needs a context with the same number of slots and the same cache types.
         """
         buffer = (ctypes.c_uint8 * len(data)).from_buffer(data)
-        if api.llama_state_seq_set_data(self.pointer, buffer, len(data), slot) != len(data):
+        if api.llama_state_seq_set_data_ext(self.pointer, buffer, len(data), slot, part) != len(data):
             self.remove(slot, -1)
             raise StateError(f"slot {slot}: {logs.take_errors()}")

@@ -52,6 +52,7 @@ class Load(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     flash_attention: FlashAttention = FlashAttention.AUTO
     initial_tokens: int = 2048
     grow_tokens: int = 1024
+    checkpoints: int = 0  # per slot, at most
     idle_shrink_s: float = math.inf
     memory_wait_s: float = 0  # how long a generation may wait for memory from other models
     ledger_fd: int  # inherited; the ledger of all runners

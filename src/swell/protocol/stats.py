@@ -59,6 +59,7 @@ class Stats(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     `weights_bytes` that the tensors have in all), the cache, and `other_bytes`: computing, bookkeeping, the program.
     What is in `devices` comes on top of that; the `kv` numbers count the cache wherever it is. `kv_reclaimable_bytes`
     would be given back if another model needed them: what is granted and not used, and what idle slots have cached.
+    `kv_checkpoint_bytes` are those of checkpoints, a part of what is granted.
     `faults` are contradictions that a recount of the cache's books has found; there should be none.
     """
 
@@ -74,6 +75,7 @@ class Stats(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     kv_resident_bytes: int
     kv_reserved_bytes: int
     kv_reclaimable_bytes: int
+    kv_checkpoint_bytes: int = 0
     weights_bytes: int
     weights_resident_bytes: int
     other_bytes: int

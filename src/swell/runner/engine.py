@@ -35,11 +35,12 @@ from swell.protocol.messages import (
     SlotState,
     StepOutput,
 )
+from swell.runner.checkpointing import is_due, stops
 from swell.runner.counters import Counters
 from swell.runner.decoding import Decoder
 from swell.runner.handover import save
 from swell.runner.memory import SlotMemory
-from swell.runner.planning import plan
+from swell.runner.planning import SlotBatch, plan
 from swell.runner.preparing import Prepared, Preparer
 from swell.runner.sampling import SampledToken, sample
 from swell.runner.shortages import Shortages
@@ -56,11 +57,12 @@ _NOTHING = StepOutput()
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EngineLimits:
-    """Tokens per batch, seconds without work after which spare memory is given back, and seconds that a request waits
-    at most for memory of other models; with 0 it is not asked for.
+    """Tokens per batch, the most checkpoints of a slot, seconds without work after which spare memory is given back,
+    and seconds that a request waits at most for memory of other models; with 0 it is not asked for.
     """
 
     batch_tokens: int
+    checkpoints: int = 0
     idle_shrink_s: float = math.inf
     memory_wait_s: float = 0
 
@@ -93,6 +95,7 @@ class Engine:
         self._shortages = Shortages(self.slots, self._memory, self.counters, ask=reply, wait_s=limits.memory_wait_s)
         # the state of a recurrent layer is that of the last token, a window's cells are those of the last tokens
         self._can_copy = not (store.context.model.is_recurrent or store.context.model.window_tokens)
+        self._checkpoints = 0 if self._can_copy else limits.checkpoints
         self._idle_shrink_s = None if limits.idle_shrink_s == math.inf else limits.idle_shrink_s
         self._inbox: SimpleQueue[Work | Prepared] = SimpleQueue()
         self._preparer = Preparer(vocabulary, limits.batch_tokens, self._inbox.put)
@@ -132,6 +135,8 @@ class Engine:
         output = self._advance(sample(parts, self._store.context, self._vocabulary), failed)
         if output != _NOTHING:
             self._deliver(output)
+        if self._checkpoints:
+            self._save_checkpoints(planned.parts if error is None else [])
 
     # --- work coming in ----------------------------------------------------------------------------------------
 
@@ -233,6 +238,8 @@ class Engine:
             self._store.rewind(slot.index, keep)
         request.cached_tokens = slot.stored
         slot.tokens = request.known
+        if self._checkpoints:
+            request.stops = stops(request.known[: request.read_tokens], self._vocabulary.is_control)
         self._memory.grant(slot, len(slot.tokens))
 
     def _copy_beginning(self, source: Slot, target: Slot, prompt: list[int]) -> None:
@@ -309,6 +316,13 @@ class Engine:
         self.counters.tokens_cut(len(gap))
         log.info("generation %d: forgot %d tokens after the first %d", request.id, len(gap), gap.start)
         return True
+
+    def _save_checkpoints(self, parts: Sequence[SlotBatch]) -> None:
+        """Save those that are due where this batch has brought its slots; the clients have their tokens already."""
+        for part in parts:
+            slot, request = part.slot, part.request
+            if slot.stored and is_due(slot.stored, request.read_tokens, request.stops, slot.cells.checkpoints.tokens):
+                self._store.save_checkpoint(slot.index, self._checkpoints)
 
     # --- slots -------------------------------------------------------------------------------------------------
 

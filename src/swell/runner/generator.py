@@ -33,7 +33,10 @@ class Generator:
             model.vocabulary,
             governor,
             EngineLimits(
-                batch_tokens=load.batch_tokens, idle_shrink_s=load.idle_shrink_s, memory_wait_s=load.memory_wait_s
+                batch_tokens=load.batch_tokens,
+                checkpoints=load.checkpoints,
+                idle_shrink_s=load.idle_shrink_s,
+                memory_wait_s=load.memory_wait_s,
             ),
             deliver=deliver,
             reply=deliver,

@@ -26,6 +26,9 @@ class CellStore(Protocol):
     def compact(self, needed: Sequence[int]) -> None:
         """Give back the memory of all cells beyond what is stored and `needed`, cells per slot."""
 
+    def drop_checkpoints(self) -> None:
+        """Give back the memory of all checkpoints."""
+
     def reclaimable_bytes(self, needed: Sequence[int]) -> int:
         """What is granted beyond `needed`, cells per slot."""
 
@@ -87,8 +90,9 @@ class SlotMemory:
         """Take memory back, a little more at each step: first what nobody would miss, then the cached prefixes of idle
         slots, the one unused longest first. Yields what it was, for the log.
         """
+        self._store.drop_checkpoints()
         self.compact()
-        yield "what goes beyond the stored tokens"
+        yield "checkpoints, and what goes beyond the stored tokens"
         idle = [slot for slot in self._slots if slot.request is None and slot.stored]
         for slot in sorted(idle, key=lambda slot: slot.last_used_ns):
             tokens = slot.stored

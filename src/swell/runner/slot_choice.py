@@ -25,7 +25,7 @@ def choose_slot(slots: Sequence[Slot], prompt: Sequence[int], *, can_copy: bool)
     idle = [slot for slot in slots if slot.request is None]
     if not idle:
         return None
-    shared = {slot.index: slot.common_prefix(prompt) for slot in slots}
+    shared = {slot.index: slot.reusable(prompt) for slot in slots}
     best_idle = max(idle, key=lambda slot: (shared[slot.index], -slot.stored, -slot.last_used_ns))
     if not can_copy:
         return SlotChoice(best_idle, None)

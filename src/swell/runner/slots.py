@@ -58,6 +58,8 @@ class EngineRequest:
     threads: int | None
     """How many threads it asks to be computed with; None leaves that open."""
     sampler: TokenSampler
+    stops: tuple[int, ...] = ()
+    """Numbers of tokens, ascending, at which reading pauses for a checkpoint."""
     keep_tokens: int | None = None
     top_logprobs: int | None = None
     visible: dict[int, bytes] = dataclasses.field(default_factory=dict)
@@ -103,12 +105,17 @@ class Slot:
         request = self.request
         if request is None or request.shortage is not None:
             return 0
-        return min(self.pending, request.batch_tokens, max(1, request.read_tokens - self.stored))
+        stop = next((stop for stop in request.stops if stop > self.stored), len(self.tokens))
+        return min(self.pending, request.batch_tokens, max(1, request.read_tokens - self.stored), stop - self.stored)
 
     @property
     def shortage(self) -> Shortage | None:
         """What its request waits for; None when it doesn't wait, or when there is none."""
         return self.request.shortage if self.request else None
+
+    def reusable(self, prompt: Sequence[int]) -> int:
+        """About how many tokens at the start of `prompt` would not have to be computed."""
+        return self.cells.reachable(self.common_prefix(prompt))
 
     def common_prefix(self, prompt: Sequence[int]) -> int:
         """How many tokens at the start of `prompt` are in the cache already."""

@@ -60,6 +60,7 @@ def read_stats(request_id: int, model: LlamaModel, chosen: Chosen, engine: Engin
         kv_resident_bytes=kv.resident,
         kv_reserved_bytes=kv.reserved,
         kv_reclaimable_bytes=engine.reclaimable_bytes,
+        kv_checkpoint_bytes=store.checkpoint_bytes,
         weights_bytes=model.weights_bytes,
         weights_resident_bytes=parts.weights_bytes,
         other_bytes=parts.other_bytes,

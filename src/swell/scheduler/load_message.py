@@ -29,6 +29,7 @@ def load_message(plan: LoadPlan, settings: Settings, handover: Handover | None =
         flash_attention=settings.flash_attention,
         initial_tokens=settings.kv_initial_tokens,
         grow_tokens=settings.kv_grow_tokens,
+        checkpoints=settings.checkpoints,
         idle_shrink_s=settings.kv_idle_shrink_s,
         memory_wait_s=settings.kv_wait_s,
         ledger_fd=books.ledger_fd,

@@ -1,0 +1,76 @@
+"""The checkpoints of one slot, and which of them are kept. Pure: imports no llama.cpp.
+
+A recurrent layer holds the state after the last token, and a sliding window only its last cells, so neither can be cut:
+to go back, they are given a state that was saved earlier. Layers that keep a cell of every token need none.
+"""
+
+import mmap
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class Checkpoint(NamedTuple):
+    """What can't be cut of a slot that held its first `tokens` tokens."""
+
+    tokens: int
+    state: mmap.mmap
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self.state)
+
+
+class Checkpoints:
+    """Ascending, at most one for each number of tokens."""
+
+    def __init__(self) -> None:
+        self._kept: list[Checkpoint] = []
+
+    @property
+    def tokens(self) -> list[int]:
+        """The numbers of tokens to which the slot can go back."""
+        return [one.tokens for one in self._kept]  # one expression: another thread may ask
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(one.size_bytes for one in self._kept)
+
+    def add(self, checkpoint: Checkpoint) -> None:
+        """Keep a checkpoint, which is after all others."""
+        self._kept.append(checkpoint)
+
+    def latest(self, tokens: int) -> Checkpoint | None:
+        """The last one at `tokens` tokens or before."""
+        return next((one for one in reversed(self._kept) if one.tokens <= tokens), None)
+
+    def drop_after(self, tokens: int) -> int:
+        """Drop those after `tokens` tokens, which are about to be others; returns the bytes that are free now."""
+        return self._drop(sum(one.tokens > tokens for one in self._kept), -1)
+
+    def drop_least(self) -> int:
+        """Drop the one that saves least; returns its bytes, 0 if there is none."""
+        return self._drop(1, least_valuable(self.tokens)) if self._kept else 0
+
+    def _drop(self, count: int, index: int) -> int:
+        """Drop `count` of them, each at `index` at its time; returns their bytes."""
+        dropped_bytes = 0
+        for _ in range(count):
+            one = self._kept.pop(index)
+            dropped_bytes += one.size_bytes
+            one.state.close()
+        return dropped_bytes
+
+
+def least_valuable(tokens: Sequence[int]) -> int:
+    """The index of the checkpoint that can best be spared: `tokens` of all, ascending.
+
+    Without it, what branches behind it would go back to the one before. That costs most where the gap is large against
+    the distance to the end, since conversations mostly branch near their end: so they get thinner with distance. The
+    last one is never spared while there is another.
+    """
+    if len(tokens) == 1:
+        return 0
+    end = tokens[-1]
+    gaps = zip(tokens[:-1], [0, *tokens], tokens[1:], strict=False)
+    costs = [(after - before) / (end - here) for here, before, after in gaps]
+    return costs.index(min(costs))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.kv.architectures import ANY, NONE, RECENT, claim, page
 from tests.kv.driving import fill, generate, write
-from tests.tiny import ARCHITECTURES, Architecture
+from tests.tiny import Architecture
 
 from swell.cache import CacheType, FlashAttention
 from swell.kv.admission import OpenAdmission
@@ -19,7 +19,6 @@ from swell.kv.copied import CopiedStore
 from swell.kv.eager import EagerStore
 from swell.kv.policy import GrowthPolicy
 from swell.kv.reserved import ReservedStore
-from swell.llama import logs
 from swell.llama.context import ContextShape
 from swell.llama.library import api
 from swell.llama.model import LlamaModel
@@ -29,21 +28,6 @@ SHAPE = ContextShape(cells=1024, slots=3, batch_tokens=256, threads=2)
 POLICY = GrowthPolicy(initial_cells=64, block_cells=64, max_cells=1024)
 PROMPT = [(token * 37 + 11) % 251 for token in range(48)]
 ROUNDING = 0.2  # measured: at most 0.075 for another order of cells; one wrong token gives 1 to 8
-
-
-@pytest.fixture(scope="module", params=ARCHITECTURES.values(), ids=list(ARCHITECTURES))
-def architecture(request: pytest.FixtureRequest) -> Architecture:
-    found: Architecture = request.param
-    return found
-
-
-@pytest.fixture(scope="module")
-def tiny(architecture: Architecture, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaModel]:
-    logs.route()
-    path = tmp_path_factory.mktemp("model") / f"{architecture.name}.gguf"
-    architecture.write(path)
-    with LlamaModel(path) as loaded:
-        yield loaded
 
 
 VARIANTS = {

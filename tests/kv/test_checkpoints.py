@@ -1,6 +1,7 @@
 """Slots whose memory can't be cut go back to checkpoints, and go on from there as if they had never been further."""
 
 import itertools
+import mmap
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -8,17 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.kv.driving import generate, write
 from tests.runner.limited import LimitedAdmission
-from tests.tiny import ARCHITECTURES, Architecture
+from tests.tiny import ARCHITECTURES
 
 from swell.errors import KvGrowError
 from swell.kv.admission import OpenAdmission
 from swell.kv.base import KvStore
-from swell.kv.checkpoints import least_valuable
+from swell.kv.checkpoints import Checkpoint, Checkpoints, least_valuable
 from swell.kv.copied import CopiedStore
 from swell.kv.eager import EagerStore
 from swell.kv.policy import GrowthPolicy
 from swell.kv.reserved import ReservedStore
-from swell.llama import logs
 from swell.llama.context import ContextShape
 from swell.llama.model import LlamaModel
 
@@ -34,21 +34,6 @@ STORES: dict[str, Callable[[LlamaModel], KvStore]] = {
     "copied": lambda model: CopiedStore(model, SHAPE, POLICY, OpenAdmission()),
     "eager": lambda model: EagerStore(model, SHAPE, OpenAdmission()),
 }
-
-
-@pytest.fixture(scope="module", params=ARCHITECTURES.values(), ids=list(ARCHITECTURES))
-def architecture(request: pytest.FixtureRequest) -> Architecture:
-    found: Architecture = request.param
-    return found
-
-
-@pytest.fixture(scope="module")
-def tiny(architecture: Architecture, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaModel]:
-    logs.route()
-    path = tmp_path_factory.mktemp("model") / f"{architecture.name}.gguf"
-    architecture.write(path)
-    with LlamaModel(path) as loaded:
-        yield loaded
 
 
 @pytest.fixture(params=STORES.values(), ids=list(STORES))
@@ -173,3 +158,11 @@ def test_those_near_the_end_are_kept() -> None:
     assert kept[-3:] == [62_000, 63_000, 64_000]
     gaps = [after - before for before, after in itertools.pairwise(kept)]
     assert gaps == sorted(gaps, reverse=True)
+
+
+def test_what_they_take_is_known_while_one_is_dropped() -> None:
+    """Statistics are read by another thread."""
+    checkpoints = Checkpoints()
+    checkpoints.add(one := Checkpoint(5, mmap.mmap(-1, 4096), 4096))
+    one.state.close()
+    assert checkpoints.size_bytes == 4096

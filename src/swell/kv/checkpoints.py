@@ -14,10 +14,8 @@ class Checkpoint(NamedTuple):
 
     tokens: int
     state: mmap.mmap
-
-    @property
-    def size_bytes(self) -> int:
-        return len(self.state)
+    size_bytes: int
+    """Kept beside the state, which may be closed while another thread adds up what there is."""
 
 
 class Checkpoints:

@@ -92,7 +92,8 @@ class BookedStore(KvStore):
             if self._books.claim(size_bytes) is not None:
                 return
             try:
-                state.checkpoints.add(Checkpoint(state.stored, context.save_state(slot, StatePart.UNCUTTABLE)))
+                saved = context.save_state(slot, StatePart.UNCUTTABLE)
+                state.checkpoints.add(Checkpoint(state.stored, saved, size_bytes))
             except (StateError, OSError) as error:
                 log.warning("a checkpoint could not be saved: %s", error)
                 self._books.release(size_bytes)

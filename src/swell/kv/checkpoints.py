@@ -41,22 +41,15 @@ class Checkpoints:
         """The last one at `tokens` tokens or before."""
         return next((one for one in reversed(self._kept) if one.tokens <= tokens), None)
 
-    def drop_after(self, tokens: int) -> int:
-        """Drop those after `tokens` tokens, which are about to be others; returns the bytes that are free now."""
-        return self._drop(sum(one.tokens > tokens for one in self._kept), -1)
+    def take_after(self, tokens: int) -> list[Checkpoint]:
+        """Take out those after `tokens` tokens, which are about to be others. Their states are to be closed."""
+        taken = [one for one in self._kept if one.tokens > tokens]
+        self._kept = self._kept[: len(self._kept) - len(taken)]
+        return taken
 
-    def drop_least(self) -> int:
-        """Drop the one that saves least; returns its bytes, 0 if there is none."""
-        return self._drop(1, least_valuable(self.tokens)) if self._kept else 0
-
-    def _drop(self, count: int, index: int) -> int:
-        """Drop `count` of them, each at `index` at its time; returns their bytes."""
-        dropped_bytes = 0
-        for _ in range(count):
-            one = self._kept.pop(index)
-            dropped_bytes += one.size_bytes
-            one.state.close()
-        return dropped_bytes
+    def take_least(self) -> list[Checkpoint]:
+        """Take out the one that saves least, if there is any. Its state is to be closed."""
+        return [self._kept.pop(least_valuable(self.tokens))] if self._kept else []
 
 
 def least_valuable(tokens: Sequence[int]) -> int:

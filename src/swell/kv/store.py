@@ -66,7 +66,7 @@ class BookedStore(KvStore):
             keep = self._go_back(slot, keep)
         with self._books.changing():
             self.cells[slot].stored = keep
-            self._books.release(self.cells[slot].checkpoints.drop_after(keep))
+            self._give_up(self.cells[slot].checkpoints.take_after(keep))
         return keep
 
     def _go_back(self, slot: int, keep: int) -> int:
@@ -98,14 +98,21 @@ class BookedStore(KvStore):
                 log.warning("a checkpoint could not be saved: %s", error)
                 self._books.release(size_bytes)
             while len(state.checkpoints.tokens) > most:
-                self._books.release(state.checkpoints.drop_least())
+                self._give_up(state.checkpoints.take_least())
             self._note()
 
     def drop_checkpoints(self) -> None:
         with self._books.changing():
             for state in self.cells:
-                self._books.release(state.checkpoints.drop_after(-1))
+                self._give_up(state.checkpoints.take_after(-1))
+
+    def _give_up(self, checkpoints: Sequence[Checkpoint]) -> None:
+        """Give back the memory of some that were taken out: what the books say is in use first, as for cells."""
+        if checkpoints:
             self._note()
+            self._books.release(sum(one.size_bytes for one in checkpoints))
+            for one in checkpoints:
+                one.state.close()
 
     def _reaches_back(self, slot: int, keep: int) -> bool:
         """Whether all cells are there that a token at position `keep` attends to.
@@ -204,11 +211,10 @@ class BookedStore(KvStore):
         self._note()
         refusal = self._books.claim(needed_bytes)
         while refusal is not None and refusal.missing_bytes <= self.checkpoint_bytes:
-            least = max(self.cells, key=lambda state: state.checkpoints.size_bytes)
-            if not (dropped_bytes := least.checkpoints.drop_least()):
+            fullest = max(self.cells, key=lambda state: state.checkpoints.size_bytes)
+            if not (least := fullest.checkpoints.take_least()):
                 break
-            self._books.release(dropped_bytes)
-            self._note()
+            self._give_up(least)
             refusal = self._books.claim(needed_bytes)
         return refusal
 

@@ -166,3 +166,22 @@ def test_what_they_take_is_known_while_one_is_dropped() -> None:
     checkpoints.add(one := Checkpoint(5, mmap.mmap(-1, 4096), 4096))
     one.state.close()
     assert checkpoints.size_bytes == 4096
+
+
+def test_checkpoints_are_out_of_the_books_before_their_memory_is_given_back(sliding: LlamaModel) -> None:
+    admission, noted = LimitedAdmission(), list[int]()
+
+    class Seen(mmap.mmap):
+        def close(self) -> None:
+            noted.append(admission.noted_bytes)
+            super().close()
+
+    store = ReservedStore(sliding, SHAPE, POLICY, admission)
+    write(store, 0, PROMPT[:100])
+    store.save_checkpoint(0, MOST)
+    (saved,) = store.cells[0].checkpoints.take_after(-1)
+    store.cells[0].checkpoints.add(saved._replace(state=Seen(-1, saved.size_bytes)))
+    before_bytes = admission.noted_bytes
+    store.drop_checkpoints()
+    assert noted == [before_bytes - saved.size_bytes]
+    store.close()

@@ -63,6 +63,12 @@ NEWER = [
     _gemma("unknown{a:1}"),
     _gemma("call:get_weather{days:1,days:2}"),
     Recorded(
+        "Gemma 4: a quote and a tag in a string",
+        GEMMA,
+        f'<|tool_call>call:write_file{{text:{MARK}"<tool_call|>{MARK}}}<tool_call|>Done.',
+        [ToolCall("write_file", {"text": '"<tool_call|>'}), Text("Done.")],
+    ),
+    Recorded(
         "Gemma 4: a tag in a string",
         GEMMA,
         f"<|tool_call>call:write_file{{text:{MARK}<tool_call|>{MARK}}}<tool_call|>Done.",

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from swell.text.parsing.blocks import Found
 from swell.text.parsing.calls import Read, Tools
 from swell.text.parsing.parts import ToolCall
+from swell.text.stream import partial_length
 
 
 class Quotes(NamedTuple):
@@ -63,7 +64,8 @@ class Enclosed:
             re.compile("|".join([tag, re.escape(one.closing), *([one.escape] if one.escape else [])]), re.DOTALL)
             for one in quotes
         ]
-        self._longest = max(len(mark) for one in quotes for mark in (closing, one.opening, one.closing))
+        self._marks = [closing, *(mark for one in quotes for mark in one[:2])]
+        self._longest = max(map(len, self._marks))
         self._string: int | None = None
         """The kind of the string that is open, as an index of `quotes`."""
         self._doubtful: list[int] = []
@@ -71,7 +73,9 @@ class Enclosed:
         self._position = len(opening)
 
     def look(self, text: str, *, is_final: bool) -> Found | None:
-        while (found := self._pattern().search(text, self._position)) is not None:
+        # what may be the beginning of a mark isn't looked at: one mark may hold another one, as Gemma's holds a quote
+        end = len(text) - (0 if is_final else partial_length(text, self._marks))
+        while (found := self._pattern().search(text, self._position, end)) is not None:
             self._position = found.end()
             if found["tag"] is None:
                 self._turn(found)

@@ -73,9 +73,9 @@ class Enclosed:
         self._position = len(opening)
 
     def look(self, text: str, *, is_final: bool) -> Found | None:
-        # what may be the beginning of a mark isn't looked at: one mark may hold another one, as Gemma's holds a quote
+        # within what may be the beginning of a mark nothing is looked for: Gemma's mark of a string holds a quote
         end = len(text) - (0 if is_final else partial_length(text, self._marks))
-        while (found := self._pattern().search(text, self._position, end)) is not None:
+        while (found := self._pattern().search(text, self._position)) is not None and found.start() < end:
             self._position = found.end()
             if found["tag"] is None:
                 self._turn(found)

@@ -1,6 +1,6 @@
 # make demo      answer a question with the bundled model
 # make test      run all tests but those with workers
-# make test-fast run those without a model, in about two minutes: for everyday work
+# make test-fast run those without a model, side by side, in about a minute: for everyday work
 # make test-rpc  run the tests with workers, on a llama.cpp that knows them
 # make soak      random requests and faults for MINUTES=30
 # make check     formatting, lints, types, and which room may import which
@@ -26,7 +26,7 @@ test: $(DEVELOPMENT)
 	$(BIN)/pytest
 
 test-fast: $(DEVELOPMENT)
-	$(BIN)/pytest -m "not rpc and not model and not slow and not destructive"
+	$(BIN)/pytest -n logical -m "not rpc and not model and not slow and not destructive"
 
 test-rpc: $(RPC_DEVELOPMENT)
 	$(RPC_VENV)/bin/pytest -m rpc tests/rpc

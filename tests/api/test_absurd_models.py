@@ -101,6 +101,7 @@ def _use(path: Path) -> None:
     assert min(found.weights_bytes, found.kv_bytes, found.other_bytes, *placed.weights, *placed.kv, 0) == 0
 
 
+@pytest.mark.slow
 @settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     values=st.lists(entries, max_size=8).map(dict),

@@ -160,6 +160,7 @@ async def _received(client: socket.socket) -> bytearray:
     return received
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("requests", [1, 2])
 def test_who_never_reads_gives_its_lease_back(server: Any, hang: object, requests: int) -> None:
     server.runner.script = [*TEXTS, hang]
@@ -174,6 +175,7 @@ def test_who_never_reads_gives_its_lease_back(server: Any, hang: object, request
     assert [call[0] for call in server.scheduler.calls] == ["lease", "close"]
 
 
+@pytest.mark.slow
 def test_an_answer_in_one_piece_that_nobody_reads_holds_only_its_connection(server: Any) -> None:
     server.runner.script = [*TEXTS]
 
@@ -188,6 +190,7 @@ def test_an_answer_in_one_piece_that_nobody_reads_holds_only_its_connection(serv
     assert not server.runner.cancelled.is_set()
 
 
+@pytest.mark.slow
 def test_who_reads_slowly_gets_all_of_it(server: Any) -> None:
     """So slowly that the kernel takes nothing more for longer than the limit: it waits until a third was read."""
     server.runner.script = [*TEXTS]

@@ -110,13 +110,14 @@ def test_copying_a_short_beginning_takes_what_is_booked_and_leaves_only_that(
         at_most.append((anonymous_bytes() - before, admission.granted_bytes - kept))
 
     monkeypatch.setattr(Context, "restore_state", restore_and_look)
-    assert store.copy(0, 1, shared) == shared
+    assert store.copy(0, 1, [1] * shared) == shared
     after, resident = anonymous_bytes() - before, store.measure().slots_resident[1]
     granted = [state.granted for state in store.cells]
     booked_after = admission.granted_bytes
     store.close()
     ((taken_bytes, booked_bytes),) = at_most
-    assert kept < taken_bytes < booked_bytes + SLACK_BYTES
+    assert taken_bytes < shared * CELL_BYTES + SLACK_BYTES < kept
+    assert booked_bytes + kept == booked_after
     assert granted == [1536, 256, 256, 256]
     assert booked_after == CELL_BYTES * sum(granted)
     assert CELL_BYTES * shared <= resident <= CELL_BYTES * granted[1]

@@ -67,14 +67,46 @@ def test_without_checkpoints_it_is_read_from_the_beginning(uncut: LlamaModel) ->
     assert harness.store.checkpoint_bytes == 0
 
 
+def test_a_line_that_changes_again_is_gone_back_to(uncut: LlamaModel) -> None:
+    """What is before it is read once more when it changes for the first time, and never after that."""
+    harness = Harness(uncut, checkpoints=MOST)
+    before, after = SYSTEM[:200], SYSTEM[200:]
+    for request_id, line in enumerate(([1, 2, 3], [4, 5, 6], [7, 8, 9])):
+        asked(harness, request_id, [*before, *line, *after], limit=150)
+    slot = max(harness.engine.slots, key=lambda slot: slot.last_used_ns)
+    assert slot.reuse == (len(SYSTEM) + 3, len(before), len(before))
+    assert harness.cached_tokens(1) <= harness.cached_tokens(2) == len(before)
+
+
+def test_a_busy_slots_system_prompt_is_copied_at_its_checkpoint(uncut: LlamaModel) -> None:
+    """Beside another's tokens a prompt is read in other chunks, so one of ten models goes on differently after 26."""
+    first, second = [*SYSTEM, *TURN], [*SYSTEM, *TURN[::-1]]
+    alone = Harness(uncut, checkpoints=MOST)
+    asked(alone, 1, SYSTEM, limit=1)
+    expected = asked(alone, 2, second, limit=ANSWER // 2)
+    harness = Harness(uncut, checkpoints=MOST)
+    harness.submit_tokens(1, SYSTEM, limit=1)
+    harness.run()
+    harness.submit_tokens(1, first, limit=ANSWER)
+    harness.step(12)
+    harness.submit_tokens(2, second, limit=ANSWER // 2)
+    harness.run()
+    assert alone.cached_tokens(2) == harness.cached_tokens(2) == len(SYSTEM)
+    assert harness.emitted(2)[:20] == expected[:20]
+    assert harness.store.check_integrity() == []
+
+
 # --- when they are saved ---------------------------------------------------------------------------------------
 
 
-@given(st.lists(st.booleans(), max_size=300))
-def test_reading_stops_before_the_first_and_the_last_control_token(controls: list[bool]) -> None:
-    found = stops(range(len(controls)), controls.__getitem__)
+@given(st.lists(st.booleans(), max_size=300), st.integers(0, 300))
+def test_reading_stops_before_the_first_and_the_last_control_token_and_where_it_leaves_what_was_there(
+    controls: list[bool], branch: int
+) -> None:
+    found = stops(range(len(controls)), controls.__getitem__, branch)
     after = [place for place, is_control in enumerate(controls) if is_control and place >= FIRST_TOKENS]
-    assert found == tuple(sorted({after[0], after[-1]} if after else ()))
+    branches = {branch} if FIRST_TOKENS <= branch < len(controls) else set()
+    assert found == tuple(sorted({*after[:1], *after[-1:]} | branches))
 
 
 def test_when_a_checkpoint_is_due() -> None:

@@ -59,7 +59,7 @@ class Simulation:
 
     def step(self) -> None:
         self.now_s += 1
-        while self.waiting and (choice := choose_slot(self.slots, self.waiting[0].known, can_copy=False)):
+        while self.waiting and (choice := choose_slot(self.slots, self.waiting[0].known, lambda _slot, _tokens: 0)):
             self._occupy(choice.slot, self.waiting.popleft())
         for slot in self.slots:
             if slot.request is not None:

@@ -98,6 +98,20 @@ def write_gemma3(path: Path) -> None:
     file.write(path)
 
 
+def write_qwen3vl(path: Path) -> None:
+    """Positions are points: of a text, with the same number in each direction."""
+    layers = 2
+    metadata = _metadata(CAUSAL_TOKENS, layers) | {"rope.dimension_sections": [HEAD // 4, HEAD // 8, HEAD // 8, 0]}
+    file = ModelFile("qwen3vl", vocabulary_tokens=VOCABULARY, metadata=metadata)
+    add_ends(file)
+    for layer in range(layers):
+        block = f"blk.{layer}"
+        add_norms(file, block, "attn_norm", "ffn_norm")
+        add_attention(file, block, heads=_HEADS, kv_heads=_KV_HEADS, head_norms=True)
+        add_feed_forward(file, block)
+    file.write(path)
+
+
 def write_llama4(path: Path) -> None:
     """Three layers of four attend within chunks; every second layer has experts."""
     layers, expert_step = 4, 2

@@ -1,14 +1,13 @@
 """The contract of the stores of a KV cache. Nothing above this package knows which of them is used."""
 
 import dataclasses
-import mmap
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from swell.cache import StoreKind
 from swell.kv.cells import SlotCells
 from swell.kv.policy import GrowthPolicy
-from swell.llama.context import Context
+from swell.llama.context import Context, WritableBuffer
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,16 +71,21 @@ class KvStore(ABC):
         """
 
     @abstractmethod
-    def copy(self, source: int, target: int, keep: int) -> int:
-        """Replace what `target` stores by the first `keep` cells of `source`; returns how many are stored then.
-
-        That is 0 where this kind of memory can't be cut there, or the copy failed. llama.cpp hands out and takes whole
-        states only, so all cells of `source` are in memory twice more for a moment; that is admitted, too. Raises
-        KvGrowError where memory forbids it; `target` is empty then.
+    def copyable(self, source: int, keep: int) -> int:
+        """How many of the first `keep` cells of `source` can be copied: fewer where this kind of memory can't be cut
+        there, and 0 where that takes more than it saves.
         """
 
     @abstractmethod
-    def load(self, slot: int, data: mmap.mmap | bytearray, count: int) -> bool:
+    def copy(self, source: int, target: int, tokens: Sequence[int]) -> int:
+        """Replace what `target` stores by the cells of `tokens`, with which `source` begins: by those of them that are
+        `copyable`. Returns how many are stored then, which is 0 where the copy failed.
+
+        Raises KvGrowError where memory forbids it; `target` is empty then.
+        """
+
+    @abstractmethod
+    def load(self, slot: int, data: WritableBuffer, count: int) -> bool:
         """Fill `slot`, which must be empty, with the `count` cells that a context of the same kind saved as `data`.
 
         False where `data` isn't that; the slot is empty then. Raises KvGrowError where memory forbids it.
@@ -95,6 +99,13 @@ class KvStore(ABC):
 
         Of more than `most`, the one that saves least is dropped. Nothing is saved where memory forbids it; memory that
         is asked for later is taken from checkpoints first.
+        """
+
+    @abstractmethod
+    def load_checkpoint(self, slot: int, data: memoryview, tokens: int) -> None:
+        """Add a checkpoint at `tokens` tokens, which was saved as `data`, unless memory forbids it.
+
+        It must be after those that the slot has.
         """
 
     @abstractmethod

@@ -5,7 +5,7 @@ to go back, they are given a state that was saved earlier. Layers that keep a ce
 """
 
 import mmap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 
@@ -28,6 +28,9 @@ class Checkpoints:
     def tokens(self) -> list[int]:
         """The numbers of tokens to which the slot can go back."""
         return [one.tokens for one in self._kept]  # one expression: another thread may ask
+
+    def __iter__(self) -> Iterator[Checkpoint]:
+        return iter(self._kept)
 
     @property
     def size_bytes(self) -> int:

@@ -33,10 +33,12 @@ class Layout(Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Plane:
-    """One tensor. `stream_bytes` is the part of one slot, in which `cells` cells fit."""
+    """One tensor, of elements of ggml's `type`. `stream_bytes` is the part of one slot, in which `cells` cells fit."""
 
     reservation: Reservation
     layout: Layout
+    is_value: bool
+    type: int
     offset_bytes: int
     stream_bytes: int
     rows: int
@@ -58,6 +60,14 @@ class Plane:
             last = min(-(-stop // PAGE_BYTES) * PAGE_BYTES, limit // PAGE_BYTES * PAGE_BYTES)
             if last > first:
                 self.reservation.discard(first, last - first)
+
+    def copy(self, source: int, target: int, cells: int) -> None:
+        """Copy the first `cells` cells of one slot to another one. Only for rows, transposed or not."""
+        runs = self.rows if self.layout is Layout.TRANSPOSED else 1
+        run_bytes = self.stream_bytes // runs
+        for run in range(self.offset_bytes, self.offset_bytes + self.stream_bytes, run_bytes):
+            begin, to = run + source * self.stream_bytes, run + target * self.stream_bytes
+            self.reservation.copy(begin, to, run_bytes // self.cells * cells)
 
     def resident_bytes(self, pagemap: Pagemap, slot: int, cells: int) -> int:
         """Backed bytes of all pages that `cells` cells of `slot` touch; a state is shared among the slots evenly."""
@@ -98,12 +108,22 @@ def find_planes(reservations: Sequence[Reservation], cells: int, slots: int, *, 
 
 def _plane(reservation: Reservation, tensor: TensorSpan, cells: int, slots: int, transposed: bool) -> Plane:
     rows, tensor_cells, streams = tensor.shape
-    if streams != slots or tensor_cells % _RING_CELLS:
-        return Plane(reservation, Layout.STATE, tensor.offset_bytes, tensor.size_bytes // slots, 1, 1, slots)
-    if tensor_cells != cells:
+    is_state = streams != slots or tensor_cells % _RING_CELLS
+    is_value = _IS_V.match(tensor.name) is not None
+    if is_state:
+        layout, rows, tensor_cells = Layout.STATE, 1, 1
+    elif tensor_cells != cells:
         layout = Layout.RING
-    elif transposed and _IS_V.match(tensor.name):
-        layout = Layout.TRANSPOSED
     else:
-        layout = Layout.ROWS
-    return Plane(reservation, layout, tensor.offset_bytes, tensor.size_bytes // slots, rows, tensor_cells, slots)
+        layout = Layout.TRANSPOSED if transposed and is_value else Layout.ROWS
+    return Plane(
+        reservation=reservation,
+        layout=layout,
+        is_value=is_value,
+        type=tensor.type,
+        offset_bytes=tensor.offset_bytes,
+        stream_bytes=tensor.size_bytes // slots,
+        rows=rows,
+        cells=tensor_cells,
+        streams=slots,
+    )

@@ -11,7 +11,7 @@ from swell.kv.books import Books, NoRoom
 from swell.kv.cells import ANYWHERE, Cut
 from swell.kv.checkpoints import Checkpoint
 from swell.kv.policy import GrowthPolicy, initial_grant, least_grant, next_grant, settled_grant
-from swell.llama.context import ContextShape, StatePart
+from swell.llama.context import ContextShape, StatePart, WritableBuffer
 from swell.llama.model import LlamaModel
 
 log = logging.getLogger(__name__)
@@ -101,6 +101,19 @@ class BookedStore(KvStore):
                 self._give_up(state.checkpoints.take_least())
             self._note()
 
+    def load_checkpoint(self, slot: int, data: memoryview, tokens: int) -> None:
+        with self._books.changing():
+            if self._books.claim(len(data)) is not None:
+                return
+            try:
+                state = mmap.mmap(-1, len(data))
+                state[:] = data
+                self.cells[slot].checkpoints.add(Checkpoint(tokens, state, len(data)))
+            except OSError as error:
+                log.warning("a checkpoint could not be loaded: %s", error)
+                self._books.release(len(data))
+            self._note()
+
     def drop_checkpoints(self) -> None:
         with self._books.changing():
             for state in self.cells:
@@ -124,16 +137,25 @@ class BookedStore(KvStore):
         window = self.context.model.window_tokens
         return last == keep - 1 and 0 <= first <= (max(0, keep - window) if window else last)
 
-    def copy(self, source: int, target: int, keep: int) -> int:
-        with self._books.changing():
-            return self._copy(source, target, keep)
+    def copyable(self, source: int, keep: int) -> int:
+        """llama.cpp hands out and takes whole states only: to copy twice the cells is the most that pays."""
+        state = self.cells[source]
+        return keep if state.cut == ANYWHERE and state.stored <= 2 * keep else 0
 
-    def _copy(self, source: int, target: int, keep: int) -> int:
-        count, state = self.cells[source].stored, self.cells[target]
-        granted, state_bytes = state.granted, self.context.state_bytes(source)
+    def copy(self, source: int, target: int, tokens: Sequence[int]) -> int:
         self.rewind(target, 0)
+        granted = self.cells[target].granted
+        with self._books.changing():
+            kept = self._copy(source, target, tokens) if self.copyable(source, len(tokens)) else 0
+            self._lower_grant(target, least_grant(self.cells[target].granted, max(kept, granted), self.policy))
+        return kept
+
+    def _copy(self, source: int, target: int, tokens: Sequence[int]) -> int:
+        """Copy into an empty slot; returns how many cells are there. What was admitted for more is given back then."""
+        count, state = self.cells[source].stored, self.cells[target]
+        state_bytes = self.context.state_bytes(source)
         if (refusal := self._claim(state_bytes)) is not None:
-            raise refusal.error(granted, count, self.policy.max_cells)
+            raise refusal.error(state.granted, count, self.policy.max_cells)
         try:
             self.prepare(target, count)
             self.context.restore_state(target, self.context.save_state(source))
@@ -142,11 +164,9 @@ class BookedStore(KvStore):
             log.warning("a beginning could not be copied, it is computed again: %s", error)
         finally:
             self._books.release(state_bytes)
-        kept = self.rewind(target, keep)
-        self._lower_grant(target, least_grant(state.granted, max(kept, granted), self.policy))
-        return kept
+        return self.rewind(target, min(len(tokens), state.stored))
 
-    def load(self, slot: int, data: mmap.mmap | bytearray, count: int) -> bool:
+    def load(self, slot: int, data: WritableBuffer, count: int) -> bool:
         state = self.cells[slot]
         self.prepare(slot, count)
         try:

@@ -38,6 +38,7 @@ class StatePart(IntEnum):
     """Cells of layers with a sliding window, and states of recurrent ones."""
 
 
+WritableBuffer = mmap.mmap | bytearray | memoryview
 SavedCells = ctypes.Array[ctypes.c_uint8]
 """The cells of all slots, as llama.cpp writes them."""
 _CELLS_MAX = 2**31 - 256  # n_ctx is an uint32, but positions are an int32
@@ -172,13 +173,18 @@ class Context(Handle):
         In memory that goes back to the system with the last reference to it, which malloc's may not. Raises StateError,
         and OSError where the system refuses the memory.
         """
-        size = self.state_bytes(slot, part)
-        state = mmap.mmap(-1, size)
-        buffer = (ctypes.c_uint8 * size).from_buffer(state)
-        written = api.llama_state_seq_get_data_ext(self.pointer, buffer, size, slot, part)
+        state = mmap.mmap(-1, self.state_bytes(slot, part))
+        self.write_state(slot, state, part)
+        return state
+
+    def write_state(self, slot: int, buffer: WritableBuffer, part: StatePart = StatePart.WHOLE) -> None:
+        """Write the cells of `slot` to `buffer`, which has `state_bytes` bytes. Raises StateError."""
+        size = len(buffer)
+        target = (ctypes.c_uint8 * size).from_buffer(buffer)
+        written = api.llama_state_seq_get_data_ext(self.pointer, target, size, slot, part)
+        del target  # the frame of an error would keep it, and with it the buffer
         if written != size:
             raise StateError(f"slot {slot}: {written} of {size} bytes were written")
-        return state
 
     def save_all(self) -> SavedCells:
         """The cells of all slots. Raises StateError, and MemoryError where there is no memory for them."""
@@ -194,13 +200,15 @@ class Context(Handle):
         if api.llama_state_set_data(self.pointer, data, len(data)) != len(data):
             raise StateError(logs.take_errors())
 
-    def restore_state(self, slot: int, data: mmap.mmap | bytearray, part: StatePart = StatePart.WHOLE) -> None:
+    def restore_state(self, slot: int, data: WritableBuffer, part: StatePart = StatePart.WHOLE) -> None:
         """Put a saved state into `slot`, replacing what it holds; raises StateError and leaves the slot empty.
 
         Of a part only that is replaced; what else the slot holds after its tokens must be removed then.
         Needs a context with the same number of slots and the same cache types.
         """
         buffer = (ctypes.c_uint8 * len(data)).from_buffer(data)
-        if api.llama_state_seq_set_data_ext(self.pointer, buffer, len(data), slot, part) != len(data):
+        read = api.llama_state_seq_set_data_ext(self.pointer, buffer, len(data), slot, part)
+        del buffer  # as in `write_state`
+        if read != len(data):
             self.remove(slot, -1)
             raise StateError(f"slot {slot}: {logs.take_errors()}")

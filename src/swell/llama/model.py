@@ -17,6 +17,7 @@ from swell.memory.resident import process_resident
 
 _ROUNDING_BYTES = 1 << 20
 """The kernel counts pages for each processor and adds them up now and then."""
+_PLANAR_ROPES = frozenset({api.LLAMA_ROPE_TYPE_MROPE, api.LLAMA_ROPE_TYPE_IMROPE})
 
 
 class LlamaModel(Handle):
@@ -60,6 +61,8 @@ class LlamaModel(Handle):
         self.trained_tokens: int = api.llama_model_n_ctx_train(pointer) & 0xFFFF_FFFF  # kept unsigned, given signed
         self.window_tokens: int = api.llama_model_n_swa(pointer)  # attention window; 0: all tokens see all before
         self.is_recurrent = bool(api.llama_model_is_recurrent(pointer) or api.llama_model_is_hybrid(pointer))
+        self.has_planar_positions = api.llama_model_rope_type(pointer) in _PLANAR_ROPES
+        """Whether the position of a token is a point, as models that see pictures want it."""
         self.weights_bytes: int = api.llama_model_size(pointer)
         self.layers: int = api.llama_model_n_layer(pointer)
         self.maps_weights = maps_weights

@@ -24,9 +24,12 @@ _MAP_NORESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000)  # named by Python from 
 
 @dataclasses.dataclass(frozen=True)
 class TensorSpan:
-    """A tensor placed in a reservation; `shape` has the fastest dimension first: [row, cells, slots]."""
+    """A tensor placed in a reservation; `shape` has the fastest dimension first: [row, cells, slots]. `type` is ggml's
+    number of the type of its elements.
+    """
 
     name: str
+    type: int
     offset_bytes: int
     size_bytes: int
     shape: tuple[int, int, int]
@@ -50,6 +53,10 @@ class Reservation:
         """Give the pages of a range back to the system; they read as zero afterwards. Whole pages only."""
         self._mapping.madvise(mmap.MADV_DONTNEED, offset_bytes, length_bytes)
 
+    def copy(self, offset_bytes: int, to_bytes: int, length_bytes: int) -> None:
+        """Copy a range to another place in it. What of it is backed by no page becomes zeros that are."""
+        ctypes.memmove(self.address + to_bytes, self.address + offset_bytes, length_bytes)
+
     def unmap(self) -> None:
         self._mapping.close()
 
@@ -66,6 +73,7 @@ def _init_tensor(buffer: int, tensor_address: int) -> int:
     reservation.tensors.append(
         TensorSpan(
             name=tensor.name.decode("ascii", "replace"),
+            type=tensor.type,
             offset_bytes=tensor.data - reservation.address,
             size_bytes=tensor.nb[3],
             shape=tuple(tensor.ne[:3]),

@@ -24,12 +24,19 @@ class SlotState(Enum):
 
 
 class SlotStats(msgspec.Struct, frozen=True, kw_only=True):
-    """One slot: how many tokens are stored, how many it is granted memory for, and how many bytes are really backed."""
+    """One slot: how many tokens are stored, how many it is granted memory for, and how many bytes are really backed.
+
+    Of its latest request: the tokens of the prompt, how many at its beginning some slot had read before, and how many
+    of them needn't be read again.
+    """
 
     state: SlotState
     used: int
     granted: int
     resident_bytes: int
+    prompt_tokens: int = 0
+    shared_tokens: int = 0
+    cached_tokens: int = 0
 
 
 class ThreadStats(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,18 +8,18 @@ APART_TOKENS = 1024
 """How far those are apart that are saved because a batch happens to end there."""
 
 
-def stops(prompt: Sequence[int], is_control: Callable[[int], bool]) -> tuple[int, ...]:
-    """The numbers of tokens of `prompt` before which to pause: at the first control token and at the last one.
+def stops(prompt: Sequence[int], is_control: Callable[[int], bool], branch: int) -> tuple[int, ...]:
+    """The numbers of tokens of `prompt` before which to pause: at the first control token, at the last one, and at
+    `branch`, where it leaves what was read before.
 
     Templates put control tokens around messages. So the first one ends the system prompt, with which other
-    conversations begin too, and the last one begins the answer, where the next turn goes on without the thoughts.
+    conversations begin too, and the last one begins the answer, where the next turn goes on without the thoughts. And
+    a line that has changed once, a date or a hash, changes again.
     """
-    places = range(FIRST_TOKENS, len(prompt))
-    first = next((place for place in places if is_control(prompt[place])), None)
-    if first is None:
-        return ()
-    last = next(place for place in reversed(places) if is_control(prompt[place]))
-    return tuple(sorted({first, last}))
+    places = [place for place in range(FIRST_TOKENS, len(prompt)) if is_control(prompt[place])]
+    return tuple(
+        sorted({place for place in (*places[:1], *places[-1:], branch) if FIRST_TOKENS <= place < len(prompt)})
+    )
 
 
 def is_due(stored: int, read_tokens: int, stops: Sequence[int], saved: Sequence[int]) -> bool:

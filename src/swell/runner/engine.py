@@ -14,8 +14,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from swell.errors import InvalidRequestError, KvGrowError, SwellError, to_data
+from swell.errors import InvalidRequestError, KvGrowError, StateError, SwellError, to_data
 from swell.kv.base import KvStore
+from swell.kv.cells import ANYWHERE
 from swell.llama.model import Vocabulary
 from swell.processors.governor import Governor
 from swell.protocol.messages import (
@@ -45,7 +46,7 @@ from swell.runner.preparing import Prepared, Preparer
 from swell.runner.sampling import SampledToken, sample
 from swell.runner.shortages import Shortages
 from swell.runner.slot_choice import SlotChoice, choose_slot
-from swell.runner.slots import EngineRequest, Slot
+from swell.runner.slots import EngineRequest, Reuse, Slot
 from swell.runner.window import forgotten
 
 log = logging.getLogger(__name__)
@@ -93,9 +94,7 @@ class Engine:
         self._deliver = deliver
         self._reply = reply
         self._shortages = Shortages(self.slots, self._memory, self.counters, ask=reply, wait_s=limits.memory_wait_s)
-        # the state of a recurrent layer is that of the last token, a window's cells are those of the last tokens
-        self._can_copy = not (store.context.model.is_recurrent or store.context.model.window_tokens)
-        self._checkpoints = 0 if self._can_copy else limits.checkpoints
+        self._checkpoints = 0 if all(state.cut == ANYWHERE for state in store.cells) else limits.checkpoints
         self._idle_shrink_s = None if limits.idle_shrink_s == math.inf else limits.idle_shrink_s
         self._inbox: SimpleQueue[Work | Prepared] = SimpleQueue()
         self._preparer = Preparer(vocabulary, limits.batch_tokens, self._inbox.put)
@@ -184,7 +183,7 @@ class Engine:
     def _save(self, path: Path) -> int:
         try:
             return save(path, self._store, self.slots)
-        except OSError as error:
+        except (OSError, StateError) as error:
             log.warning("the cells could not be saved for the next runner: %s", error)
             return 0
 
@@ -213,7 +212,7 @@ class Engine:
         """Give idle slots to requests that wait, in their order. Returns those that failed for want of memory."""
         failed = []
         while self._waiting:
-            choice = choose_slot(self.slots, self._waiting[0].known, can_copy=self._can_copy)
+            choice = choose_slot(self.slots, self._waiting[0].known, self._store.copyable)
             if choice is None:
                 break
             request = self._waiting.popleft()
@@ -236,22 +235,23 @@ class Engine:
         keep = min(slot.common_prefix(request.known), len(request.known) - 1)
         if keep < slot.stored:
             self._store.rewind(slot.index, keep)
-        request.cached_tokens = slot.stored
+        slot.reuse = Reuse(len(request.known), choice.shared, slot.stored)
         slot.tokens = request.known
         if self._checkpoints:
-            request.stops = stops(request.known[: request.read_tokens], self._vocabulary.is_control)
+            request.stops = stops(request.known[: request.read_tokens], self._vocabulary.is_control, choice.shared)
+        log.info("generation %d: %s", request.id, slot.reuse)
         self._memory.grant(slot, len(slot.tokens))
 
     def _copy_beginning(self, source: Slot, target: Slot, prompt: list[int]) -> None:
         """Copy into `target` what `source` has of `prompt`; if memory doesn't allow that, it will be computed."""
-        shared = source.common_prefix(prompt)
+        shared = prompt[: source.common_prefix(prompt)]
         try:
-            self._memory.grant(target, source.stored)
+            self._memory.grant(target, len(shared))
             copied = self._store.copy(source.index, target.index, shared)
         except KvGrowError as error:
             log.info("%s; computing what could have been copied", error)
             copied = self._store.rewind(target.index, 0)
-        target.tokens = prompt[:copied]
+        target.tokens = shared[:copied]
 
     def _grant(self) -> list[Failed]:
         """Grant busy slots what the next batch may need. Returns the requests that failed for want of memory."""
@@ -291,8 +291,10 @@ class Engine:
     def _prefilled(self, slot: Slot, request: EngineRequest) -> Prefilled:
         """Note that the prompt has been read."""
         request.prefilled_ns = time.perf_counter_ns()
-        self.counters.prompt_read(len(slot.tokens), request.cached_tokens)
-        return Prefilled(request.id, len(slot.tokens), request.cached_tokens, request.prefilled_ns - request.started_ns)
+        self.counters.prompt_read(len(slot.tokens), slot.reuse.cached_tokens)
+        return Prefilled(
+            request.id, len(slot.tokens), slot.reuse.cached_tokens, request.prefilled_ns - request.started_ns
+        )
 
     def _goes_on(self, slot: Slot, request: EngineRequest) -> bool:
         """Whether the limit and the window have room for another token; a full window is shifted for it."""

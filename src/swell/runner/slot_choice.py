@@ -1,39 +1,45 @@
 """Which slot a request gets. Pure: compares tokens, moves nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from swell.runner.slots import Slot
 
 COPY_TOKENS_MIN = 64
-"""Fewer tokens are computed again rather than copied: copying a slot takes about 10 ms, computing 64 tokens 300 ms on a
-small model and longer on any other (measured: 45 MB of state in 17 to 33 ms)."""
+"""Fewer tokens are computed again rather than copied: 64 take 300 ms on a small model, longer on others (measured:
+copying cells of 45 MB takes 17 to 33 ms)."""
 
 
 class SlotChoice(NamedTuple):
-    """An idle slot for a request, and the slot whose beginning is copied into it first, if that pays."""
+    """An idle slot for a request, and the slot whose beginning is copied into it first, if that pays. `shared` is how
+    many tokens at the beginning of the prompt some slot has, whether or not they can be made use of.
+    """
 
     slot: Slot
     source: Slot | None
+    shared: int
 
 
-def choose_slot(slots: Sequence[Slot], prompt: Sequence[int], *, can_copy: bool) -> SlotChoice | None:
+def choose_slot(slots: Sequence[Slot], prompt: Sequence[int], copyable: Callable[[int, int], int]) -> SlotChoice | None:
     """The slot in which most of `prompt` need not be computed, at the least loss; None when no slot is idle.
 
-    A slot that holds a longer conversation is left alone if the beginning it shares can be copied into another one.
+    A slot that holds a longer conversation is left alone if the beginning it shares can be copied into another one:
+    `copyable` says of a slot's index and a number of tokens how many of these can be.
     """
     idle = [slot for slot in slots if slot.request is None]
     if not idle:
         return None
-    shared = {slot.index: slot.reusable(prompt) for slot in slots}
-    best_idle = max(idle, key=lambda slot: (shared[slot.index], -slot.stored, -slot.last_used_ns))
-    if not can_copy:
-        return SlotChoice(best_idle, None)
-    best = max(slots, key=lambda slot: (shared[slot.index], slot.request is None, -slot.stored))
-    count = shared[best.index]
-    continues_it = best.request is None and best.stored - count < COPY_TOKENS_MIN
+    shared = {slot.index: slot.common_prefix(prompt) for slot in slots}
+    most = max(shared.values())
+    reusable = {slot.index: slot.cells.reachable(shared[slot.index]) for slot in idle}
+    copied = {slot.index: copyable(slot.index, shared[slot.index]) for slot in slots}
+    best_idle = max(idle, key=lambda slot: (reusable[slot.index], -slot.stored, -slot.last_used_ns))
+    without_copy = SlotChoice(best_idle, None, most)
+    source = max(slots, key=lambda slot: (copied[slot.index], slot.request is None, -slot.stored))
     target = min(idle, key=lambda slot: (slot.stored, slot.last_used_ns))
-    if continues_it or count - shared[target.index] < COPY_TOKENS_MIN or target is best:
-        return SlotChoice(best_idle, None)
-    is_dearer = best.request is None and target.stored > best.stored - count
-    return SlotChoice(best_idle, None) if is_dearer else SlotChoice(target, best)
+    count = copied[source.index]
+    goes_on = source.request is None and source.stored - count < COPY_TOKENS_MIN
+    if goes_on or target is source or count - reusable[target.index] < COPY_TOKENS_MIN:
+        return without_copy
+    is_dearer = source.request is None and target.stored > source.stored - count
+    return without_copy if is_dearer or count < reusable[best_idle.index] else SlotChoice(target, source, most)

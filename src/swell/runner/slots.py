@@ -7,7 +7,7 @@ known: a prompt makes many known at once, sampling one at a time.
 import dataclasses
 from collections.abc import Sequence
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from swell.kv.cells import SlotCells
 from swell.protocol.messages import SlotState
@@ -21,6 +21,19 @@ class TokenSampler(Protocol):
 
     def close(self) -> None:
         """Free it; further calls do nothing."""
+
+
+class Reuse(NamedTuple):
+    """Of the tokens of a prompt, how many at its beginning some slot had, and how many needn't be read again."""
+
+    prompt_tokens: int
+    shared_tokens: int
+    cached_tokens: int
+
+    def __str__(self) -> str:
+        prompt, shared, cached = self
+        end = "all of it" if shared == prompt else f"it differs at token {shared + 1}"
+        return f"{cached} tokens of the prompt's {prompt} needn't be read again; {end}"
 
 
 class MemoryWait(Enum):
@@ -64,7 +77,6 @@ class EngineRequest:
     top_logprobs: int | None = None
     visible: dict[int, bytes] = dataclasses.field(default_factory=dict)
     """Control tokens that are shown, and how."""
-    cached_tokens: int = 0
     generated_tokens: int = 0
     started_ns: int = 0
     prefilled_ns: int = 0
@@ -80,6 +92,8 @@ class Slot:
     tokens: list[int] = dataclasses.field(default_factory=list)
     request: EngineRequest | None = None
     last_used_ns: int = 0
+    reuse: Reuse = Reuse(0, 0, 0)
+    """Of the latest request."""
 
     @property
     def stored(self) -> int:
@@ -113,13 +127,18 @@ class Slot:
         """What its request waits for; None when it doesn't wait, or when there is none."""
         return self.request.shortage if self.request else None
 
-    def reusable(self, prompt: Sequence[int]) -> int:
-        """About how many tokens at the start of `prompt` would not have to be computed."""
-        return self.cells.reachable(self.common_prefix(prompt))
-
     def common_prefix(self, prompt: Sequence[int]) -> int:
         """How many tokens at the start of `prompt` are in the cache already."""
-        limit = min(self.stored, len(prompt))
-        if self.tokens[:limit] == prompt[:limit]:
-            return limit
-        return next(index for index in range(limit) if self.tokens[index] != prompt[index])
+        return common_prefix(self.tokens[: self.stored], prompt)
+
+
+def common_prefix(tokens: Sequence[int], others: Sequence[int]) -> int:
+    """How many tokens both begin with."""
+    low, high = 0, min(len(tokens), len(others))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if tokens[low:middle] == others[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low

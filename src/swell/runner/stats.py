@@ -41,7 +41,13 @@ def read_stats(request_id: int, model: LlamaModel, chosen: Chosen, engine: Engin
     store = chosen.store
     kv = store.measure()
     slots = [
-        SlotStats(state=slot.state, used=slot.stored, granted=slot.cells.granted, resident_bytes=resident)
+        SlotStats(
+            state=slot.state,
+            used=slot.stored,
+            granted=slot.cells.granted,
+            resident_bytes=resident,
+            **slot.reuse._asdict(),
+        )
         for slot, resident in zip(engine.slots, kv.slots_resident, strict=True)
     ]
     devices = device_uses(model, store.context.device_bytes, kv.resident)

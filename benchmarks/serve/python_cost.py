@@ -104,7 +104,7 @@ def _of_engine(path: Path, streams: int) -> float:
         store = ReservedStore(loaded, shape, policy, OpenAdmission())
         governor = Governor(Demands.create(1), 0)
         limits = EngineLimits(batch_tokens=shape.batch_tokens)
-        engine = Engine(store, loaded.vocabulary, governor, limits, deliver=deliver, reply=outbox.send)
+        engine = Engine(store, governor, limits, deliver=deliver, reply=outbox.send)
         for number in range(streams):
             prompt = loaded.vocabulary.tokenize(f"{number}: once upon a time", add_special=True, parse_special=False)
             sampling = Sampling(seed=number, temperature=0.8)

@@ -25,6 +25,7 @@ from swell.variables import (
     parse_log_level,
     parse_optional_budget,
     parse_patience,
+    parse_size,
     parse_store,
     parse_timeout,
     parse_wait,
@@ -175,6 +176,19 @@ class Settings:
         "8",
         "How many earlier states of a conversation are kept, for models whose memory can't be cut (sliding windows, "
         "recurrent layers), so that a turn that changes the end of the last one needs not be read from the beginning.",
+    )
+    prefix_cache: Path | None = _setting(
+        "SWELL_PREFIX_CACHE",
+        parse_folder,
+        "",
+        "A folder to which conversations go that a model gives up or is unloaded with, so that they need not be read "
+        "again: not after a restart either. Without one they are forgotten.",
+    )
+    prefix_cache_bytes: int = _setting(
+        "SWELL_PREFIX_CACHE_SIZE",
+        parse_size,
+        "10GB",
+        "How much the files in `SWELL_PREFIX_CACHE` may take: bytes (`20GB`); those used longest ago are deleted.",
     )
     kv_budget: Budget | None = _setting(
         "SWELL_KV_BUDGET",

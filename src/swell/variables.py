@@ -110,9 +110,17 @@ def parse_optional_budget(text: str) -> Budget | None:
     return parse_budget(text) if text else None
 
 
+def parse_size(text: str) -> int:
+    """A number of bytes as for a budget; raises ValueError for anything else."""
+    budget = parse_budget(text)
+    if budget.is_share:
+        raise ValueError(f'"{text}" is not a number of bytes')
+    return budget.limit_bytes(0)
+
+
 def parse_body_limit(text: str) -> int:
     """A number of bytes as for a budget; raises ValueError for anything else, and for too many."""
-    budget = parse_budget(text)
-    if budget.is_share or budget.limit_bytes(0) > BODY_MAX_BYTES:
+    size = parse_size(text)
+    if size > BODY_MAX_BYTES:
         raise ValueError(f'"{text}" is not a number of bytes up to {BODY_MAX_BYTES}')
-    return budget.limit_bytes(0)
+    return size

@@ -1,5 +1,6 @@
 """An engine on the real model, without a process around it, driven step by step."""
 
+from pathlib import Path
 from typing import Any
 
 from tests.counting import PROMPT
@@ -14,6 +15,7 @@ from swell.llama.context import ContextShape
 from swell.llama.model import LlamaModel
 from swell.protocol.messages import FinishReason, Generate, NeedMemory, Shrunk, SlotsSaved, StepOutput
 from swell.runner.engine import Engine, EngineLimits
+from swell.runner.prefix_cache import PrefixCache
 from swell.sampling import Sampling
 
 SHAPE = ContextShape(cells=1024, slots=3, batch_tokens=64, threads=2)
@@ -33,6 +35,8 @@ class Harness:
         batch_tokens: int = SHAPE.batch_tokens,
         checkpoints: int = 0,
         store: BookedStore | None = None,
+        prefix_folder: Path | None = None,
+        prefix_bytes: int = 1 << 30,
     ) -> None:
         self.model = model
         self.store = store or ReservedStore(model, SHAPE, POLICY, admission or OpenAdmission())
@@ -41,11 +45,11 @@ class Harness:
         self.shrunk: list[int] = []
         self.engine = Engine(
             self.store,
-            model.vocabulary,
             fixed(SHAPE.threads),
             EngineLimits(batch_tokens=batch_tokens, checkpoints=checkpoints, memory_wait_s=memory_wait_s),
             deliver=self.steps.append,
             reply=self._note,
+            prefixes=PrefixCache(prefix_folder, prefix_bytes, "tests", self.store) if prefix_folder else None,
         )
 
     def _note(self, message: NeedMemory | Shrunk | SlotsSaved) -> None:

@@ -31,9 +31,7 @@ class Runner:
         self.store = ReservedStore(model, shape, policy, OpenAdmission())
         self.steps: list[StepOutput] = []
         limits = EngineLimits(batch_tokens=shape.batch_tokens)
-        self.engine = Engine(
-            self.store, model.vocabulary, fixed(2), limits, deliver=self.steps.append, reply=lambda _message: None
-        )
+        self.engine = Engine(self.store, fixed(2), limits, deliver=self.steps.append, reply=lambda _message: None)
 
     def generate(self, requests: list[Generate]) -> dict[int, list[int]]:
         """The tokens of each; every slot is emptied first."""

@@ -21,7 +21,7 @@ def generate(model: LlamaModel, requests: list[Generate]) -> dict[int, list[int]
     store = ReservedStore(model, shape, policy, OpenAdmission())
     steps: list[StepOutput] = []
     limits = EngineLimits(batch_tokens=shape.batch_tokens)
-    engine = Engine(store, model.vocabulary, fixed(2), limits, deliver=steps.append, reply=lambda _message: None)
+    engine = Engine(store, fixed(2), limits, deliver=steps.append, reply=lambda _message: None)
     for request in requests:
         engine.submit(request)
     while sum(len(step.finished) for step in steps) < len(requests):

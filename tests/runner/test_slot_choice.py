@@ -59,7 +59,7 @@ def test_a_slot_is_idle_and_nothing_is_computed_that_needs_not_be(
     most = max(slot.common_prefix(prompt) for slot in idle)
     assert choice.slot in idle
     if choice.source is None:
-        assert choice.slot.common_prefix(prompt) == most
+        assert choice.slot.common_prefix(prompt) > most - COPY_TOKENS_MIN
     else:
         assert choice.source is not choice.slot
         copied = copyable(choice.source.index, choice.source.common_prefix(prompt))
@@ -82,8 +82,15 @@ def test_the_slot_that_shares_most_is_chosen() -> None:
         bare_slot(2, [], last_used_ns=7),
     ]
     for prompt, expected, shared in (([1, 2, 3, 4, 9], 1, 4), ([9, 9], 2, 0), ([1, 2, 3], 0, 3)):
-        assert choose_slot(slots, prompt, anything) == SlotChoice(slots[expected], None, shared)
+        assert choose_slot(slots, prompt, anything) == SlotChoice(slots[expected], None, shared, shared)
     assert choose_slot([bare_slot(0, [], request=BUSY)], [1], anything) is None
+
+
+def test_a_conversation_is_not_given_up_for_the_few_tokens_with_which_all_begin() -> None:
+    held, empty = bare_slot(0, STORY, last_used_ns=1), bare_slot(1, [], last_used_ns=2)
+    assert choose_slot([held, empty], [*STORY[:9], -1], anything) == SlotChoice(empty, None, 0, 9)
+    assert choose_slot([held, empty], [*STORY[:9], -1], nothing) == SlotChoice(empty, None, 0, 9)
+    assert choose_slot([held], [*STORY[:9], -1], nothing) == SlotChoice(held, None, 0, 9)
 
 
 def test_nothing_is_compared_while_all_slots_are_busy() -> None:
@@ -99,9 +106,9 @@ def test_nothing_is_compared_while_all_slots_are_busy() -> None:
 
 def test_copying_is_chosen_only_where_it_pays() -> None:
     busy, idle = bare_slot(0, STORY, last_used_ns=1, request=BUSY), bare_slot(1, [], last_used_ns=2)
-    assert choose_slot([busy, idle], [*STORY[:300], -1], anything) == SlotChoice(idle, busy, 300)
-    assert choose_slot([busy, idle], [*STORY[:300], -1], nothing) == SlotChoice(idle, None, 300)
-    assert choose_slot([busy, idle], [*STORY[:20], -1], anything) == SlotChoice(idle, None, 20)
+    assert choose_slot([busy, idle], [*STORY[:300], -1], anything) == SlotChoice(idle, busy, 300, 300)
+    assert choose_slot([busy, idle], [*STORY[:300], -1], nothing) == SlotChoice(idle, None, 0, 300)
+    assert choose_slot([busy, idle], [*STORY[:20], -1], anything) == SlotChoice(idle, None, 0, 20)
     rested = bare_slot(2, STORY, last_used_ns=3)
-    assert choose_slot([rested, idle], [*STORY, -1], anything) == SlotChoice(rested, None, 500)
-    assert choose_slot([rested, idle], [*STORY[:300], -1], anything) == SlotChoice(idle, rested, 300)
+    assert choose_slot([rested, idle], [*STORY, -1], anything) == SlotChoice(rested, None, 500, 500)
+    assert choose_slot([rested, idle], [*STORY[:300], -1], anything) == SlotChoice(idle, rested, 300, 300)

@@ -38,6 +38,11 @@ class Weights:
         return f"{self.digest} {self.path}"
 
     @property
+    def stamp(self) -> str:
+        """What tells these weights from what the file may hold another time."""
+        return f"{self.key} {self.modified_at.isoformat()}"
+
+    @property
     def architecture(self) -> str:
         return self.text("general.architecture")
 

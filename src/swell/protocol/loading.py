@@ -53,6 +53,9 @@ class Load(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     initial_tokens: int = 2048
     grow_tokens: int = 1024
     checkpoints: int = 0  # per slot, at most
+    prefix_cache: str = ""  # the folder for conversations that slots lose; "" for none
+    prefix_cache_bytes: int = 0  # the most that all files in it may take
+    weights: str = ""  # what tells the weights from all others, and from what they were before
     idle_shrink_s: float = math.inf
     memory_wait_s: float = 0  # how long a generation may wait for memory from other models
     ledger_fd: int  # inherited; the ledger of all runners
@@ -91,4 +94,5 @@ class Loaded(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     eos_text: str
     middle_tokens: tuple[int, int, int] | None = None
     devices: list[DeviceUse] = []
+    has_prefix_cache: bool = False  # whether it is worth while to send KeepPrefixes
     is_on_devices: bool = False  # whether all layers, the output and the cache are

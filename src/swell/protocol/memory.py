@@ -46,8 +46,14 @@ class SaveSlots(msgspec.Struct, frozen=True, tag=True):
     path: str
 
 
+class KeepPrefixes(msgspec.Struct, frozen=True, tag=True):
+    """Save all conversations to the prefix cache, since the runner is about to end. Answered by SlotsSaved."""
+
+    id: int
+
+
 class SlotsSaved(msgspec.Struct, frozen=True, tag=True):
-    """The cells of `tokens` tokens were written; 0 if that failed."""
+    """The cells of `tokens` tokens are in files; 0 if that failed."""
 
     id: int
     tokens: int

@@ -26,6 +26,7 @@ from swell.protocol.loading import (
     WorkerMissing,
 )
 from swell.protocol.memory import (
+    KeepPrefixes,
     MemoryOffered,
     NeedMemory,
     SaveSlots,
@@ -48,16 +49,62 @@ from swell.protocol.texts import Embed, Embedded, Tokenize, Tokenized
 
 # fmt: off
 __all__ = [
-    "WORKER_EXIT_CODES", "Cancel", "DevicesFound", "Embed", "Embedded", "Emitted", "Failed", "FindDevices",
-    "FinishReason", "Finished", "Generate", "GetStats", "Load", "LoadFailed", "LoadProgress", "Loaded",
-    "MemoryOffered", "NeedMemory", "Ping", "Pong", "Prefilled", "Reply", "Request", "SaveSlots", "Shrink",
-    "ShrinkLevel", "Shrunk", "SlotState", "SlotStats", "SlotsSaved", "Stats", "StepOutput", "ThreadStats",
-    "TokenAlternative", "TokenLikelihood", "Tokenize", "Tokenized", "Totals", "WorkerMissing",
+    "WORKER_EXIT_CODES",
+    "Cancel",
+    "DevicesFound",
+    "Embed",
+    "Embedded",
+    "Emitted",
+    "Failed",
+    "FindDevices",
+    "FinishReason",
+    "Finished",
+    "Generate",
+    "GetStats",
+    "KeepPrefixes",
+    "Load",
+    "LoadFailed",
+    "LoadProgress",
+    "Loaded",
+    "MemoryOffered",
+    "NeedMemory",
+    "Ping",
+    "Pong",
+    "Prefilled",
+    "Reply",
+    "Request",
+    "SaveSlots",
+    "Shrink",
+    "ShrinkLevel",
+    "Shrunk",
+    "SlotState",
+    "SlotStats",
+    "SlotsSaved",
+    "Stats",
+    "StepOutput",
+    "ThreadStats",
+    "TokenAlternative",
+    "TokenLikelihood",
+    "Tokenize",
+    "Tokenized",
+    "Totals",
+    "WorkerMissing",
 ]
 # fmt: on
 
 Request = (
-    FindDevices | SaveSlots | Load | Generate | Embed | Cancel | Tokenize | GetStats | Ping | Shrink | MemoryOffered
+    FindDevices
+    | SaveSlots
+    | KeepPrefixes
+    | Load
+    | Generate
+    | Embed
+    | Cancel
+    | Tokenize
+    | GetStats
+    | Ping
+    | Shrink
+    | MemoryOffered
 )
 
 Reply = (

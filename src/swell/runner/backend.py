@@ -2,9 +2,19 @@
 
 from typing import Protocol
 
-from swell.protocol.messages import Cancel, Embed, Generate, Loaded, MemoryOffered, SaveSlots, Shrink, Stats
+from swell.protocol.messages import (
+    Cancel,
+    Embed,
+    Generate,
+    KeepPrefixes,
+    Loaded,
+    MemoryOffered,
+    SaveSlots,
+    Shrink,
+    Stats,
+)
 
-Work = Generate | Embed | Cancel | Shrink | MemoryOffered | SaveSlots
+Work = Generate | Embed | Cancel | Shrink | MemoryOffered | SaveSlots | KeepPrefixes
 
 
 class Backend(Protocol):

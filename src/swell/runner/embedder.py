@@ -21,6 +21,7 @@ from swell.protocol.messages import (
     Embedded,
     Failed,
     Generate,
+    KeepPrefixes,
     Loaded,
     MemoryOffered,
     NeedMemory,
@@ -102,7 +103,7 @@ class Embedder:
                 self._deliver(Failed(work.id, *to_data(UnsupportedError("the model", "generate"))))
             case Shrink():
                 self._deliver(Shrunk(work.id))  # it keeps nothing that could be given back
-            case SaveSlots():
+            case SaveSlots() | KeepPrefixes():
                 self._deliver(SlotsSaved(work.id, 0))
             case Embed() | Cancel() | MemoryOffered():
                 self._inbox.put(work)

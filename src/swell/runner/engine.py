@@ -17,7 +17,6 @@ from queue import Empty, SimpleQueue
 from swell.errors import InvalidRequestError, KvGrowError, StateError, SwellError, to_data
 from swell.kv.base import KvStore
 from swell.kv.cells import ANYWHERE
-from swell.llama.model import Vocabulary
 from swell.processors.governor import Governor
 from swell.protocol.messages import (
     Cancel,
@@ -26,6 +25,7 @@ from swell.protocol.messages import (
     Finished,
     FinishReason,
     Generate,
+    KeepPrefixes,
     MemoryOffered,
     NeedMemory,
     Prefilled,
@@ -42,16 +42,17 @@ from swell.runner.decoding import Decoder
 from swell.runner.handover import save
 from swell.runner.memory import SlotMemory
 from swell.runner.planning import SlotBatch, plan
+from swell.runner.prefix_cache import PrefixCache
 from swell.runner.preparing import Prepared, Preparer
 from swell.runner.sampling import SampledToken, sample
 from swell.runner.shortages import Shortages
-from swell.runner.slot_choice import SlotChoice, choose_slot
+from swell.runner.slot_choice import COPY_TOKENS_MIN, SlotChoice, choose_slot, least_used
 from swell.runner.slots import EngineRequest, Reuse, Slot
 from swell.runner.window import forgotten
 
 log = logging.getLogger(__name__)
 
-Work = Generate | Cancel | Shrink | MemoryOffered | SaveSlots
+Work = Generate | Cancel | Shrink | MemoryOffered | SaveSlots | KeepPrefixes
 
 _NOTHING = StepOutput()
 
@@ -74,30 +75,34 @@ class Engine:
     def __init__(
         self,
         store: KvStore,
-        vocabulary: Vocabulary,
         governor: Governor,
         limits: EngineLimits,
         *,
         deliver: Callable[[StepOutput], None],
         reply: Callable[[NeedMemory | Shrunk | SlotsSaved], None],
+        prefixes: PrefixCache | None = None,
     ) -> None:
-        """`deliver` is given what steps gave, `reply` every other message; both are called from the engine's thread."""
+        """`deliver` is given what steps gave, `reply` every other message; both are called from the engine's thread.
+
+        Conversations that slots lose go to `prefixes`, if there are any, and come back from there.
+        """
         self.slots = [Slot(index, cells) for index, cells in enumerate(store.cells)]
         self.counters = Counters()
         self._store = store
-        self._vocabulary = vocabulary
+        self._vocabulary = store.context.model.vocabulary
         self._governor = governor
         self._decoder = Decoder(store, governor, self.counters, limits.batch_tokens)
         self._first = 0
         """The index of the slot that comes first in the next batch, if not all fit."""
-        self._memory = SlotMemory(self.slots, store, self.counters)
+        self._prefixes = prefixes
+        self._memory = SlotMemory(self.slots, store, self.counters, self._on_loss)
         self._deliver = deliver
         self._reply = reply
         self._shortages = Shortages(self.slots, self._memory, self.counters, ask=reply, wait_s=limits.memory_wait_s)
         self._checkpoints = 0 if all(state.cut == ANYWHERE for state in store.cells) else limits.checkpoints
         self._idle_shrink_s = None if limits.idle_shrink_s == math.inf else limits.idle_shrink_s
         self._inbox: SimpleQueue[Work | Prepared] = SimpleQueue()
-        self._preparer = Preparer(vocabulary, limits.batch_tokens, self._inbox.put)
+        self._preparer = Preparer(self._vocabulary, limits.batch_tokens, self._inbox.put)
         self._waiting: deque[EngineRequest] = deque()
 
     def submit(self, work: Work) -> None:
@@ -177,6 +182,8 @@ class Engine:
                 self._reply(Shrunk(work.id))
             case SaveSlots():
                 self._reply(SlotsSaved(work.id, self._save(Path(work.path))))
+            case KeepPrefixes():
+                self._reply(SlotsSaved(work.id, sum(slot.stored for slot in self.slots if self._on_loss(slot))))
             case MemoryOffered():
                 self._shortages.end_wait(work.id)
 
@@ -216,6 +223,7 @@ class Engine:
             if choice is None:
                 break
             request = self._waiting.popleft()
+            choice = self._load_prefix(choice, request.known)
             try:
                 self._occupy(choice, request)
             except KvGrowError as refusal:
@@ -234,6 +242,7 @@ class Engine:
         # the last token is computed again even when it is cached, for its logits
         keep = min(slot.common_prefix(request.known), len(request.known) - 1)
         if keep < slot.stored:
+            self._on_loss(slot, keep)
             self._store.rewind(slot.index, keep)
         slot.reuse = Reuse(len(request.known), choice.shared, slot.stored)
         slot.tokens = request.known
@@ -242,9 +251,33 @@ class Engine:
         log.info("generation %d: %s", request.id, slot.reuse)
         self._memory.grant(slot, len(slot.tokens))
 
+    def _load_prefix(self, choice: SlotChoice, prompt: list[int]) -> SlotChoice:
+        """Fill an idle slot from a file where that saves more than `choice` does. Returns the choice that is best then.
+
+        If memory doesn't allow that, it will be computed.
+        """
+        found = self._prefixes.find(prompt) if self._prefixes else None
+        if self._prefixes is None or found is None or found.tokens - choice.reused < COPY_TOKENS_MIN:
+            return choice
+        slot = least_used([slot for slot in self.slots if slot.request is None])
+        self._on_loss(slot)
+        slot.tokens = []
+        self._store.rewind(slot.index, 0)
+        try:
+            self._memory.grant(slot, len(found.saved.tokens))
+            self._prefixes.load(found.saved, slot)
+        except KvGrowError as error:
+            log.info("%s; computing what could have been loaded", error)
+        return SlotChoice(slot, None, slot.stored, max(choice.shared, slot.common_prefix(prompt)))
+
+    def _on_loss(self, slot: Slot, keep: int = 0) -> bool:
+        """Save what `slot` is about to forget after its first `keep` tokens; whether there is a file of it then."""
+        return self._prefixes is not None and self._prefixes.keep(slot, keep)
+
     def _copy_beginning(self, source: Slot, target: Slot, prompt: list[int]) -> None:
         """Copy into `target` what `source` has of `prompt`; if memory doesn't allow that, it will be computed."""
         shared = prompt[: source.common_prefix(prompt)]
+        self._on_loss(target)
         try:
             self._memory.grant(target, len(shared))
             copied = self._store.copy(source.index, target.index, shared)

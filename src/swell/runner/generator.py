@@ -2,9 +2,11 @@
 
 import logging
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 from swell.errors import NoEmbeddingsError, to_data
+from swell.kv.base import KvStore
 from swell.kv.choose import Chosen
 from swell.llama.model import LlamaModel
 from swell.processors.governor import Governor
@@ -12,6 +14,7 @@ from swell.protocol.messages import Embed, Failed, Load, Loaded, Reply, Stats
 from swell.runner.backend import Work
 from swell.runner.engine import Engine, EngineLimits
 from swell.runner.handover import restore
+from swell.runner.prefix_cache import PrefixCache
 from swell.runner.stats import device_uses, read_stats
 
 log = logging.getLogger(__name__)
@@ -28,9 +31,9 @@ class Generator:
         self._chosen = chosen
         self._governor = governor
         self._deliver = deliver
+        self._prefixes = _open_prefixes(load, chosen.store) if load.prefix_cache else None
         self._engine = Engine(
             chosen.store,
-            model.vocabulary,
             governor,
             EngineLimits(
                 batch_tokens=load.batch_tokens,
@@ -40,6 +43,7 @@ class Generator:
             ),
             deliver=deliver,
             reply=deliver,
+            prefixes=self._prefixes,
         )
         if load.handover:
             tokens = restore(Path(load.handover), chosen.store, self._engine.slots)
@@ -65,6 +69,7 @@ class Generator:
             add_eos=vocabulary.add_eos,
             bos_text=vocabulary.text(vocabulary.bos),
             eos_text=vocabulary.text(vocabulary.eos),
+            has_prefix_cache=self._prefixes is not None,
             middle_tokens=vocabulary.middle_tokens,
             is_on_devices=self._model.is_on_devices,
             devices=device_uses(self._model, store.context.device_bytes, store.measure().resident),
@@ -75,3 +80,16 @@ class Generator:
 
     def stats(self, request_id: int) -> Stats:
         return read_stats(request_id, self._model, self._chosen, self._engine, self._governor.use)
+
+
+def _open_prefixes(load: Load, store: KvStore) -> PrefixCache:
+    """The conversations in files that this library can load into `store`."""
+    kind = [
+        load.weights,
+        load.cache_type,
+        load.flash_attention,
+        store.kind,
+        store.context.slots,
+        version("llama-cpp-python"),
+    ]
+    return PrefixCache(Path(load.prefix_cache), load.prefix_cache_bytes, " ".join(map(str, kind)), store)

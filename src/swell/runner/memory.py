@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 import logging
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Protocol
 
 from swell.errors import KvGrowError
@@ -36,7 +36,15 @@ class CellStore(Protocol):
 class SlotMemory:
     """Grants cells to slots. Memory that one lacks is taken from those that are idle."""
 
-    def __init__(self, slots: Sequence[Slot], store: CellStore, counters: Counters) -> None:
+    def __init__(
+        self,
+        slots: Sequence[Slot],
+        store: CellStore,
+        counters: Counters,
+        on_loss: Callable[[Slot], object] | None = None,
+    ) -> None:
+        """`on_loss` is called with a slot before what it has cached is given up."""
+        self._on_loss = on_loss
         self._slots = slots
         self._store = store
         self._counters = counters
@@ -96,6 +104,8 @@ class SlotMemory:
         idle = [slot for slot in self._slots if slot.request is None and slot.stored]
         for slot in sorted(idle, key=lambda slot: slot.last_used_ns):
             tokens = slot.stored
+            if self._on_loss is not None:
+                self._on_loss(slot)
             slot.tokens.clear()
             self.give_up(slot)
             self._counters.prefix_reclaimed()

@@ -18,6 +18,7 @@ from swell.protocol.messages import (
     FindDevices,
     Generate,
     GetStats,
+    KeepPrefixes,
     Load,
     LoadFailed,
     MemoryOffered,
@@ -63,7 +64,7 @@ class Service:
         match request:
             case Cancel() if self._tokenizer.cancel(request.id):
                 pass
-            case Generate() | Embed() | Cancel() | Shrink() | MemoryOffered() | SaveSlots():
+            case Generate() | Embed() | Cancel() | Shrink() | MemoryOffered() | SaveSlots() | KeepPrefixes():
                 self._backend.submit(request)
             case Tokenize():
                 self._tokenizer.submit(request)

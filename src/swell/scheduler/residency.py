@@ -26,6 +26,8 @@ STATS_LIMIT_S = 0.25
 """How long `ps` waits for a runner's numbers; it answers in about a millisecond unless the machine is overloaded."""
 SHRINK_LIMIT_S = 5.0
 """How long to wait until a runner has shrunk; one that computes answers after its batch."""
+KEEP_LIMIT_S = 30.0
+"""How long a runner that ends may write its conversations to the prefix cache; a slow disk writes 3 GB in that."""
 _FOREVER = timedelta(days=292 * 365)  # the end of Go's durations, which clients show as "Forever"
 _uses = itertools.count(1)
 
@@ -224,5 +226,9 @@ class Residency:
         with contextlib.suppress(asyncio.CancelledError, Exception):
             await self._loading
         if self._runner is not None:
+            if self._runner.facts.has_prefix_cache:
+                with contextlib.suppress(TimeoutError, RunnerError):
+                    async with asyncio.timeout(KEEP_LIMIT_S):
+                        await self._runner.keep_prefixes()
             await self._runner.stop()
             await self._watching

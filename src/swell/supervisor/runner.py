@@ -36,6 +36,7 @@ from swell.protocol.messages import (
     FindDevices,
     Generate,
     GetStats,
+    KeepPrefixes,
     Load,
     Loaded,
     LoadFailed,
@@ -168,6 +169,10 @@ class Runner:
     async def save_slots(self, path: Path) -> int:
         """Have all cells written to the file at `path`; returns of how many tokens. Raises RunnerLostError."""
         return (await self._ask(SaveSlots(next(_ids), str(path)), SlotsSaved)).tokens
+
+    async def keep_prefixes(self) -> int:
+        """Have all conversations saved to the prefix cache; returns of how many tokens. Raises RunnerLostError."""
+        return (await self._ask(KeepPrefixes(next(_ids)), SlotsSaved)).tokens
 
     def offer(self, generation_id: int) -> None:
         """Let a generation that lacked memory try again."""
@@ -336,7 +341,9 @@ class Runner:
             raise copy.copy(self._lost)
         self._process.writer.write(encode(request))
 
-    async def _ask(self, request: Tokenize | GetStats | Ping | Embed | Shrink | SaveSlots, kind: type[R]) -> R:
+    async def _ask(
+        self, request: Tokenize | GetStats | Ping | Embed | Shrink | SaveSlots | KeepPrefixes, kind: type[R]
+    ) -> R:
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._answers[request.id] = future
         try:

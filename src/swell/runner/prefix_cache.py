@@ -1,0 +1,165 @@
+"""Conversations in files, which a slot or the whole model has given up, so that they need not be read again.
+
+One file for each, in a folder that all models of all servers may share. Its name says which model, library and kind of
+cache it is for. Whatever is wrong with a file, it is as if it weren't there.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from swell.errors import StateError
+from swell.kv.base import KvStore
+from swell.kv.cells import ANYWHERE
+from swell.runner.prefix_policy import covers, is_lost, usable
+from swell.runner.slot_file import load_slot, read_header, read_slots, write_slots
+from swell.runner.slots import Slot
+
+log = logging.getLogger(__name__)
+
+_SUFFIX, _PARTIAL = ".kv", ".partial"
+_PARTIAL_MAX_S = 3600.0
+"""Older ones were left by a process that has died: writing takes seconds."""
+_FILES_MAX = 256
+"""Of one model, the latest: so many are compared with each prompt."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SavedPrefix:
+    """A conversation in a file. `checkpoints` are the numbers of tokens at which it can be cut; None: at any."""
+
+    path: Path
+    tokens: list[int]
+    checkpoints: list[int] | None
+
+
+class FoundPrefix(NamedTuple):
+    """A file, and how many tokens of a prompt needn't be computed with it."""
+
+    saved: SavedPrefix
+    tokens: int
+
+
+class PrefixCache:
+    """The files in `folder` that are for one model. Together with those for others they take `limit_bytes` at most."""
+
+    def __init__(self, folder: Path, limit_bytes: int, kind: str, store: KvStore) -> None:
+        """`kind` tells what a state must have in common with this store to be of use."""
+        self._folder = folder
+        self._limit_bytes = limit_bytes
+        self._kind = kind
+        self._name = hashlib.sha256(kind.encode()).hexdigest()[:16]
+        self._store = store
+        self._saved: list[SavedPrefix] = []
+        with self._no_harm("can't be used"):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            files = sorted(folder.glob(f"{self._name}-*{_SUFFIX}"), key=lambda path: path.stat().st_mtime)
+            for path in files[-_FILES_MAX:]:
+                self._list(path)
+
+    def find(self, prompt: Sequence[int]) -> FoundPrefix | None:
+        """The file with which most tokens of `prompt` needn't be computed; None if there is none."""
+        found = [FoundPrefix(saved, usable(saved.tokens, saved.checkpoints, prompt)) for saved in self._saved]
+        best = max(found, key=lambda one: one.tokens, default=None)
+        return best if best and best.tokens else None
+
+    def load(self, saved: SavedPrefix, slot: Slot) -> bool:
+        """Fill the empty `slot` with what was saved. Raises KvGrowError where memory forbids it."""
+        with self._no_harm("can't be read"), _opened(saved.path) as file:
+            for content in read_slots(file):
+                os.utime(file)  # what was used last stays longest
+                if load_slot(self._store, slot, content):
+                    return True
+        self._forget(saved)
+        return False
+
+    def keep(self, slot: Slot, keep: int = 0) -> bool:
+        """Save what `slot` stores before it forgets all but `keep` tokens; whether there is a file of it then."""
+        tokens = slot.tokens[: slot.stored]
+        if not is_lost(slot.stored, keep):
+            return False
+        for saved in self._saved:
+            if covers(saved.tokens, saved.checkpoints, tokens):
+                with contextlib.suppress(OSError):
+                    os.utime(saved.path)
+                    return True
+        with self._no_harm("can't be written"):
+            self._list(self._write(slot, tokens))
+            *others, latest = self._saved
+            for shorter in [one for one in others if covers(tokens, latest.checkpoints, one.tokens)]:
+                self._forget(shorter)
+            self._clean()
+            return True
+        return False
+
+    def _write(self, slot: Slot, tokens: list[int]) -> Path:
+        """Write a file whole or not at all, for this user only; returns its path. Raises OSError, StateError."""
+        digest = hashlib.sha256(repr(tokens).encode()).hexdigest()[:32]
+        path = self._folder / f"{self._name}-{digest}{_SUFFIX}"
+        file, partial = tempfile.mkstemp(_PARTIAL, f"{self._name}-", self._folder)
+        try:
+            write_slots(file, self._kind, self._store, [slot])
+            os.rename(partial, path)
+        except (OSError, StateError):
+            os.unlink(partial)
+            raise
+        finally:
+            os.close(file)
+        log.info("the %d tokens of slot %d are in %s", len(tokens), slot.index, path.name)
+        return path
+
+    def _list(self, path: Path) -> None:
+        with _opened(path) as file:
+            header = read_header(file)
+        if header is None or header.kind != self._kind or len(header.slots) != 1:
+            return
+        (slot,) = header.slots
+        is_cut_anywhere = all(state.cut == ANYWHERE for state in self._store.cells)
+        checkpoints = None if is_cut_anywhere else [tokens for tokens, _ in slot.checkpoints]
+        self._saved.append(SavedPrefix(path, slot.tokens, checkpoints))
+
+    def _forget(self, saved: SavedPrefix) -> None:
+        self._saved.remove(saved)
+        with contextlib.suppress(OSError):
+            saved.path.unlink()
+
+    def _clean(self) -> None:
+        """Delete what nobody will finish, and the files used longest ago until the others keep to the limit."""
+        files = []
+        for path in self._folder.iterdir():
+            with contextlib.suppress(OSError):
+                status = path.stat(follow_symlinks=False)
+                if path.suffix == _SUFFIX:
+                    files.append((status.st_mtime, status.st_size, path))
+                elif path.suffix == _PARTIAL and time.time() - status.st_mtime > _PARTIAL_MAX_S:
+                    path.unlink()
+        taken_bytes = 0
+        for _, size, path in sorted(files, reverse=True):
+            taken_bytes += size
+            if taken_bytes > self._limit_bytes:
+                path.unlink(missing_ok=True)
+        self._saved = [saved for saved in self._saved if saved.path.exists()]
+
+    @contextlib.contextmanager
+    def _no_harm(self, problem: str) -> Iterator[None]:
+        """What goes wrong within the block costs time only."""
+        try:
+            yield
+        except (OSError, StateError) as error:
+            log.warning("the prefix cache in %s %s: %s", self._folder, problem, error)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    file = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        yield file
+    finally:
+        os.close(file)

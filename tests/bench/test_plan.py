@@ -5,7 +5,18 @@ import math
 
 import pytest
 
-from swell.bench.plan import ELASTIC, LEAST_EFFORT, PEER, SUBJECTS, ReadingCost, effort, fit_cost, plan, token_counts
+from swell.bench.plan import (
+    ELASTIC,
+    LEAST_EFFORT,
+    PEER,
+    SUBJECTS,
+    ReadingCost,
+    effort,
+    fit_cost,
+    plan,
+    token_counts,
+    turn_counts,
+)
 
 COUNTS = (512, 1024, 2048, 4096, 8192)
 SLOTS = (1, 4, 8)
@@ -38,6 +49,14 @@ def test_a_cost_is_never_negative() -> None:
     assert fit_cost([(64, 1.0), (192, 1.28)]) == ReadingCost(token_s=0.01, depth_s=0.0)
     with pytest.raises(ValueError, match="two marks"):
         fit_cost([(256, 1.0)])
+
+
+def test_conversations_are_as_long_as_the_window_and_the_time_allow() -> None:
+    cost = COSTS[SUBJECTS[0]]
+    assert turn_counts(16_384, cost, math.inf) == (2048, 4096, 8192)
+    assert turn_counts(8192, cost, math.inf) == (2048, 4096)
+    assert turn_counts(8192, cost, 10.0) == turn_counts(2048, cost, math.inf) == (512,)
+    assert turn_counts(512, cost, math.inf) == (128,)
 
 
 def test_without_a_limit_everything_is_filled() -> None:

@@ -4,11 +4,21 @@ from pathlib import Path
 
 from swell.bench.command import read
 from swell.bench.footprint import Footprint
-from swell.bench.kv import CreationResult, Report, SeriesResult, write
+from swell.bench.kv import CreationResult, Report, SeriesResult, TurnsSeries, write
 from swell.bench.machine import Machine
 from swell.bench.plan import PEER
 from swell.bench.report import sections
-from swell.bench.results import BenchRun, BenchStep, Growth, GrowthResult, MemoryStage, SpeedResult, Stage, WasteResult
+from swell.bench.results import (
+    BenchRun,
+    BenchStep,
+    Growth,
+    GrowthResult,
+    MemoryStage,
+    SpeedResult,
+    Stage,
+    TurnsResult,
+    WasteResult,
+)
 from swell.cache import StoreKind
 
 CELL_BYTES = 1000
@@ -86,6 +96,7 @@ def report() -> Report:
         growth={"reserved": growth},
         creation=[CreationResult(subject=PEER, slots=2, results=[SERVER])],
         speed=SpeedResult(steps=11, runs=runs),
+        turns=[TurnsSeries(subject=PEER, prompt_tokens=2048, result=TurnsResult(first_token_s=[2.0, 0.1, 0.3, 0.2]))],
     )
 
 
@@ -106,7 +117,7 @@ def test_waste_is_measured_or_marked_as_derived() -> None:
 
 
 def test_growth_creation_and_speed() -> None:
-    _, _, growth, creation, speed = sections(report())
+    _, _, growth, creation, speed, turns = sections(report())
     assert growth.rows == (
         ("reserved, generating", "1", "90", "90", "90", "80", "80", "80", "1000", "1000", "1000"),
         ("reserved, reading", "1", "100", "100", "100", "90", "90", "90", "-", "-", "-"),
@@ -115,6 +126,7 @@ def test_growth_creation_and_speed() -> None:
     )
     assert creation.rows == ((f"2 {PEER}", "10", "2.0", "2.0"),)
     assert speed.rows == (("256 (growths: 1)", "11.0", "9.2", "1.200", "1.100 to 1.300", "2"),)
+    assert turns.rows == ((f"2048, {PEER}", "2000", "200", "300", "0.100"),)
 
 
 def test_every_row_has_a_cell_for_each_column() -> None:

@@ -16,8 +16,10 @@ from swell.bench.plan import (
     GROWTH_BLOCK_TOKENS,
     LEAST_EFFORT,
     PEER,
+    QUICK_TURNS,
     SPEED_STEPS,
     SUBJECTS,
+    TURNS,
     Effort,
     ReadingCost,
     Series,
@@ -25,6 +27,7 @@ from swell.bench.plan import (
     fit_cost,
     plan,
     token_counts,
+    turn_counts,
 )
 from swell.bench.results import (
     GrowthRequest,
@@ -33,6 +36,8 @@ from swell.bench.results import (
     Setup,
     SpeedRequest,
     SpeedResult,
+    TurnsRequest,
+    TurnsResult,
     WasteRequest,
     WasteResult,
 )
@@ -83,6 +88,12 @@ class CreationResult(msgspec.Struct, frozen=True, kw_only=True):
     results: list[WasteResult]
 
 
+class TurnsSeries(msgspec.Struct, frozen=True, kw_only=True):
+    subject: str
+    prompt_tokens: int
+    result: TurnsResult
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that was measured. `smallest_peer` is llama.cpp's server with the smallest window and one slot."""
 
@@ -101,6 +112,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     growth: dict[str, GrowthResult]
     creation: list[CreationResult]
     speed: SpeedResult
+    turns: list[TurnsSeries] = []
 
 
 def measure(options: BenchOptions, command: str, say: Say) -> Report:
@@ -118,6 +130,10 @@ def measure(options: BenchOptions, command: str, say: Say) -> Report:
         growth[kind.value] = call("growth", _growth_request(options, kind, amount), GrowthResult)
     say("measuring creation")
     creation = [_create(options, subject, slots, amount) for slots in _ends(options) for subject in options.subjects]
+    turns = []
+    for prompt_tokens in turn_counts(options.window_tokens, costs[StoreKind.EAGER.value], options.budget_s):
+        say(f"measuring turns of a conversation that begins with {prompt_tokens} tokens")
+        turns += _hold(options, prompt_tokens)
     counts = token_counts(options.window_tokens)
     left_s = options.budget_s - (time.monotonic() - start)
     waste = []
@@ -140,6 +156,7 @@ def measure(options: BenchOptions, command: str, say: Say) -> Report:
         growth=growth,
         creation=creation,
         speed=speed,
+        turns=turns,
     )
 
 
@@ -179,6 +196,21 @@ def _uncalibrated(options: BenchOptions) -> tuple[dict[str, ReadingCost], WasteR
 
 def _cost(result: WasteResult, tokens: Sequence[int]) -> ReadingCost:
     return fit_cost([(count, stage.duration_s) for count, stage in zip(tokens, result.stages, strict=False)])
+
+
+def _hold(options: BenchOptions, prompt_tokens: int) -> list[TurnsSeries]:
+    """The same conversation with each subject that computes answers."""
+    request = TurnsRequest(
+        model=str(options.model),
+        threads=options.threads,
+        prompt_tokens=prompt_tokens,
+        turns=QUICK_TURNS if options.quick else TURNS,
+    )
+    modules = {StoreKind.RESERVED.value: "turns"} | ({PEER: "peer_turns"} if options.with_peer else {})
+    return [
+        TurnsSeries(subject=subject, prompt_tokens=prompt_tokens, result=call(module, request, TurnsResult))
+        for subject, module in modules.items()
+    ]
 
 
 def _ends(options: BenchOptions) -> list[int]:

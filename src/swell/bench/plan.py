@@ -5,6 +5,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 
+from swell.bench.dialogue import GENERATED_TOKENS, window_of
 from swell.cache import StoreKind
 
 PEER = "llama.cpp server"
@@ -15,6 +16,11 @@ GROWTH_BLOCK_TOKENS = 4  # so small that there are many growths in little time
 SPEED_STEPS = 16
 TOKEN_COUNTS = (512, 1024, 2048, 4096, 8192)
 
+TURNS, QUICK_TURNS = 10, 2
+TURN_COUNTS = (2048, 4096, 8192)
+
+_TURNS_SHARE = 0.3
+"""Of the whole time, at most, for conversations."""
 _ELASTIC_SHARE = 0.7
 """Of the time; the rest is for caches whose memory is the same however full they are."""
 _PREPARATION_S = 2.0
@@ -98,6 +104,19 @@ def fit_cost(marks: Sequence[tuple[int, float]]) -> ReadingCost:
 def token_counts(window_tokens: int) -> tuple[int, ...]:
     """The counts that fit the window; the window itself where none does."""
     return tuple(count for count in TOKEN_COUNTS if count <= window_tokens) or (window_tokens,)
+
+
+def turn_counts(window_tokens: int, cost: ReadingCost, budget_s: float) -> tuple[int, ...]:
+    """With how many tokens the conversations begin: those that fit the window and the time."""
+    fitting = [count for count in TURN_COUNTS if window_of(count, TURNS) <= window_tokens]
+    counts = [count for count in fitting if _turns_s(count, cost) <= budget_s * _TURNS_SHARE]
+    return tuple(counts or [min(TURN_COUNTS[0], window_tokens) // 4])
+
+
+def _turns_s(prompt_tokens: int, cost: ReadingCost) -> float:
+    """Seconds for a conversation with two subjects, of which each reads all of it and generates one by one."""
+    generated = TURNS * GENERATED_TOKENS * _SINGLE_COST * (cost.token_s + cost.depth_s * prompt_tokens)
+    return 2 * (cost.reading_s(window_of(prompt_tokens, TURNS)) + generated)
 
 
 def plan(

@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Iterable, Sequence
 
+from swell.bench.dialogue import ANSWER_TOKENS, GENERATED_TOKENS, THOUGHT_TOKENS, TURN_TOKENS
 from swell.bench.footprint import Footprint
 from swell.bench.kv import CreationResult, Report, SeriesResult
 from swell.bench.plan import FIXED, PEER, SUBJECTS
@@ -33,6 +34,10 @@ _CREATION_NOTE = (
     "after creation: the KV cache, and all anonymous memory that came with it (the server's beyond that of one with "
     "the smallest window, in which its compute buffers are contained)."
 )
+_TURNS_NOTE = (
+    f"Milliseconds. Each turn sends the whole conversation without the thoughts of the answer before: {THOUGHT_TOKENS} "
+    f"of its {GENERATED_TOKENS} tokens; {TURN_TOKENS + ANSWER_TOKENS} are new. Later turns: the median."
+)
 _SPEED_NOTE = "Tokens per second, single tokens, runs in turns; ratio reserved / eager of each pair of runs."
 
 
@@ -44,6 +49,7 @@ def sections(report: Report) -> list[Section]:
         _growth(report),
         _creation(report),
         _speed(report),
+        *([_turns(report)] if report.turns else []),
     ]
 
 
@@ -215,6 +221,19 @@ def _speed(report: Report) -> Section:
         rows.append((label, *speeds, f"{statistics.median(ratios):.3f}", range_, str(len(ratios))))
     header = ("depth", "reserved", "eager", "ratio", "range", "pairs")
     return Section(title="Decode speed", header=header, rows=tuple(rows), note=_SPEED_NOTE)
+
+
+def _turns(report: Report) -> Section:
+    rows = []
+    for series in report.turns:
+        first_s, *later_s = series.result.first_token_s
+        median_s = _median(later_s)
+        label = f"{series.prompt_tokens}, {series.subject}"
+        rows.append(
+            (label, *(f"{one * 1e3:.0f}" for one in (first_s, median_s, max(later_s))), f"{median_s / first_s:.3f}")
+        )
+    header = ("begins with", "first turn", "later turns", "slowest", "later / first")
+    return Section(title="Time to first token", header=header, rows=tuple(rows), note=_TURNS_NOTE)
 
 
 def _median(values: Iterable[float]) -> float:

@@ -141,3 +141,18 @@ class SpeedResult(msgspec.Struct, frozen=True, kw_only=True):
 
     steps: int
     runs: list[BenchRun]
+
+
+class TurnsRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Hold a conversation of `turns` turns that begins with `prompt_tokens`; see `swell.bench.dialogue`."""
+
+    model: str
+    threads: int
+    prompt_tokens: int
+    turns: int
+
+
+class TurnsResult(msgspec.Struct, frozen=True, kw_only=True):
+    """How long each turn's first token took."""
+
+    first_token_s: list[float]

@@ -1,7 +1,7 @@
 """`python -m benchmarks.models FOLDER`: models with other kinds of memory than the bundled one's, for `swell bench kv`.
 
-Their weights are random, and they are as large as a small model's layers: 512 numbers per token, windows of 512. A token
-is a byte.
+Their weights are random, and they are as large as layers of a small model: 512 numbers per token, windows of 512. A
+token is a byte.
 """
 
 import importlib

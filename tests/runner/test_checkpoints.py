@@ -5,11 +5,10 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.runner.byte_models import open_byte_model
 from tests.runner.harness import Harness
-from tests.tiny import ARCHITECTURES, Architecture, MemoryKind
-from tests.tiny.weights import ModelFile, add_bytes
+from tests.tiny import ARCHITECTURES, MemoryKind
 
-from swell.llama import logs
 from swell.llama.model import LlamaModel
 from swell.runner.checkpointing import APART_TOKENS, FIRST_TOKENS, is_due, stops
 
@@ -26,13 +25,7 @@ MOST = 8
     ids=lambda one: str(one.name),
 )
 def uncut(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaModel]:
-    architecture: Architecture = request.param
-    logs.route()
-    path = tmp_path_factory.mktemp("model") / "tiny.gguf"
-    with pytest.MonkeyPatch.context() as patch:  # an engine asks what tokens stand for
-        patch.setattr(ModelFile.write, "__defaults__", (add_bytes,))
-        architecture.write(path)
-    with LlamaModel(path) as loaded:
+    with open_byte_model(request.param, tmp_path_factory.mktemp("model")) as loaded:
         yield loaded
 
 

@@ -9,13 +9,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.runner.byte_models import open_byte_model
 from tests.runner.harness import Harness
 from tests.runner.limited import LimitedAdmission
-from tests.tiny import ARCHITECTURES, Architecture
-from tests.tiny.attention import write_llama
-from tests.tiny.weights import ModelFile, add_bytes
+from tests.tiny import ARCHITECTURES
 
-from swell.llama import logs
 from swell.llama.model import LlamaModel
 from swell.protocol.messages import KeepPrefixes
 from swell.runner.prefix_policy import SAVED_TOKENS_MIN, covers, is_lost, usable
@@ -33,24 +31,14 @@ Start = Callable[..., Harness]
 
 @pytest.fixture(scope="module", params=ARCHITECTURES.values(), ids=list(ARCHITECTURES))
 def tiny(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaModel]:
-    with opened(request.param, tmp_path_factory.mktemp("model") / "tiny.gguf") as loaded:
+    with open_byte_model(request.param, tmp_path_factory.mktemp("model")) as loaded:
         yield loaded
 
 
 @pytest.fixture(scope="module")
 def causal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaModel]:
-    with opened(ARCHITECTURES["llama"], tmp_path_factory.mktemp("model") / "llama.gguf") as loaded:
+    with open_byte_model(ARCHITECTURES["llama"], tmp_path_factory.mktemp("model")) as loaded:
         yield loaded
-
-
-def opened(architecture: Architecture, path: Path) -> LlamaModel:
-    logs.route()
-    with pytest.MonkeyPatch.context() as patch:  # an engine asks what tokens stand for
-        patch.setattr(ModelFile.write, "__defaults__", (add_bytes,))
-        architecture.write(path)
-        if architecture.name == "llama":
-            write_llama(path, reads_text=True)
-    return LlamaModel(path)
 
 
 def asked(harness: Harness, request_id: int, prompt: list[int], limit: int = ANSWER) -> list[int]:

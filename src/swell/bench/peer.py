@@ -14,8 +14,8 @@ import httpx
 from swell.bench.child import answer
 from swell.bench.footprint import footprint
 from swell.bench.results import MemoryStage, PeerRequest, Stage, WasteResult
+from swell.bench.text import text
 
-_FIRST_TOKEN, _TOKENS = 100, 1000  # the same text that the stores read
 _SPARE_TOKENS = 4  # the server refuses a prompt that leaves no room for an answer
 
 
@@ -72,8 +72,7 @@ def _stages(client: httpx.Client, request: PeerRequest) -> list[MemoryStage]:
 
 def _read(client: httpx.Client, slot: int, tokens: int) -> int:
     """Let `slot` hold a prompt of `tokens`, of which it computes only what it doesn't have; returns what it holds."""
-    prompt = [_FIRST_TOKEN + position % _TOKENS for position in range(tokens)]
-    body = {"prompt": prompt, "n_predict": 1, "id_slot": slot, "cache_prompt": True}
+    body = {"prompt": text(tokens), "n_predict": 1, "id_slot": slot, "cache_prompt": True}
     response = client.post("/completion", json=body)
     response.raise_for_status()
     found: dict[str, Any] = response.json()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from swell.bench.errors import BenchError
 from swell.bench.results import Setup
+from swell.bench.text import token_at
 from swell.cache import StoreKind
 from swell.kv.admission import Admission
 from swell.kv.base import KvStore
@@ -23,8 +24,6 @@ from swell.memory.ledger import Ledger
 from swell.memory.probe import MemoryProbe
 from swell.protocol.loading import BATCH_TOKENS
 from swell.settings import Settings
-
-_FIRST_TOKEN, _TOKENS = 100, 1000  # any text will do, but it must really be computed
 
 
 @contextlib.contextmanager
@@ -57,10 +56,6 @@ def open_store(model: LlamaModel, setup: Setup, admission: Admission) -> KvStore
             return CopiedStore(model, shape, policy, admission)
         case StoreKind.EAGER:
             return EagerStore(model, shape, admission)
-
-
-def token_at(position: int) -> int:
-    return _FIRST_TOKEN + position % _TOKENS
 
 
 def read_batch(store: KvStore, batch: Batch, slot: int, end: int) -> None:

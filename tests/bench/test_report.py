@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import msgspec
+
 from swell.bench.command import read
 from swell.bench.footprint import Footprint
 from swell.bench.kv import CreationResult, Report, SeriesResult, TurnsSeries, write
@@ -114,6 +116,16 @@ def test_waste_is_measured_or_marked_as_derived() -> None:
         ("2 x 512, 1 released", "2.00"),
         ("1 x 128 left", "5.00"),
     ]
+
+
+def test_memory_that_could_not_be_cut_has_no_waste() -> None:
+    """A window's cells are gone when a conversation is cut to a quarter: there is nothing to divide by."""
+    found = report()
+    emptied = created(0, 50, stage(Stage.GROWN, 512, 1024, 1024, 1536), stage(Stage.SHRUNK, 128, 0, 0, 640))
+    series = [msgspec.structs.replace(found.waste[0], result=emptied), *found.waste[1:]]
+    waste, process, *_ = sections(msgspec.structs.replace(found, waste=series))
+    assert [row[1] for row in waste.rows] == ["1.00", "-", "-"]
+    assert [row[:2] for row in process.rows] == [("2 x 512", "1.50")]
 
 
 def test_growth_creation_and_speed() -> None:

@@ -234,6 +234,15 @@ def test_memory_may_not_allow_to_load_it(causal: LlamaModel, saved: Path) -> Non
     harness.store.close()
 
 
+def test_a_slot_that_shares_less_is_used_where_a_file_cannot_be(causal: LlamaModel, saved: Path) -> None:
+    harness = Harness(causal, prefix_folder=saved.parent)
+    asked(harness, 1, SYSTEM[:100], limit=20)
+    saved.unlink()
+    asked(harness, 2, FIRST)
+    assert (harness.cached_tokens(2), harness.failures()) == (100, {})
+    harness.store.close()
+
+
 def test_the_files_used_longest_ago_go_first(causal: LlamaModel, tmp_path: Path) -> None:
     for age, prompt in ((300, OTHERS[0]), (200, OTHERS[1]), (100, OTHERS[2])):
         harness = Harness(causal, prefix_folder=tmp_path)
@@ -262,6 +271,12 @@ def test_the_files_used_longest_ago_go_first(causal: LlamaModel, tmp_path: Path)
 # --- policy --------------------------------------------------------------------------------------------------------
 
 TOKENS = st.lists(st.integers(0, 2), max_size=40)
+
+
+@given(st.integers(0, 3000), st.integers(0, 3000), st.integers(0, 3000))
+def test_long_prefixes_are_counted(shared: int, more: int, others: int) -> None:
+    beginning = list(range(shared))
+    assert common_prefix([*beginning, *[-1] * more], [*beginning, *[-2] * others]) == shared
 
 
 @given(TOKENS, TOKENS)

@@ -70,7 +70,7 @@ def _waste(report: Report) -> tuple[tuple[str, ...], ...]:
             series = _series(report, slots, subject)
             stage = _stage(series, key)
             used = used_tokens * report.cell_bytes if stage is None else stage.used_tokens * report.cell_bytes
-            if stage is None and subject not in FIXED:
+            if used == 0 or (stage is None and subject not in FIXED):
                 cells.append(_NOTHING)
                 continue
             mark = "*" if stage is None else ""
@@ -86,7 +86,7 @@ def _process(report: Report) -> tuple[tuple[str, ...], ...]:
         for subject in _present(report):
             series = _series(report, slots, subject)
             stage = _stage(series, key)
-            if stage is None:
+            if stage is None or stage.used_tokens == 0:
                 cells.append(_NOTHING)
                 continue
             added = _added_bytes(report, subject, series.result, stage.process)

@@ -223,6 +223,7 @@ class Engine:
             if choice is None:
                 break
             request = self._waiting.popleft()
+            request.started_ns = time.perf_counter_ns()
             choice = self._load_prefix(choice, request.known)
             try:
                 self._occupy(choice, request)
@@ -236,7 +237,6 @@ class Engine:
         """Put `request` in its slot, and grant it what its prompt takes. Raises KvGrowError once it is there."""
         slot = choice.slot
         slot.request = request
-        request.started_ns = time.perf_counter_ns()
         if choice.source is not None:
             self._copy_beginning(choice.source, slot, request.known)
         # the last token is computed again even when it is cached, for its logits
@@ -265,10 +265,11 @@ class Engine:
         self._store.rewind(slot.index, 0)
         try:
             self._memory.grant(slot, len(found.saved.tokens))
-            self._prefixes.load(found.saved, slot)
+            is_loaded = self._prefixes.load(found.saved, slot)
         except KvGrowError as error:
             log.info("%s; computing what could have been loaded", error)
-        return SlotChoice(slot, None, slot.stored, max(choice.shared, slot.common_prefix(prompt)))
+            return choice
+        return SlotChoice(slot, None, found.tokens, slot.common_prefix(prompt)) if is_loaded else choice
 
     def _on_loss(self, slot: Slot, keep: int = 0) -> bool:
         """Save what `slot` is about to forget after its first `keep` tokens; whether there is a file of it then."""

@@ -133,8 +133,11 @@ class Slot:
 
 
 def common_prefix(tokens: Sequence[int], others: Sequence[int]) -> int:
-    """How many tokens both begin with."""
-    low, high = 0, min(len(tokens), len(others))
+    """How many tokens both begin with. Takes time in proportion to that."""
+    low, step, end = 0, 64, min(len(tokens), len(others))
+    while low + step <= end and tokens[low : low + step] == others[low : low + step]:
+        low, step = low + step, step * 2
+    high = min(low + step, end)
     while low < high:
         middle = (low + high + 1) // 2
         if tokens[low:middle] == others[low:middle]:

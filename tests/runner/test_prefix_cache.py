@@ -205,6 +205,21 @@ def test_a_file_may_go_while_the_runner_lives(causal: LlamaModel, saved: Path) -
     harness.store.close()
 
 
+def test_a_file_that_was_deleted_is_written_again(causal: LlamaModel, saved: Path) -> None:
+    harness = Harness(causal, prefix_folder=saved.parent)
+    asked(harness, 1, FIRST)
+    saved.unlink()
+    ended(harness)
+    assert files(saved.parent) == [saved]
+    assert not is_read_again(causal, saved.parent)
+
+
+def test_a_damaged_file_leaves_others_in_use(causal: LlamaModel, saved: Path) -> None:
+    broken = saved.with_name(saved.name.replace(".kv", "0.kv"))
+    broken.symlink_to(saved)
+    assert not is_read_again(causal, saved.parent)
+
+
 def test_no_room_on_the_disk_costs_nothing_but_time(
     causal: LlamaModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -47,6 +47,12 @@ class FoundPrefix(NamedTuple):
     tokens: int
 
 
+class _File(NamedTuple):
+    used_s: float
+    size_bytes: int
+    path: Path
+
+
 class PrefixCache:
     """The files in `folder` that are for one model. Together with those for others they take `limit_bytes` at most."""
 
@@ -60,9 +66,10 @@ class PrefixCache:
         self._saved: list[SavedPrefix] = []
         with self._no_harm("can't be used"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            files = sorted(folder.glob(f"{self._name}-*{_SUFFIX}"), key=lambda path: path.stat().st_mtime)
-            for path in files[-_FILES_MAX:]:
-                self._list(path)
+            own = [one for one in self._files() if one.path.name.startswith(f"{self._name}-")]
+            for one in own[:_FILES_MAX]:
+                with self._no_harm(f"has a file {one.path.name} that can't be read"):
+                    self._list(one.path)
 
     def find(self, prompt: Sequence[int]) -> FoundPrefix | None:
         """The file with which most tokens of `prompt` needn't be computed; None if there is none."""
@@ -74,9 +81,8 @@ class PrefixCache:
         """Fill the empty `slot` with what was saved. Raises KvGrowError where memory forbids it."""
         with self._no_harm("can't be read"), _opened(saved.path) as file:
             for content in read_slots(file):
-                os.utime(file)  # what was used last stays longest
                 if load_slot(self._store, slot, content):
-                    return True
+                    return _touch(saved.path)
         self._forget(saved)
         return False
 
@@ -85,16 +91,19 @@ class PrefixCache:
         tokens = slot.tokens[: slot.stored]
         if not is_lost(slot.stored, keep):
             return False
+        self._saved = [saved for saved in self._saved if saved.path.exists()]
         for saved in self._saved:
             if covers(saved.tokens, saved.checkpoints, tokens):
-                with contextlib.suppress(OSError):
-                    os.utime(saved.path)
-                    return True
+                return _touch(saved.path)
         with self._no_harm("can't be written"):
-            self._list(self._write(slot, tokens))
-            *others, latest = self._saved
-            for shorter in [one for one in others if covers(tokens, latest.checkpoints, one.tokens)]:
-                self._forget(shorter)
+            shorter, path = self._saved, self._write(slot, tokens)
+            self._saved = []
+            self._list(path)
+            for latest in self._saved:
+                for one in shorter:
+                    if covers(tokens, latest.checkpoints, one.tokens):
+                        one.path.unlink(missing_ok=True)
+            self._saved += shorter
             self._clean()
             return True
         return False
@@ -132,20 +141,24 @@ class PrefixCache:
 
     def _clean(self) -> None:
         """Delete what nobody will finish, and the files used longest ago until the others keep to the limit."""
-        files = []
-        for path in self._folder.iterdir():
-            with contextlib.suppress(OSError):
-                status = path.stat(follow_symlinks=False)
-                if path.suffix == _SUFFIX:
-                    files.append((status.st_mtime, status.st_size, path))
-                elif path.suffix == _PARTIAL and time.time() - status.st_mtime > _PARTIAL_MAX_S:
-                    path.unlink()
-        taken_bytes = 0
-        for _, size, path in sorted(files, reverse=True):
-            taken_bytes += size
-            if taken_bytes > self._limit_bytes:
+        for path in self._folder.glob(f"*{_PARTIAL}"):
+            if time.time() - path.stat().st_mtime > _PARTIAL_MAX_S:
                 path.unlink(missing_ok=True)
+        taken_bytes = 0
+        for one in self._files():
+            taken_bytes += one.size_bytes
+            if taken_bytes > self._limit_bytes:
+                one.path.unlink(missing_ok=True)
         self._saved = [saved for saved in self._saved if saved.path.exists()]
+
+    def _files(self) -> list[_File]:
+        """All conversations of all models, the one used last first. Raises OSError."""
+        files = []
+        for path in self._folder.glob(f"*{_SUFFIX}"):
+            with contextlib.suppress(FileNotFoundError):  # another runner has deleted it just now
+                status = path.stat(follow_symlinks=False)
+                files.append(_File(status.st_mtime, status.st_size, path))
+        return sorted(files, reverse=True)
 
     @contextlib.contextmanager
     def _no_harm(self, problem: str) -> Iterator[None]:
@@ -156,9 +169,16 @@ class PrefixCache:
             log.warning("the prefix cache in %s %s: %s", self._folder, problem, error)
 
 
+def _touch(path: Path) -> bool:
+    """Note that it was used: those used last stay longest. True, even where it can't be written to."""
+    with contextlib.suppress(OSError):
+        os.utime(path)
+    return True
+
+
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[int]:
-    file = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         yield file
     finally:

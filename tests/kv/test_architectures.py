@@ -164,3 +164,11 @@ def logits(store: KvStore, slot: int, tokens: list[int]) -> list[float]:
 
 def distance(found: list[float], expected: list[float]) -> float:
     return max(abs(one - other) for one, other in zip(found, expected, strict=True))
+
+
+def test_a_cell_is_known_to_take_no_less_than_it_does(tiny: LlamaModel) -> None:
+    """By the metadata, which is all that stores have whose cells lie on devices; one layer of MiniMax has no index."""
+    store = ReservedStore(tiny, SHAPE, POLICY, OpenAdmission())
+    taken_bytes = store.bytes_of(2) - store.bytes_of(1)
+    store.close()
+    assert taken_bytes <= tiny.kv_cell_bytes(SHAPE.cache_type) <= taken_bytes * 1.25

@@ -86,11 +86,11 @@ def _process(report: Report) -> tuple[tuple[str, ...], ...]:
         for subject in _present(report):
             series = _series(report, slots, subject)
             stage = _stage(series, key)
-            if stage is None or stage.used_tokens == 0:
+            used = stage.used_tokens * report.cell_bytes if stage else 0
+            if stage is None or used == 0:
                 cells.append(_NOTHING)
                 continue
-            added = _added_bytes(report, subject, series.result, stage.process)
-            cells.append(f"{added / (stage.used_tokens * report.cell_bytes):.2f}")
+            cells.append(f"{_added_bytes(report, subject, series.result, stage.process) / used:.2f}")
         if any(cell != _NOTHING for cell in cells):
             rows.append((label, *cells))
     return tuple(rows)

@@ -10,6 +10,7 @@ from swell.devices import HOST_ONLY, DeviceMemory, KvPlace, Placement
 from swell.errors import ModelLoadError, TokenizeError
 from swell.llama import amx, library, logs
 from swell.llama.devices import Device
+from swell.llama.gguf_array import read_integers
 from swell.llama.handle import Handle
 from swell.llama.library import VOID, api
 from swell.memory.mapped import drop_mapped_pages
@@ -56,6 +57,7 @@ class LlamaModel(Handle):
             raise ModelLoadError(str(path), logs.take_errors())
         del kept  # had to live until the model was loaded
         super().__init__(pointer, api.llama_model_free)
+        self._path = path
         self.device_bytes = taken_bytes(before, self.measure_devices())
         """What the weights take on each device, as its driver counts it."""
         self.trained_tokens: int = api.llama_model_n_ctx_train(pointer) & 0xFFFF_FFFF  # kept unsigned, given signed
@@ -78,17 +80,28 @@ class LlamaModel(Handle):
     def kv_cell_bytes(self, cache_type: CacheType) -> int:
         """Bytes of K and V that one token takes, by the file's metadata, if every layer keeps every token.
 
-        So it is too much for layers with a sliding window or a recurrent state. MLA keeps one latent row and no V.
+        So it is too much for layers with a sliding window. MLA keeps one latent row and no V; sparse attention keeps
+        another row of K for its index.
         """
-        pointer = self.pointer
         prefix = f"{self.metadata('general.architecture')}.attention."
         key_length = int(self.metadata(prefix + "key_length") or self._head_length)
         value_length = int(self.metadata(prefix + "value_length") or self._head_length)
-        kv_heads: int = api.llama_model_n_head_kv(pointer)
-        row = kv_heads * (key_length + value_length)
         if self.metadata(prefix + "key_length_mla"):
-            row = key_length
-        return round(self.layers * row * cache_type.element_bytes)
+            row = self.layers * key_length
+        else:
+            row = self._kv_heads(prefix + "head_count_kv") * (key_length + value_length)
+        index_row = self.layers * int(self.metadata(prefix + "indexer.key_length") or 0)
+        return round((row + index_row) * cache_type.element_bytes)
+
+    def _kv_heads(self, key: str) -> int:
+        """Heads of K and V in all layers: layers that keep a state instead of a cache have none.
+
+        llama.cpp only says how many the first layer has.
+        """
+        by_layer = read_integers(self._path, key)
+        if by_layer is None:
+            return self.layers * int(api.llama_model_n_head_kv(self.pointer))
+        return sum(by_layer[: self.layers])
 
     @property
     def mapped_bytes(self) -> int:

@@ -166,9 +166,10 @@ def distance(found: list[float], expected: list[float]) -> float:
     return max(abs(one - other) for one, other in zip(found, expected, strict=True))
 
 
-def test_a_cell_is_known_to_take_no_less_than_it_does(tiny: LlamaModel) -> None:
-    """By the metadata, which is all that stores have whose cells lie on devices; one layer of MiniMax has no index."""
+def test_what_a_cell_takes_is_known_by_the_metadata(tiny: LlamaModel) -> None:
+    """That is all that stores have whose cells lie on devices. Of MiniMax, values that its index never uses are missing."""
     store = ReservedStore(tiny, SHAPE, POLICY, OpenAdmission())
     taken_bytes = store.bytes_of(2) - store.bytes_of(1)
     store.close()
-    assert taken_bytes <= tiny.kv_cell_bytes(SHAPE.cache_type) <= taken_bytes * 1.25
+    missing = 0.1 if tiny.metadata("general.architecture") == "minimax-m3" else 0.0
+    assert tiny.kv_cell_bytes(SHAPE.cache_type) == pytest.approx(taken_bytes, rel=missing)

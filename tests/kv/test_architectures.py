@@ -167,7 +167,7 @@ def distance(found: list[float], expected: list[float]) -> float:
 
 
 def test_what_a_cell_takes_is_known_by_the_metadata(tiny: LlamaModel) -> None:
-    """That is all that stores have whose cells lie on devices. Of MiniMax, values that its index never uses are missing."""
+    """Stores whose cells lie on devices have nothing else. Of MiniMax, values that its index never uses are missing."""
     store = ReservedStore(tiny, SHAPE, POLICY, OpenAdmission())
     taken_bytes = store.bytes_of(2) - store.bytes_of(1)
     store.close()

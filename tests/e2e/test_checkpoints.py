@@ -45,3 +45,6 @@ def test_a_turn_that_leaves_out_the_last_answer_is_not_read_from_the_beginning(
     assert (seen["kv_checkpoint_bytes"] > 0) == has_checkpoints
     assert seen["kv_checkpoint_bytes"] <= seen["kv_granted_bytes"]
     assert seen["faults"] == []
+    row, kernel = server.loaded(), server.runner().memory_info().rss
+    assert row["size"] == pytest.approx(kernel, rel=0.05)
+    assert row["weights_used"] + row["kv_used"] + row["other_used"] == pytest.approx(row["size"], rel=0.05)

@@ -1,12 +1,18 @@
 """Conversations outlive the model in memory, and the server."""
 
+import contextlib
+import random
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from tests.e2e.server import Server, running
+
+from swell.runner.slot_file import read_slots
 
 PROMPT = "The history of the lighthouse, told by the people who kept it. " * 30
 Start = Callable[[], AbstractContextManager[Server]]
@@ -60,3 +66,21 @@ def test_a_broken_file_is_a_miss(start: Start, folder: Path) -> None:
     with start() as server:
         assert server.generate(PROMPT)["response"] == expected
         assert latest(server)["cached_tokens"] == 0
+
+
+@pytest.mark.destructive
+def test_a_runner_that_is_killed_while_it_saves_leaves_nothing_that_harms(start: Start, folder: Path) -> None:
+    delays_s = random.Random(1)
+    with start() as server:
+        expected = server.generate(PROMPT)["response"]
+        for _ in range(12):
+            runner = server.runner()
+            server.ask("/api/generate", prompt="", keep_alive=0)  # unloads: that is when it saves
+            time.sleep(delays_s.random() * 0.05)
+            with contextlib.suppress(psutil.NoSuchProcess):
+                runner.kill()
+            assert server.generate(PROMPT)["response"] == expected
+            assert latest(server)["cached_tokens"] in (0, latest(server)["prompt_tokens"] - 1)
+    for path in folder.glob("*.kv"):
+        with path.open("rb") as file:
+            assert len(list(read_slots(file.fileno()))) == 1

@@ -97,7 +97,8 @@ def main(
     source = Path(spec.submodule_search_locations[0]) / "SmolLM2-135M-Instruct.Q4_1.gguf"
     with tempfile.TemporaryDirectory() as folder:
         other = write_with_template(source, Path(folder) / "other.gguf", CALLS)
-        with running(Path(folder) / "log", sabotaged(ENVIRONMENT)) as server:
+        environment = {**ENVIRONMENT, "SWELL_PREFIX_CACHE": f"{folder}/prefixes"}
+        with running(Path(folder) / "log", sabotaged(environment)) as server:
             summary = asyncio.run(soak(server, ["smollm2:135m", other], minutes * 60, seed, Path(folder)))
             stats = server.http.get("/stats").json()
             busy = [row["stats"]["slots_in_use"] for row in stats["models"] if row["stats"]]

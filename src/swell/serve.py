@@ -20,6 +20,7 @@ from swell.memory.allocator import give_back_large_blocks
 from swell.models.bundled import BundledModels
 from swell.models.catalog import Catalog
 from swell.models.folder import FolderModels
+from swell.models.store import StoreModels
 from swell.sandbox.renderer import Renderer
 from swell.sandbox.schemas import SchemaChecker
 from swell.scheduler.scheduler import Scheduler
@@ -201,6 +202,6 @@ def _bind(address: HostAddress) -> socket.socket:
 
 
 def _catalog(settings: Settings) -> Catalog:
-    """A user's own files go before what is bundled: its alias may be the name of one."""
+    """A user's own models go before what is bundled: its alias may be the name of one."""
     folders = [FolderModels(settings.models_dir)] if settings.models_dir else []
-    return Catalog([*folders, BundledModels()])
+    return Catalog([*folders, StoreModels(settings.store_dir), BundledModels()])

@@ -78,6 +78,12 @@ class Settings:
         "5m",
         "How long the load of a model may make no progress; `0` is no limit.",
     )
+    store_dir: Path = _setting(
+        "OLLAMA_MODELS",
+        parse_folder,
+        "~/.ollama/models",
+        "Ollama's store: the models in it are listed and can be run. Nothing in it is changed.",
+    )
     models_dir: Path | None = _setting(
         "SWELL_MODELS_DIR",
         parse_folder,

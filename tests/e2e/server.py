@@ -89,7 +89,12 @@ def running(
         port = listener.getsockname()[1]
         process = subprocess.Popen(
             [sys.executable, "-m", "swell", "serve", "--listen-fd", str(listener.fileno())],
-            env={**inherited, "OLLAMA_HOST": f"127.0.0.1:{port}", **(environment or {})},
+            env={
+                **inherited,
+                "OLLAMA_HOST": f"127.0.0.1:{port}",
+                "OLLAMA_MODELS": str(log.with_name("no store")),  # not the user's own
+                **(environment or {}),
+            },
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

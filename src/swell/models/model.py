@@ -27,6 +27,15 @@ class Summary:
     capabilities: tuple[str, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """What lists say of a model as a whole, where that isn't just its weights."""
+
+    digest: str
+    size_bytes: int
+    modified_at: datetime
+
+
 @dataclass(frozen=True)
 class Model:
     """A model that can be run. `name` is the short name with its tag, `full_name` the one in some error texts."""
@@ -35,6 +44,7 @@ class Model:
     full_name: str
     weights: Weights
     manifest: Manifest
+    listing: Listing | None = None
 
     @property
     def capabilities(self) -> tuple[str, ...]:
@@ -51,9 +61,9 @@ class Model:
         weights = self.weights
         return Summary(
             name=self.name,
-            digest=weights.digest,
-            size_bytes=weights.size_bytes,
-            modified_at=weights.modified_at,
+            digest=self.digest,
+            size_bytes=self.size_bytes,
+            modified_at=self.modified_at,
             family=weights.architecture,
             families=(weights.architecture,) if weights.architecture else (),
             parameter_size=weights.parameter_size,
@@ -71,11 +81,11 @@ class Model:
 
     @property
     def digest(self) -> str:
-        return self.weights.digest
+        return (self.listing or self.weights).digest
 
     @property
     def size_bytes(self) -> int:
-        return self.weights.size_bytes
+        return (self.listing or self.weights).size_bytes
 
     @property
     def weights_bytes(self) -> int:
@@ -83,7 +93,7 @@ class Model:
 
     @property
     def modified_at(self) -> datetime:
-        return self.weights.modified_at
+        return (self.listing or self.weights).modified_at
 
     @property
     def header(self) -> GgufHeader:

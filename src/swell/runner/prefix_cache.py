@@ -47,7 +47,7 @@ class FoundPrefix(NamedTuple):
     tokens: int
 
 
-class _File(NamedTuple):
+class _PrefixFile(NamedTuple):
     used_s: float
     size_bytes: int
     path: Path
@@ -151,13 +151,13 @@ class PrefixCache:
                 one.path.unlink(missing_ok=True)
         self._saved = [saved for saved in self._saved if saved.path.exists()]
 
-    def _files(self) -> list[_File]:
+    def _files(self) -> list[_PrefixFile]:
         """All conversations of all models, the one used last first. Raises OSError."""
         files = []
         for path in self._folder.glob(f"*{_SUFFIX}"):
             with contextlib.suppress(FileNotFoundError):  # another runner has deleted it just now
                 status = path.stat(follow_symlinks=False)
-                files.append(_File(status.st_mtime, status.st_size, path))
+                files.append(_PrefixFile(status.st_mtime, status.st_size, path))
         return sorted(files, reverse=True)
 
     @contextlib.contextmanager

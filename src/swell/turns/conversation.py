@@ -51,7 +51,7 @@ async def count_tokens_of(services: Services, request: TurnRequest, conversation
 
     async def count(runner: Runner) -> int:
         prompt = ConversationPrompt(services, request, conversation)
-        return await prompt.count(runner, None, conversation.messages)
+        return await prompt.count(runner, None, prompt.messages)
 
     return await retried(services.recovery(request), count)
 
@@ -61,6 +61,7 @@ class ConversationPrompt:
 
     def __init__(self, services: Services, request: TurnRequest, conversation: Conversation) -> None:
         self._conversation = conversation
+        self.messages = request.model.manifest.begin(conversation.messages)
         self._rendering = Rendering(
             request.model,
             services.renderer,
@@ -75,7 +76,7 @@ class ConversationPrompt:
 
     async def build(self, runner: Runner, window_tokens: int) -> Prompt:
         """The prompt, without the oldest messages if need be. Raises PromptTooLongError."""
-        messages, count = self._conversation.messages, functools.partial(self.count, runner, window_tokens)
+        messages, count = self.messages, functools.partial(self.count, runner, window_tokens)
         kept = await drop_oldest(messages, window_tokens, count) if self._conversation.truncate else messages
         if kept is not self._measured:
             await count(kept)

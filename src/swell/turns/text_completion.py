@@ -74,11 +74,14 @@ class TextCompletionPrompt:
 
     async def _rendered(self, runner: Runner, window_tokens: int) -> list[int]:
         """The request's own `context` goes before the new turn, but after the BOS that the tokenizer adds."""
-        completion, facts = self._completion, runner.facts
+        completion, facts, manifest = self._completion, runner.facts, self._request.model.manifest
+        system = completion.system or manifest.system
         if completion.template:
-            self._text = render_override(completion.template, system=completion.system, prompt=completion.prompt)
+            self._text = render_override(completion.template, system=system, prompt=completion.prompt)
         else:
-            self._text = await self._rendering.text(prompt_messages(completion.prompt, completion.system), facts)
+            history = () if completion.context else manifest.messages
+            messages = prompt_messages(completion.prompt, system, history)
+            self._text = await self._rendering.text(messages, facts)
         tokens = await tokenize_rendered(runner, self._text, window_tokens)
         bos, turn = tokens[: facts.add_bos], tokens[facts.add_bos :]
         self._turns = [*completion.context, *turn]

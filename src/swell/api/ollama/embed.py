@@ -29,7 +29,7 @@ async def embed(request: Request) -> Response:
     parts, model = services(request), await find_embedder(request, body.model)
     turn = TurnRequest(
         model=model,
-        options=merge(body.options),
+        options=merge(body.options, model.manifest.parameters),
         keep_alive_s=keep_alive_s,
         started_ns=started_ns,
         content=texts or None,
@@ -57,7 +57,9 @@ async def embeddings(request: Request) -> Response:
         raise InvalidRequestError("model is required")
     parts, model = services(request), await find_embedder(request, body.model)
     texts = [body.prompt] if body.prompt else None
-    turn = TurnRequest(model=model, options=merge(body.options), keep_alive_s=keep_alive_s, content=texts)
+    turn = TurnRequest(
+        model=model, options=merge(body.options, model.manifest.parameters), keep_alive_s=keep_alive_s, content=texts
+    )
     if not texts:
         await while_connected(request.receive, load(parts, turn))
         return json_response(EmbeddingsReply(embedding=[]))

@@ -64,12 +64,18 @@ async def show(request: Request) -> Response:
 
 
 def _shown(model: Model, body: ShowBody, info: dict[str, Any]) -> dict[str, Any]:
-    parameters = parameter_lines(body.options)
+    manifest = model.manifest
+    system, options = body.system or manifest.system, {**manifest.parameters, **body.options}
+    shown = {
+        "license": "\n".join(manifest.licenses),
+        "modelfile": modelfile(model, system, options),
+        "parameters": parameter_lines(options),
+        "template": model.chat_template or manifest.template or _NO_TEMPLATE,
+        "system": system,
+        "messages": [{"role": message.role, "content": message.content} for message in manifest.messages],
+    }
     return {
-        "modelfile": modelfile(model, body.system, body.options),
-        **({"parameters": parameters} if parameters else {}),
-        "template": model.chat_template or _NO_TEMPLATE,
-        **({"system": body.system} if body.system else {}),
+        **{name: value for name, value in shown.items() if value},
         "details": details(model.summary()),
         "model_info": info,
         "tensors": [tensor._asdict() for tensor in model.header.tensors],

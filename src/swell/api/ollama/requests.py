@@ -43,7 +43,7 @@ def turn_request(body: Common, model: Model, keep_alive_s: float | None, started
     """
     return TurnRequest(
         model=model,
-        options=merge(body.options),
+        options=merge(body.options, model.manifest.parameters),
         keep_alive_s=keep_alive_s,
         started_ns=started_ns,
         shifts=model.architecture != "deepseek2" if body.shift is None else body.shift,

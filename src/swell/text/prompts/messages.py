@@ -1,6 +1,7 @@
 """Chat messages as clients send them and as templates want them."""
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -65,7 +66,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
         return self.role.lower() == "assistant" and not self.tool_calls
 
 
-def prompt_messages(prompt: str, system: str) -> list[Message]:
-    """A prompt of /api/generate as a conversation of one turn."""
+def prompt_messages(prompt: str, system: str, history: Sequence[Message] = ()) -> list[Message]:
+    """A prompt of /api/generate as a conversation of one turn, after `history`."""
     first = [Message(role="system", content=system)] if system else []
-    return [*first, Message(role="user", content=prompt)]
+    return [*first, *history, Message(role="user", content=prompt)]

@@ -256,6 +256,10 @@ class Settings:
         "How the cache is held: `reserved`, `copied` or `eager` instead of the best that works. For comparison.",
     )
 
+    def context_ceiling(self, trained_tokens: int) -> int:
+        """The longest conversation of a model trained for so many tokens, for requests without a `num_ctx`."""
+        return min(self.context_length or trained_tokens, trained_tokens)
+
     @property
     def store_kind(self) -> StoreKind | None:
         """The way to hold the cache that was asked for; None for the best that works."""

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from swell import OLLAMA_API_VERSION, __version__
+from swell.settings import Settings
 
 
 def test_the_server_says_that_it_is_there(server: Any) -> None:
@@ -22,7 +23,20 @@ def test_version(server: Any) -> None:
     assert response.headers["content-type"] == "application/json; charset=utf-8"
 
 
-@pytest.mark.parametrize("path", ["/", "/api/version", "/api/tags"])
+def test_health(server: Any) -> None:
+    assert server.request("GET", "/health").json() == {"status": "ok"}
+
+
+@pytest.mark.parametrize(("setting", "longest"), [(0, 2048), (512, 512), (100_000, 2048)])
+def test_status_has_the_longest_context(server: Any, setting: int, longest: int) -> None:
+    server.settings = Settings(context_length=setting)
+    found = server.request("GET", "/api/status").json()
+    assert found == {"cloud": {"disabled": True, "source": "none"}, "context_length": longest}
+    entries = server.request("GET", "/v1/models").json()["data"]
+    assert [entry["max_model_len"] for entry in entries] == [longest, longest]
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/api/version", "/api/tags"])
 def test_head_is_answered_where_clients_use_it(server: Any, path: str) -> None:
     assert server.request("HEAD", path).status_code == 200
 

@@ -36,7 +36,9 @@ _GET, _POST, _READ = ("GET",), ("POST",), ("GET", "HEAD")
 
 OLLAMA: Routes = {
     "/": (_READ, status.alive),
+    "/health": (_READ, status.health),
     "/api/version": (_READ, status.version),
+    "/api/status": (_GET, status.status),
     "/api/tags": (_READ, models.tags),
     "/api/ps": (_GET, ps.ps),
     "/stats": (_GET, stats.stats),

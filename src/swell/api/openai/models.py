@@ -14,12 +14,13 @@ from swell.models.names import DEFAULT_NAMESPACE, parse_name
 
 
 class ModelEntry(msgspec.Struct, kw_only=True):
-    """A model. `created` are seconds since 1970."""
+    """A model. `created` are seconds since 1970. OpenAI has no `max_model_len`; clients of vLLM look for it."""
 
     id: str
     object: str
     created: int
     owned_by: str
+    max_model_len: int
 
 
 class ModelList(msgspec.Struct, kw_only=True):
@@ -30,15 +31,20 @@ class ModelList(msgspec.Struct, kw_only=True):
 async def models(request: Request) -> Response:
     """All models, newest first."""
     found = await asyncio.to_thread(services(request).catalog.list)
-    return v1_response(ModelList(object="list", data=[_entry(model, model.name) for model in found]))
+    return v1_response(ModelList(object="list", data=[_entry(request, model, model.name) for model in found]))
 
 
 async def model(request: Request) -> Response:
     """One model, under the name it was asked for."""
     name = request.path_params["model"]
-    return v1_response(_entry(await find_model(request, name), name))
+    return v1_response(_entry(request, await find_model(request, name), name))
 
 
-def _entry(model: Model | Summary, id: str) -> ModelEntry:
-    owner = DEFAULT_NAMESPACE if is_path(model.name) else parse_name(model.name).namespace
-    return ModelEntry(id=id, object="model", created=int(model.modified_at.timestamp()), owned_by=owner)
+def _entry(request: Request, model: Model | Summary, id: str) -> ModelEntry:
+    return ModelEntry(
+        id=id,
+        object="model",
+        created=int(model.modified_at.timestamp()),
+        owned_by=DEFAULT_NAMESPACE if is_path(model.name) else parse_name(model.name).namespace,
+        max_model_len=services(request).settings.context_ceiling(model.context_length),
+    )

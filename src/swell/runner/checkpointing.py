@@ -16,10 +16,11 @@ def stops(prompt: Sequence[int], is_control: Callable[[int], bool], branch: int)
     conversations begin too, and the last one begins the answer, where the next turn goes on without the thoughts. And
     a line that has changed once, a date or a hash, changes again.
     """
-    places = [place for place in range(FIRST_TOKENS, len(prompt)) if is_control(prompt[place])]
-    return tuple(
-        sorted({place for place in (*places[:1], *places[-1:], branch) if FIRST_TOKENS <= place < len(prompt)})
-    )
+    places = range(FIRST_TOKENS, len(prompt))
+    controls = (place for place in places if is_control(prompt[place]))
+    last_controls = (place for place in reversed(places) if is_control(prompt[place]))
+    found = {next(controls, None), next(last_controls, None), branch if branch in places else None}
+    return tuple(sorted(place for place in found if place is not None))
 
 
 def is_due(stored: int, read_tokens: int, stops: Sequence[int], saved: Sequence[int]) -> bool:

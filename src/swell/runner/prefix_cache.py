@@ -64,12 +64,13 @@ class PrefixCache:
         self._name = hashlib.sha256(kind.encode()).hexdigest()[:16]
         self._store = store
         self._saved: list[SavedPrefix] = []
+        """The one used last first, those saved meanwhile at the end."""
         with self._no_harm("can't be used"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             own = [one for one in self._files() if one.path.name.startswith(f"{self._name}-")]
             for one in own[:_FILES_MAX]:
                 with self._no_harm(f"has a file {one.path.name} that can't be read"):
-                    self._list(one.path)
+                    self._saved += self._read(one.path)
 
     def find(self, prompt: Sequence[int]) -> FoundPrefix | None:
         """The file with which most tokens of `prompt` needn't be computed; None if there is none."""
@@ -96,14 +97,11 @@ class PrefixCache:
             if covers(saved.tokens, saved.checkpoints, tokens):
                 return _touch(saved.path)
         with self._no_harm("can't be written"):
-            shorter, path = self._saved, self._write(slot, tokens)
-            self._saved = []
-            self._list(path)
-            for latest in self._saved:
-                for one in shorter:
-                    if covers(tokens, latest.checkpoints, one.tokens):
-                        one.path.unlink(missing_ok=True)
-            self._saved += shorter
+            written = self._read(self._write(slot, tokens))
+            for latest in written:
+                for shorter in [one for one in self._saved if covers(tokens, latest.checkpoints, one.tokens)]:
+                    self._forget(shorter)
+            self._saved += written
             self._clean()
             return True
         return False
@@ -124,15 +122,17 @@ class PrefixCache:
         log.info("the %d tokens of slot %d are in %s", len(tokens), slot.index, path.name)
         return path
 
-    def _list(self, path: Path) -> None:
+    def _read(self, path: Path) -> list[SavedPrefix]:
+        """The conversation in the file at `path`; none if it is of another kind, or damaged. Raises OSError."""
         with _opened(path) as file:
             header = read_header(file)
-        if header is None or header.kind != self._kind or len(header.slots) != 1:
-            return
-        (slot,) = header.slots
+        if header is None or header.kind != self._kind:
+            return []
         is_cut_anywhere = all(state.cut == ANYWHERE for state in self._store.cells)
-        checkpoints = None if is_cut_anywhere else [tokens for tokens, _ in slot.checkpoints]
-        self._saved.append(SavedPrefix(path, slot.tokens, checkpoints))
+        return [
+            SavedPrefix(path, slot.tokens, None if is_cut_anywhere else [tokens for tokens, _ in slot.checkpoints])
+            for slot in header.slots
+        ]
 
     def _forget(self, saved: SavedPrefix) -> None:
         self._saved.remove(saved)

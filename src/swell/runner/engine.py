@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
 
 from swell.errors import InvalidRequestError, KvGrowError, StateError, SwellError, to_data
 from swell.kv.base import KvStore
@@ -42,13 +43,15 @@ from swell.runner.decoding import Decoder
 from swell.runner.handover import save
 from swell.runner.memory import SlotMemory
 from swell.runner.planning import SlotBatch, plan
-from swell.runner.prefix_cache import PrefixCache
 from swell.runner.preparing import Prepared, Preparer
 from swell.runner.sampling import SampledToken, sample
 from swell.runner.shortages import Shortages
 from swell.runner.slot_choice import COPY_TOKENS_MIN, SlotChoice, choose_slot, least_used
 from swell.runner.slots import EngineRequest, Reuse, Slot
 from swell.runner.window import forgotten
+
+if TYPE_CHECKING:
+    from swell.runner.prefix_cache import PrefixCache
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +83,7 @@ class Engine:
         *,
         deliver: Callable[[StepOutput], None],
         reply: Callable[[NeedMemory | Shrunk | SlotsSaved], None],
-        prefixes: PrefixCache | None = None,
+        prefixes: "PrefixCache | None" = None,
     ) -> None:
         """`deliver` is given what steps gave, `reply` every other message; both are called from the engine's thread.
 

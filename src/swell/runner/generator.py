@@ -2,8 +2,8 @@
 
 import logging
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from swell.errors import NoEmbeddingsError, to_data
 from swell.kv.base import KvStore
@@ -14,8 +14,10 @@ from swell.protocol.messages import Embed, Failed, Load, Loaded, Reply, Stats
 from swell.runner.backend import Work
 from swell.runner.engine import Engine, EngineLimits
 from swell.runner.handover import restore
-from swell.runner.prefix_cache import PrefixCache
 from swell.runner.stats import device_uses, read_stats
+
+if TYPE_CHECKING:
+    from swell.runner.prefix_cache import PrefixCache
 
 log = logging.getLogger(__name__)
 
@@ -82,8 +84,13 @@ class Generator:
         return read_stats(request_id, self._model, self._chosen, self._engine, self._governor.use)
 
 
-def _open_prefixes(load: Load, store: KvStore) -> PrefixCache:
+def _open_prefixes(load: Load, store: KvStore) -> "PrefixCache":
     """The conversations in files that this library can load into `store`."""
+    # what this imports takes 5 MB, which a runner without such a cache need not have
+    from importlib.metadata import version
+
+    from swell.runner.prefix_cache import PrefixCache
+
     kind = [
         load.weights,
         load.cache_type,

@@ -101,6 +101,7 @@ damaged = pytest.mark.parametrize(
 @damaged
 @settings(max_examples=25)
 @given(st.data())
+@pytest.mark.slow
 def test_what_is_damaged_is_read_as_it_is_meant(written: Written, damage: Any, data: st.DataObject) -> None:
     """Strings are words, which no damage makes ambiguous."""
     intended = data.draw(calls(WORDS))
@@ -110,6 +111,7 @@ def test_what_is_damaged_is_read_as_it_is_meant(written: Written, damage: Any, d
 @every_format
 @settings(max_examples=40)
 @given(st.data())
+@pytest.mark.slow
 def test_what_is_cut_off_makes_no_other_call(written: Written, data: st.DataObject) -> None:
     """Where an output ends, calls that are whole are calls, and the rest is text.
 

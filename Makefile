@@ -1,6 +1,6 @@
 # make demo      answer a question with the bundled model
 # make test      run all tests but those with workers
-# make test-fast run those without a model, side by side, in little more than a minute: for everyday work
+# make test-fast run those without a model or a command, side by side, in about a minute: for everyday work
 # make test-rpc  run the tests with workers, on a llama.cpp that knows them
 # make soak      random requests and faults for MINUTES=30
 # make check     formatting, lints, types, and which room may import which

@@ -31,7 +31,10 @@ COMPUTING = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what computes with a model: what has the fixture, or whose module has imported something that computes."""
+    """Mark what computes with a model: what has the fixture, or whose module has imported something that computes.
+
+    And what starts a command by the fixture for that: each takes half a second, and there are a hundred.
+    """
     computing: dict[ModuleType, bool] = {}
     for item in items:
         assert isinstance(item, pytest.Function)
@@ -40,6 +43,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             computing[module] = any(f"{name}.".startswith(COMPUTING) for name in _imported(module))
         if computing[module] or "model" in item.fixturenames:
             item.add_marker(pytest.mark.model)
+        if "swell" in item.fixturenames:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(autouse=True)

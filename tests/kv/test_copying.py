@@ -61,6 +61,15 @@ def test_a_copy_goes_on_like_its_source_and_leaves_that_alone(store: ReservedSto
     assert store.check_integrity() == []
 
 
+def test_cells_that_the_source_has_lost_are_not_copied(store: ReservedStore) -> None:
+    """To make room for the copy, an idle slot may have been asked for its cells: also the one that is copied."""
+    write(store, 0, PROMPT[:SHARED])
+    store.save_checkpoint(0, MOST)
+    store.rewind(0, 0)
+    assert store.copyable(0, SHARED) == store.copy(0, 1, PROMPT[:SHARED]) == 0
+    assert store.context.positions(1)[1] == -1
+
+
 def test_what_cannot_be_cut_is_copied_at_checkpoints_only(store: ReservedStore, tiny: LlamaModel) -> None:
     write(store, 0, PROMPT[:SHARED])
     is_cuttable = not (tiny.is_recurrent or tiny.window_tokens)

@@ -213,3 +213,22 @@ def test_one_alone_that_lacks_memory_fails(model: LlamaModel, admission: Limited
     harness.run()
     assert isinstance(harness.failures()[1], KvGrowError)
     harness.store.close()
+
+
+def test_a_source_that_makes_room_for_its_copy_is_not_copied(model: LlamaModel) -> None:
+    """The idle slot whose beginning is wanted is the one that gives its memory up: then all is computed."""
+    beginning = [100 + place * 37 % 1000 for place in range(200)]
+    asked = [*beginning, *range(300, 340)]
+    fresh, harness = Harness(model), Harness(model, tight := LimitedAdmission())
+    harness.submit_tokens(1, [*beginning, *range(500, 800)], limit=5)
+    harness.run()
+    tight.limit_bytes = harness.store.bytes_of(600)
+    for one in (fresh, harness):
+        one.submit_tokens(2, asked, limit=20)
+        one.run()
+    assert harness.engine.counters.totals().reclaims == 1
+    assert harness.failures() == {}
+    assert harness.emitted(2) == fresh.emitted(2)
+    assert harness.store.check_integrity() == []
+    fresh.store.close()
+    harness.store.close()

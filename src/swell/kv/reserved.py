@@ -89,8 +89,8 @@ class ReservedStore(BookedStore):
     def copyable(self, source: int, keep: int) -> int:
         state = self.cells[source]
         if state.cut == ANYWHERE:
-            return keep
-        checkpoint = state.checkpoints.latest(keep)
+            return min(keep, state.stored)
+        checkpoint = state.checkpoints.latest(min(keep, state.stored))
         return checkpoint.tokens if checkpoint else 0
 
     def _copy(self, source: int, target: int, tokens: Sequence[int]) -> int:

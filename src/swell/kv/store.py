@@ -140,7 +140,7 @@ class BookedStore(KvStore):
     def copyable(self, source: int, keep: int) -> int:
         """llama.cpp hands out and takes whole states only: to copy twice the cells is the most that pays."""
         state = self.cells[source]
-        return keep if state.cut == ANYWHERE and state.stored <= 2 * keep else 0
+        return min(keep, state.stored) if state.cut == ANYWHERE and state.stored <= 2 * keep else 0
 
     def copy(self, source: int, target: int, tokens: Sequence[int]) -> int:
         self.rewind(target, 0)

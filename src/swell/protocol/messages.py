@@ -49,63 +49,17 @@ from swell.protocol.texts import Embed, Embedded, Tokenize, Tokenized
 
 # fmt: off
 __all__ = [
-    "WORKER_EXIT_CODES",
-    "Cancel",
-    "DevicesFound",
-    "Embed",
-    "Embedded",
-    "Emitted",
-    "Failed",
-    "FindDevices",
-    "FinishReason",
-    "Finished",
-    "Generate",
-    "GetStats",
-    "KeepPrefixes",
-    "Load",
-    "LoadFailed",
-    "LoadProgress",
-    "Loaded",
-    "MemoryOffered",
-    "NeedMemory",
-    "Ping",
-    "Pong",
-    "Prefilled",
-    "Reply",
-    "Request",
-    "SaveSlots",
-    "Shrink",
-    "ShrinkLevel",
-    "Shrunk",
-    "SlotState",
-    "SlotStats",
-    "SlotsSaved",
-    "Stats",
-    "StepOutput",
-    "ThreadStats",
-    "TokenAlternative",
-    "TokenLikelihood",
-    "Tokenize",
-    "Tokenized",
-    "Totals",
-    "WorkerMissing",
+    "WORKER_EXIT_CODES", "Cancel", "DevicesFound", "Embed", "Embedded", "Emitted", "Failed", "FindDevices",
+    "FinishReason", "Finished", "Generate", "GetStats", "KeepPrefixes", "Load", "LoadFailed", "LoadProgress", "Loaded",
+    "MemoryOffered", "NeedMemory", "Ping", "Pong", "Prefilled", "Reply", "Request", "SaveSlots", "Shrink",
+    "ShrinkLevel", "Shrunk", "SlotState", "SlotStats", "SlotsSaved", "Stats", "StepOutput", "ThreadStats",
+    "TokenAlternative", "TokenLikelihood", "Tokenize", "Tokenized", "Totals", "WorkerMissing",
 ]
-# fmt: on
-
 Request = (
-    FindDevices
-    | SaveSlots
-    | KeepPrefixes
-    | Load
-    | Generate
-    | Embed
-    | Cancel
-    | Tokenize
-    | GetStats
-    | Ping
-    | Shrink
+    FindDevices | SaveSlots | KeepPrefixes | Load | Generate | Embed | Cancel | Tokenize | GetStats | Ping | Shrink
     | MemoryOffered
 )
+# fmt: on
 
 Reply = (
     SlotsSaved

@@ -13,6 +13,7 @@ from tests.api.scripted import ScriptedScheduler, Server
 from tests.models.laid_out import add_model
 
 from swell.errors import ModelLoadError, ModelNotFoundError
+from swell.models.bundled import BundledModels
 from swell.models.catalog import Catalog
 from swell.models.store import StoreModels
 
@@ -145,6 +146,29 @@ def test_a_damaged_model_is_left_out_and_says_why(
     assert catalog.list() == []
     with pytest.raises(ModelLoadError):
         catalog.find("tiny", allow_path=False)
+
+
+def test_a_store_of_another_user_harms_no_other_model(
+    folder: Path, manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_any, is_file = Path.open, os.path.isfile
+
+    def refuse(path: Path, *arguments: Any, **options: Any) -> Any:
+        if path.is_relative_to(folder):
+            raise PermissionError(13, "Permission denied", str(path))
+        return open_any(path, *arguments, **options)
+
+    catalog = Catalog([StoreModels(folder), BundledModels()])
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", refuse)
+        assert [model.name for model in catalog.list()] == ["smollm2:135m"]
+        with pytest.raises(ModelLoadError, match="Permission denied"):
+            catalog.find("tiny", allow_path=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(os.path, "isfile", lambda path: not Path(path).is_relative_to(folder) and is_file(path))
+        assert catalog.find("smollm2:135m", allow_path=False).name == "smollm2:135m"
+        with pytest.raises(ModelNotFoundError):
+            catalog.find("tiny", allow_path=False)
 
 
 # --- what its layers say ---------------------------------------------------------------------------------------

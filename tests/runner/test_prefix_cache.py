@@ -1,5 +1,6 @@
 """Conversations that a slot has given up, or a runner has ended with, go on from files."""
 
+import dataclasses
 import os
 import stat
 import time
@@ -10,13 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.runner.byte_models import open_byte_model
-from tests.runner.harness import Harness
+from tests.runner.harness import SHAPE, Harness
 from tests.runner.limited import LimitedAdmission
 from tests.tiny import ARCHITECTURES
 
+from swell.kv.admission import OpenAdmission
+from swell.kv.policy import GrowthPolicy
+from swell.kv.reserved import ReservedStore
 from swell.llama.model import LlamaModel
 from swell.protocol.messages import KeepPrefixes
 from swell.runner.prefix_policy import SAVED_TOKENS_MIN, covers, is_lost, usable
+from swell.runner.slot_file import load_slot, read_slots
 from swell.runner.slots import common_prefix
 
 SYSTEM = [(token * 37 + 11) % 251 for token in range(300)]
@@ -247,6 +252,20 @@ def test_memory_may_not_allow_to_load_it(causal: LlamaModel, saved: Path) -> Non
     assert (harness.cached_tokens(1), harness.failures()) == (0, {})
     assert harness.store.check_integrity() == []
     harness.store.close()
+
+
+def test_a_window_may_have_become_smaller(causal: LlamaModel, saved: Path) -> None:
+    """The eager cache is as long as OLLAMA_CONTEXT_LENGTH says, which may be less than when the file was written."""
+    policy = GrowthPolicy(initial_cells=64, block_cells=32, max_cells=420)
+    store = ReservedStore(causal, dataclasses.replace(SHAPE, cells=512), policy, OpenAdmission())
+    harness = Harness(causal, store=store, prefix_folder=saved.parent)
+    asked(harness, 1, FIRST, limit=20)
+    assert (harness.cached_tokens(1), harness.failures()) == (0, {})
+    with saved.open("rb") as file:
+        (content,) = read_slots(file.fileno())
+        assert not load_slot(store, harness.engine.slots[1], content)
+    assert store.check_integrity() == []
+    store.close()
 
 
 def test_a_slot_that_shares_less_is_used_where_a_file_cannot_be(causal: LlamaModel, saved: Path) -> None:

@@ -88,7 +88,8 @@ class KvStore(ABC):
     def load(self, slot: int, data: WritableBuffer, count: int) -> bool:
         """Fill `slot`, which must be empty, with the `count` cells that a context of the same kind saved as `data`.
 
-        False where `data` isn't that; the slot is empty then. Raises KvGrowError where memory forbids it.
+        False where `data` isn't that, or longer than a slot may be; the slot is empty then. Raises KvGrowError where
+        memory forbids it.
         """
 
     # --- checkpoints ---------------------------------------------------------------------------------------------

@@ -168,6 +168,8 @@ class BookedStore(KvStore):
 
     def load(self, slot: int, data: WritableBuffer, count: int) -> bool:
         state = self.cells[slot]
+        if count > self.policy.max_cells:
+            return False
         self.prepare(slot, count)
         try:
             self.context.restore_state(slot, data)

@@ -70,6 +70,12 @@ class StoreModels:
         if (found := self._file(name)) is None:
             return None
         name, path = found
+        try:
+            return self._summary(name, path)
+        except PermissionError as error:
+            raise ModelLoadError(name.short, error.strerror or str(error)) from error
+
+    def _summary(self, name: ModelName, path: Path) -> Summary:
         status = path.stat()
         stamp = (status.st_mtime_ns, status.st_size)
         kept = self._kept.get(path)
@@ -95,13 +101,13 @@ class StoreModels:
                 name = parse_name(f"{host}/{namespace}/{model}:{tag}")
             except InvalidRequestError:
                 continue
-            if path.is_file():
+            if os.path.isfile(path):
                 yield name, path
 
     def _file(self, name: ModelName) -> tuple[ModelName, Path] | None:
         """The manifest of that name in any case, and the name that it has."""
         exact = self._manifests / name.host / name.namespace / name.model / name.tag
-        if exact.is_file():
+        if os.path.isfile(exact):  # False, too, where that may not be looked at: a store may be another user's
             return name, exact
         return next((one for one in self._files() if one[0].key == name.key), None)
 
@@ -188,7 +194,7 @@ class _Layers:
         if digest is None:
             raise ModelLoadError(self._name.short, "its manifest names a layer by something that is no digest")
         for separator in "-:":  # Ollama once named them with a colon
-            if (path := self._blobs / f"sha256{separator}{digest[1]}").is_file():
+            if os.path.isfile(path := self._blobs / f"sha256{separator}{digest[1]}"):
                 return path
         raise ModelLoadError(self._name.short, f"its layer {digest[0]} is missing")
 

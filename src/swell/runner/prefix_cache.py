@@ -123,7 +123,7 @@ class PrefixCache:
         return path
 
     def _read(self, path: Path) -> list[SavedPrefix]:
-        """The conversation in the file at `path`; none if it is of another kind, or damaged. Raises OSError."""
+        """The conversation in the file at `path`; none if it is damaged, of another kind or too long."""
         with _opened(path) as file:
             header = read_header(file)
         if header is None or header.kind != self._kind:
@@ -132,6 +132,7 @@ class PrefixCache:
         return [
             SavedPrefix(path, slot.tokens, None if is_cut_anywhere else [tokens for tokens, _ in slot.checkpoints])
             for slot in header.slots
+            if len(slot.tokens) <= self._store.policy.max_cells
         ]
 
     def _forget(self, saved: SavedPrefix) -> None:

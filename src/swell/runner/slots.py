@@ -32,7 +32,7 @@ class Reuse(NamedTuple):
 
     def __str__(self) -> str:
         prompt, shared, cached = self
-        end = "all of it" if shared == prompt else f"it differs at token {shared + 1}"
+        end = "all of it was there" if shared == prompt else f"it differs at token {shared + 1}"
         return f"{cached} tokens of the prompt's {prompt} needn't be read again; {end}"
 
 

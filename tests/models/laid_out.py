@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,16 @@ MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 CONFIG = "application/vnd.docker.container.image.v1+json"
 
 
-def add_model(folder: Path, name: str, weights: Path | None, **layers: str | list[str]) -> Path:
+Content = str | Path
+"""Of a layer: a text, or what a file holds."""
+
+
+def add_model(folder: Path, name: str, weights: Path | None, **layers: Content | Sequence[Content]) -> Path:
     """A model with these layers, called `host/namespace/model/tag`; returns the path of its manifest."""
     found = [] if weights is None else [_layer(folder, "model", weights.read_bytes())]
-    for kind, texts in layers.items():
-        found += [_layer(folder, kind, text.encode()) for text in ([texts] if isinstance(texts, str) else texts)]
+    for kind, given in layers.items():
+        for one in [given] if isinstance(given, Content) else given:
+            found.append(_layer(folder, kind, one.encode() if isinstance(one, str) else one.read_bytes()))
     config = {**_layer(folder, "", json.dumps({"model_format": "gguf"}).encode()), "mediaType": CONFIG}
     path = folder / "manifests" / name
     path.parent.mkdir(parents=True, exist_ok=True)

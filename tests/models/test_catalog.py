@@ -28,7 +28,7 @@ def test_the_bundled_model_is_listed_once() -> None:
     found = Catalog().find(model.name, allow_path=False)
     assert found.summary() == model
     assert found.vocabulary_tokens == 49152
-    assert found.chat_template is not None
+    assert found.template() is not None
 
 
 @pytest.mark.parametrize("name", ["smollm2:135m", "smollm2", "smollm2:latest", "SmolLM2:135M", "library/smollm2"])
@@ -81,7 +81,7 @@ def test_capabilities_and_template(make_gguf: Callable[..., Path]) -> None:
     embedder = open_model(make_gguf("e.gguf", embeds=True, template=None), "e", "e")
 
     assert embedder.capabilities == ("embedding",)
-    assert embedder.chat_template is None
+    assert embedder.template() is None
 
 
 @pytest.mark.parametrize(

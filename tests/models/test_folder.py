@@ -17,7 +17,7 @@ from swell.models import folder as folders
 from swell.models.bundled import BundledModels
 from swell.models.catalog import Catalog
 from swell.models.folder import FolderModels
-from swell.models.names import nearest_name, parse_name
+from swell.store.names import nearest_name, parse_name
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ def test_all_parts_count(whole: Path, parts: Sequence[Path]) -> None:
     assert split.size_bytes == sum(part.stat().st_size for part in parts)
     assert abs(split.weights_bytes - one.weights_bytes) < 32 * len(parts)
     assert split.weights.parameter_size == one.weights.parameter_size
-    assert split.chat_template == one.chat_template
+    assert split.template() == one.template()
     assert _layers(split) == _layers(one)
 
 
@@ -74,6 +74,16 @@ def test_a_damaged_part_is_named(parts: Sequence[Path]) -> None:
 def test_only_the_first_part_is_a_model(parts: Sequence[Path]) -> None:
     with pytest.raises(ModelLoadError, match=f"part 2 of 3 of a model; its first is {parts[0].name}"):
         _open(parts[1])
+
+
+@pytest.mark.parametrize(("one", "other", "text"), [(0, 1, "the first of 3 parts"), (1, 2, "part 1 from 0")])
+def test_parts_are_what_they_are_named(parts: Sequence[Path], one: int, other: int, text: str) -> None:
+    """llama.cpp would find out when it loads them."""
+    aside = parts[one].rename(parts[one].with_name("aside"))
+    parts[other].rename(parts[one])
+    aside.rename(parts[other])
+    with pytest.raises(ModelLoadError, match=text):
+        _open(parts[0])
 
 
 @pytest.mark.parametrize("name", ["renamed.gguf", "whole-00001-of-00004.gguf", "whole-1-of-3.gguf"])

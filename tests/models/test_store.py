@@ -16,10 +16,11 @@ from swell.errors import ModelLoadError, ModelNotFoundError
 from swell.models.bundled import BundledModels
 from swell.models.catalog import Catalog
 from swell.models.store import StoreModels
+from swell.store.store import Store
 
 NAME = "registry.ollama.ai/library/tiny/latest"
 LAYERS: dict[str, Any] = {
-    "template": "{{ .System }} {{ .Prompt }}",
+    "template": "{{ range .Messages }}<{{ .Role }}>{{ .Content }}{{ end }}<assistant>",
     "system": "Be brief.",
     "params": json.dumps({"stop": ["<eot>"], "temperature": 0.25, "num_ctx": 512}),
     "messages": json.dumps([{"role": "user", "content": "2+2?"}, {"role": "assistant", "content": "4"}]),
@@ -39,12 +40,12 @@ def manifest(folder: Path, tiny_gguf: Path) -> Path:
 
 @pytest.fixture
 def server(folder: Path, manifest: Path) -> Server:
-    return Server(Catalog([StoreModels(folder)]), ScriptedScheduler())
+    return Server(Catalog([StoreModels(Store(folder))]), ScriptedScheduler())
 
 
 def test_a_model_is_listed_by_its_manifest(folder: Path, manifest: Path, tiny_gguf: Path) -> None:
     os.utime(manifest, (5, 5))
-    (model,) = Catalog([StoreModels(folder)]).list()
+    (model,) = Catalog([StoreModels(Store(folder))]).list()
     content = manifest.read_bytes()
     layers = json.loads(content)
     assert model.name == "tiny:latest"
@@ -56,27 +57,27 @@ def test_a_model_is_listed_by_its_manifest(folder: Path, manifest: Path, tiny_gg
 
 @pytest.mark.parametrize("name", ["tiny", "tiny:latest", "TINY", "library/tiny", "registry.ollama.ai/library/tiny"])
 def test_names_are_completed_and_case_does_not_matter(folder: Path, manifest: Path, name: str) -> None:
-    assert Catalog([StoreModels(folder)]).find(name, allow_path=False).name == "tiny:latest"
+    assert Catalog([StoreModels(Store(folder))]).find(name, allow_path=False).name == "tiny:latest"
 
 
 def test_other_hosts_and_namespaces(folder: Path, tiny_gguf: Path) -> None:
     for name in ("hf.co/some/model-GGUF/Q4_K_M", "registry.ollama.ai/me/mine/v1.0"):
         add_model(folder, name, tiny_gguf)
-    catalog = Catalog([StoreModels(folder)])
+    catalog = Catalog([StoreModels(Store(folder))])
     assert sorted(model.name for model in catalog.list()) == ["hf.co/some/model-GGUF:Q4_K_M", "me/mine:v1.0"]
     assert catalog.find("hf.co/some/model-gguf:q4_k_m", allow_path=False).path.name.startswith("sha256-")
 
 
 def test_two_names_of_the_same_weights_share_them(folder: Path, manifest: Path, tiny_gguf: Path) -> None:
     add_model(folder, "registry.ollama.ai/library/other/latest", tiny_gguf, system="Be kind.")
-    catalog = Catalog([StoreModels(folder)])
+    catalog = Catalog([StoreModels(Store(folder))])
     tiny, other = (catalog.find(name, allow_path=False) for name in ("tiny", "other"))
     assert tiny.weights.key == other.weights.key
     assert tiny.digest != other.digest
 
 
 def test_models_come_and_go(folder: Path, manifest: Path, tiny_gguf: Path) -> None:
-    catalog = Catalog([StoreModels(folder)])
+    catalog = Catalog([StoreModels(Store(folder))])
     assert len(catalog.list()) == 1
     add_model(folder, "registry.ollama.ai/library/new/latest", tiny_gguf)
     assert len(catalog.list()) == 2
@@ -87,7 +88,7 @@ def test_models_come_and_go(folder: Path, manifest: Path, tiny_gguf: Path) -> No
 
 
 def test_there_may_be_no_store(folder: Path) -> None:
-    catalog = Catalog([StoreModels(folder)])
+    catalog = Catalog([StoreModels(Store(folder))])
     assert catalog.list() == []
     with pytest.raises(ModelNotFoundError):
         catalog.find("tiny", allow_path=False)
@@ -99,7 +100,7 @@ def test_what_is_no_model_is_passed_over(folder: Path, manifest: Path) -> None:
         (folder / strange).parent.mkdir(parents=True, exist_ok=True)
         (folder / strange).touch()
     (folder / "manifests/registry.ollama.ai/library/folder/latest").mkdir(parents=True)
-    assert [model.name for model in Catalog([StoreModels(folder)]).list()] == ["tiny:latest"]
+    assert [model.name for model in Catalog([StoreModels(Store(folder))]).list()] == ["tiny:latest"]
 
 
 def with_layers(change: Callable[[list[dict[str, Any]]], object]) -> Callable[[Path, Path], None]:
@@ -127,7 +128,7 @@ DAMAGES: dict[str, Callable[[Path, Path], object]] = {
     "blobs gone": lambda folder, _manifest: shutil.rmtree(folder / "blobs"),
     "no weights": with_layers(lambda layers: layers.pop(0)),
     "a path for a digest": with_layers(lambda layers: layers[0].update(digest="sha256:../../../etc/passwd")),
-    "an adapter": with_layers(
+    "an adapter that is none": with_layers(
         lambda layers: layers.append({**layers[0], "mediaType": f"{layers[0]['mediaType'][:-5]}adapter"})
     ),
     "parameters that are no JSON": with_blob("params", "{"),
@@ -142,7 +143,7 @@ def test_a_damaged_model_is_left_out_and_says_why(
     folder: Path, manifest: Path, tiny_gguf: Path, damage: Callable[[Path, Path], object]
 ) -> None:
     damage(folder, manifest)
-    catalog = Catalog([StoreModels(folder)])
+    catalog = Catalog([StoreModels(Store(folder))])
     assert catalog.list() == []
     with pytest.raises(ModelLoadError):
         catalog.find("tiny", allow_path=False)
@@ -158,7 +159,7 @@ def test_a_store_of_another_user_harms_no_other_model(
             raise PermissionError(13, "Permission denied", str(path))
         return open_any(path, *arguments, **options)
 
-    catalog = Catalog([StoreModels(folder), BundledModels()])
+    catalog = Catalog([StoreModels(Store(folder)), BundledModels()])
     with monkeypatch.context() as patch:
         patch.setattr(Path, "open", refuse)
         assert [model.name for model in catalog.list()] == ["smollm2:135m"]
@@ -186,7 +187,7 @@ def test_show_has_all_of_it(server: Server, manifest: Path) -> None:
         f"{'temperature':<30} 0.25",
     ]
     for line in (
-        "TEMPLATE {{ .System }} {{ .Prompt }}",
+        f"TEMPLATE {LAYERS['template']}",
         "SYSTEM Be brief.",
         "PARAMETER stop <eot>",
         "LICENSE Apache",

@@ -1,6 +1,6 @@
 """Tiny models with random weights, one or more for each `MemoryKind`.
 
-Their tokens are numbers and what they write means nothing, but every token they write depends on all before it, as far
+Their tokens are bytes and what they write means nothing, but every token they write depends on all before it, as far
 as the architecture remembers them; so a cache that loses or mixes up a cell changes the output.
 """
 

@@ -17,7 +17,7 @@ from tests.tiny.layers import (
     add_feed_forward,
     add_norms,
 )
-from tests.tiny.weights import ModelFile, Value, add_bytes, no_vocabulary
+from tests.tiny.weights import ModelFile, Value
 
 CAUSAL_TOKENS = 4096
 SLIDING_TOKENS = 4096
@@ -46,11 +46,8 @@ def _metadata(trained_tokens: int, layers: int) -> dict[str, Value]:
     }
 
 
-def write_llama(path: Path, *, pooling: gguf.PoolingType | None = None, reads_text: bool = False) -> None:
-    """Plain causal attention, two heads of Q to each of K and V. With `pooling` it is a model for embeddings.
-
-    With `reads_text`, a token is a byte.
-    """
+def write_llama(path: Path, *, pooling: gguf.PoolingType | None = None) -> None:
+    """Plain causal attention, two heads of Q to each of K and V. With `pooling` it is a model for embeddings."""
     layers = 4
     metadata = _metadata(CAUSAL_TOKENS, layers) | ({} if pooling is None else {"pooling_type": pooling.value})
     file = ModelFile("llama", vocabulary_tokens=VOCABULARY, metadata=metadata)
@@ -60,7 +57,7 @@ def write_llama(path: Path, *, pooling: gguf.PoolingType | None = None, reads_te
         add_norms(file, block, "attn_norm", "ffn_norm")
         add_attention(file, block, heads=_HEADS, kv_heads=_KV_HEADS)
         add_feed_forward(file, block)
-    file.write(path, add_bytes if reads_text else no_vocabulary)
+    file.write(path)
 
 
 def write_gemma2(path: Path) -> None:

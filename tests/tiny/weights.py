@@ -12,11 +12,6 @@ SEED = 2547
 Value = bool | int | float | Sequence[int]
 
 
-def no_vocabulary(writer: gguf.GGUFWriter) -> None:
-    """Tokens are numbers, and llama.cpp doesn't tokenize."""
-    writer.add_tokenizer_model("none")
-
-
 def add_bytes(writer: gguf.GGUFWriter) -> None:
     """Every token is a byte, and none ends a text."""
     writer.add_tokenizer_model("llama")
@@ -58,7 +53,7 @@ class ModelFile:
     def log_uniform(self, shape: tuple[int, ...], low: float, high: float) -> npt.NDArray[np.float32]:
         return np.exp(self._random.uniform(np.log(low), np.log(high), shape)).astype(np.float32)
 
-    def write(self, path: Path, add_vocabulary: Callable[[gguf.GGUFWriter], None] = no_vocabulary) -> None:
+    def write(self, path: Path, add_vocabulary: Callable[[gguf.GGUFWriter], None] = add_bytes) -> None:
         writer = gguf.GGUFWriter(path, self._architecture)
         add_vocabulary(writer)
         for key, value in self._metadata.items():

@@ -24,13 +24,16 @@ class KvGrowError(KvError):
     max_cells: int
     needed_bytes: int
     free_bytes: int
+    device: str = ""
+    """Which one has no room for more; "" is host memory, or the budget."""
 
     @property
     def missing_bytes(self) -> int:
         return self.needed_bytes - self.free_bytes
 
     def __str__(self) -> str:
+        where = f" on {self.device}" if self.device else ""
         return (
             f"insufficient memory while expanding the KV cache: cells {self.from_cells} → {self.to_cells}, "
-            f"max {self.max_cells}, needs {self.needed_bytes / 1e6:.1f} MB, {self.free_bytes / 1e6:.1f} MB free"
+            f"max {self.max_cells}, needs {self.needed_bytes / 1e6:.1f} MB, {self.free_bytes / 1e6:.1f} MB free{where}"
         )

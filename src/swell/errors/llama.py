@@ -16,6 +16,17 @@ class LibraryError(LlamaError):
 
 
 @error_dataclass
+class DeviceLimitError(LlamaError):
+    """A limit is set for `device`, and with this library it can't be kept."""
+
+    device: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"SWELL_DEVICE_MEMORY can't be kept on {self.device}: {self.reason}"
+
+
+@error_dataclass
 class ModelLoadError(LlamaError):
     path: str
     reason: str
@@ -82,3 +93,13 @@ class NoRoomError(DecodeError):
 class AbortedError(DecodeError):
     def __str__(self) -> str:
         return f"the decoding of {self.batch_tokens} tokens was aborted"
+
+
+@error_dataclass
+class QuantizeError(LlamaError):
+    """Weights can't be written in another type."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return f"unable to convert the weights: {self.reason}"

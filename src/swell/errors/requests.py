@@ -36,6 +36,14 @@ class BodyTooLargeError(RequestError):
 
 
 @error_dataclass
+class UnsupportedEncodingError(RequestError):
+    encoding: str
+
+    def __str__(self) -> str:
+        return f"a body in {self.encoding} can't be read; send it as it is, or in gzip or deflate"
+
+
+@error_dataclass
 class InvalidOptionError(RequestError):
     name: str
     expected: str
@@ -53,17 +61,36 @@ class InvalidFormatError(RequestError):
 
 
 @error_dataclass
-class InvalidTemplateError(RequestError):
+class GoTemplateError(RequestError):
+    """A template in Go's language, at one of its lines, which are counted from 1."""
+
     reason: str
+    line: int
 
     def __str__(self) -> str:
-        return f"template error: {self.reason}"
+        return f"template error: line {self.line}: {self.reason}"
+
+
+@error_dataclass
+class InvalidTemplateError(GoTemplateError):
+    """It can't be read."""
+
+
+@error_dataclass
+class TemplateRunError(GoTemplateError):
+    """It can't be carried out."""
 
 
 @error_dataclass
 class ServerBusyError(RequestError):
     def __str__(self) -> str:
         return "server busy, please try again.  maximum pending requests exceeded"
+
+
+@error_dataclass
+class NoReplicaError(ServerBusyError):
+    def __str__(self) -> str:
+        return "no replica of the fleet can be reached, please try again"
 
 
 @error_dataclass

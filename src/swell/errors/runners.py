@@ -27,6 +27,10 @@ class LoadTimeoutError(RunnerStartError):
 @error_dataclass
 class LoadDiedError(RunnerStartError):
     exit_code: int | None = None  # as in `subprocess`
+    loss: Loss = Loss.CRASHED
+
+    def __post_init__(self) -> None:
+        self.loss = Loss(self.loss)  # plain data, if it comes from another process
 
     def __str__(self) -> str:
         return f"llama-server process has terminated: {self.reason}"
@@ -56,6 +60,9 @@ class RunnerLostError(RunnerError):
 
     exit_code: int | None = None
     loss: Loss = Loss.CRASHED
+
+    def __post_init__(self) -> None:
+        self.loss = Loss(self.loss)  # plain data, if it comes from another process
 
     def __str__(self) -> str:
         return (

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from swell.models.model import Model, Summary, open_model
-from swell.models.names import ModelName, parse_name
+from swell.store.names import ModelName, parse_name
 
 
 class _Bundle(NamedTuple):

@@ -3,12 +3,16 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from swell.errors import ModelLoadError, ModelNotFoundError
 from swell.models.bundled import BundledModels
+from swell.models.folder import FolderModels
 from swell.models.model import Model, Summary, open_model
-from swell.models.names import ModelName, parse_name
+from swell.models.store import StoreModels
+from swell.store.names import ModelName, parse_name
+from swell.store.store import Store
+from swell.template_preference import TemplatePreference
 
 __all__ = ["Catalog", "Model", "ModelSource"]
 
@@ -28,6 +32,13 @@ class ModelSource(Protocol):
         """The model of that name, None if it isn't here. Raises ModelLoadError if it is damaged."""
 
 
+class Survey(NamedTuple):
+    """All models there are, newest first, and by the names of damaged ones what is wrong with them."""
+
+    models: list[Summary]
+    damaged: dict[str, str]
+
+
 class Catalog:
     """Looks names up in its sources, in order. Reads files and so may take a while; safe to call from any thread."""
 
@@ -37,19 +48,28 @@ class Catalog:
 
     def list(self) -> list[Summary]:
         """All named models, newest first. One whose file is damaged is left out, and logged once."""
+        survey = self.survey()
+        for told in survey.damaged.items():
+            if told not in self._told:
+                self._told.add(told)
+                log.warning("leaving %s out of the list: %s", *told)
+        return survey.models
+
+    def survey(self) -> Survey:
+        """All named models, and what is wrong with those that can't be run."""
         models: dict[str, Summary] = {}
+        damaged: dict[str, str] = {}
         for source in self._sources:
             for name in source.names():
                 try:
                     model = source.summary(name)
                 except (ModelLoadError, FileNotFoundError) as error:
-                    if (told := (name.short, str(error))) not in self._told:
-                        self._told.add(told)
-                        log.warning("leaving %s out of the list: %s", *told)
+                    damaged[name.short] = str(error)
                     continue
                 if model is not None:
                     models.setdefault(name.key, model)
-        return sorted(models.values(), key=lambda model: model.modified_at, reverse=True)
+        newest_first = sorted(models.values(), key=lambda model: model.modified_at, reverse=True)
+        return Survey(newest_first, damaged)
 
     def find(self, name: str, *, allow_path: bool) -> Model:
         """The model called `name`; an absolute path or a name in `.gguf` is a file, if the caller may name files.
@@ -74,6 +94,14 @@ class Catalog:
             raise ModelNotFoundError(name) from error
         except OSError as error:
             raise ModelLoadError(name, error.strerror or str(error)) from error
+
+
+def whole_catalog(store: Store, folder: Path | None, preference: TemplatePreference) -> Catalog:
+    """All models of this machine, in the order in which names are looked up: a user's own go before what is bundled,
+    whose alias may be the name of one. `preference` says which template is used of models that have two.
+    """
+    folders = [FolderModels(folder)] if folder else []
+    return Catalog([*folders, StoreModels(store, preference), BundledModels()])
 
 
 def is_path(name: str) -> bool:

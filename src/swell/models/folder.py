@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from swell.errors import ModelLoadError
 from swell.models.model import Model, Summary, open_model
-from swell.models.names import ModelName, nearest_name
 from swell.models.split import part_of, parts_of
+from swell.store.names import ModelName, nearest_name
 
 log = logging.getLogger(__name__)
 

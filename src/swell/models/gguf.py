@@ -15,12 +15,13 @@ import itertools
 import math
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from swell.errors import DamagedModelError, ModelLoadError
 from swell.models.types import TENSOR_BLOCKS, TENSOR_TYPES
+from swell.models.vocabulary import vocabulary_problem
 
 _MAGIC = b"GGUF"
 _READ_STEPS_BYTES = (4 << 20, 16 << 20, 64 << 20)
@@ -30,9 +31,11 @@ _KEY_MAX_BYTES = 65535  # by the specification
 _STRING_MAX_BYTES = 16 << 20  # some files hold a whole tokenizer.json
 _TEMPLATE_MAX = 1 << 18  # characters; long ones have some 20,000
 _ARRAY_MAX_ITEMS = 1 << 24  # the largest vocabularies have 262,144 tokens and twice as many merges
+_TOKENS_MAX = 1 << 20  # each costs a hundred bytes while it is compared with the others
 ENTRIES_MAX = 1 << 14  # the largest models have a few thousand tensors, and llama.cpp compares each with all others
 _DIMENSIONS_MAX = 4
 _LAYERS_MAX = 512  # llama.cpp's
+_ALIGNMENT_MIN = 32  # bytes; llama.cpp ends the process over weights that are mapped at other addresses
 _BLOCK_MAX_CELLS = 1 << 16
 """Of sparse attention; models have 128. llama.cpp rounds every slot up to whole blocks (2**24: 7 GB, measured)."""
 INT64_MAX = 2**63 - 1
@@ -47,17 +50,18 @@ _MIDDLE_TOKENS = tuple(
     )
 )
 
+UINT16, FLOAT32 = 2, 6
 _STRING, _ARRAY, _BOOL = 8, 9, 7
 _SCALARS = {
     code: struct.Struct("<" + letter)
     for code, letter in {
         0: "B",
         1: "b",
-        2: "H",
+        UINT16: "H",
         3: "h",
         4: "I",
         5: "i",
-        6: "f",
+        FLOAT32: "f",
         7: "?",
         10: "Q",
         11: "q",
@@ -100,6 +104,10 @@ class GgufHeader:
     header_sha256: str
     fills_middle: bool
     """Whether the vocabulary has tokens to mark what stands before and after a gap."""
+    value_types: Mapping[str, int] = field(default_factory=dict)
+    """GGUF's number of the type of each value in `metadata`."""
+    vocabulary_problem: str | None = None
+    """Why llama.cpp would crash over the tokens."""
 
 
 class _IncompleteError(Exception):
@@ -200,8 +208,7 @@ class _Cursor:
             _fail_type(item_type)
         return GgufArray(item_type, length, start, self.position - start)
 
-    def value(self) -> Scalar | GgufArray:
-        value_type = self.number(_U32)
+    def value(self, value_type: int) -> Scalar | GgufArray:
         if value_type == _STRING:
             return self.string(_STRING_MAX_BYTES)
         if value_type == _ARRAY:
@@ -229,11 +236,13 @@ def _parse(data: bytes, size_bytes: int) -> GgufHeader:
     version = _version(cursor)
     tensor_count, entry_count = cursor.number(_U64, ENTRIES_MAX), cursor.number(_U64, ENTRIES_MAX)
     metadata: dict[str, Scalar | GgufArray] = {}
+    value_types: dict[str, int] = {}
     for _ in range(entry_count):
         key = cursor.string(_KEY_MAX_BYTES)
         if key in metadata:
             raise _MalformedError(f"the GGUF header has two values for {key!r}")
-        metadata[key] = cursor.value()
+        value_types[key] = cursor.number(_U32)
+        metadata[key] = cursor.value(value_types[key])
     tensors, starts = [], []
     for _ in range(tensor_count):
         tensor, start = cursor.tensor()
@@ -255,6 +264,8 @@ def _parse(data: bytes, size_bytes: int) -> GgufHeader:
         cursor.position,
         hashlib.sha256(memoryview(data)[: cursor.position]).hexdigest(),
         _fills_middle(data, metadata),
+        value_types,
+        _vocabulary_problem(data, metadata),
     )
 
 
@@ -297,6 +308,24 @@ def _fills_middle(header: bytes, metadata: dict[str, Scalar | GgufArray]) -> boo
     return any(header.find(_U64.pack(len(name)) + name, tokens.offset_bytes, end) >= 0 for name in _MIDDLE_TOKENS)
 
 
+def _vocabulary_problem(header: bytes, metadata: dict[str, Scalar | GgufArray]) -> str | None:
+    tokens = metadata.get("tokenizer.ggml.tokens")
+    if not isinstance(tokens, GgufArray) or tokens.item_type != _STRING:
+        return None
+    if tokens.length > _TOKENS_MAX:
+        return f"tokenizer.ggml.tokens holds {tokens.length} tokens"
+    return vocabulary_problem(metadata.get("tokenizer.ggml.model"), _texts(header, tokens))
+
+
+def _texts(header: bytes, array: GgufArray) -> Iterator[bytes]:
+    """The texts of an array that was skipped."""
+    position = array.offset_bytes
+    for _ in range(array.length):
+        start = position + _U64.size
+        position = start + _U64.unpack_from(header, position)[0]
+        yield header[start:position]
+
+
 def _sizes(starts: list[int], end: int) -> tuple[int, ...]:
     """From each start to the next one in the file, the last up to `end`."""
     ordered = sorted({*starts, end})
@@ -318,8 +347,8 @@ def _version(cursor: _Cursor) -> int:
 
 
 def _aligned(position: int, metadata: dict[str, Scalar | GgufArray]) -> int:
-    alignment = metadata.get("general.alignment", 32)
-    if not isinstance(alignment, int) or alignment <= 0 or alignment & (alignment - 1):  # a power of two
+    alignment = metadata.get("general.alignment", _ALIGNMENT_MIN)
+    if not isinstance(alignment, int) or alignment < _ALIGNMENT_MIN or alignment & (alignment - 1):  # a power of two
         raise _MalformedError("the GGUF header holds an impossible alignment")
     return -(-position // alignment) * alignment
 

@@ -1,13 +1,15 @@
 """A model: weights, a manifest that says how to use them, and the name that it goes by."""
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from swell.models.gguf import GgufHeader
 from swell.models.manifest import Manifest
+from swell.models.split import parts_of
 from swell.models.weights import Weights, open_weights
-from swell.text.parsing.dialect import dialect_of
+from swell.text.chat_template import ChatTemplate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,13 +49,41 @@ class Model:
     listing: Listing | None = None
 
     @property
+    def files(self) -> tuple[Weights, ...]:
+        """What a runner loads: the weights, and the adapters for them."""
+        return (self.weights, *self.manifest.adapters)
+
+    @property
+    def paths(self) -> list[Path]:
+        """All files of these; a split model has several."""
+        return [path for file in self.files for path in parts_of(file.path)]
+
+    @property
+    def key(self) -> str:
+        """What tells what is computed with this model from all others: models of one key share a runner."""
+        return "\0".join(file.key for file in self.files)
+
+    @property
+    def key_digest(self) -> str:
+        """The key for those who shall not see where files lie."""
+        return hashlib.sha256(self.key.encode("utf-8", "surrogatepass")).hexdigest()
+
+    @property
+    def stamp(self) -> str:
+        """What tells it from what the files may hold another time, too."""
+        return "\0".join(file.stamp for file in self.files)
+
+    @property
     def capabilities(self) -> tuple[str, ...]:
         """What Swell can do with the model now, which may be less than what the model is made for."""
         if self.weights.embeds:
             return ("embedding",)
-        dialect = dialect_of(self.chat_template or "")
-        calls_tools = dialect_of(self.tools_template or "").calls_tools
-        abilities = {"tools": calls_tools, "insert": self.header.fills_middle, "thinking": dialect.thinks}
+        template, with_tools = self.template(), self.template(with_tools=True)
+        abilities = {
+            "tools": with_tools is not None and with_tools.dialect.calls_tools,
+            "insert": self.header.fills_middle or (template is not None and template.fills_gaps),
+            "thinking": template is not None and template.dialect.thinks,
+        }
         return ("completion", *(ability for ability, has in abilities.items() if has))
 
     def summary(self) -> Summary:
@@ -122,13 +152,9 @@ class Model:
     def number(self, name: str) -> int:
         return self.weights.number(name)
 
-    @property
-    def chat_template(self) -> str | None:
-        return self.manifest.chat_template
-
-    @property
-    def tools_template(self) -> str | None:
-        return self.manifest.tools_template
+    def template(self, *, with_tools: bool = False) -> ChatTemplate | None:
+        """What prompts are made with; None for a model that has no template."""
+        return self.manifest.prompt_template(with_tools=with_tools)
 
 
 def open_model(path: Path, name: str, full_name: str) -> Model:

@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from swell.errors import DamagedModelError, ModelLoadError
-from swell.models.gguf import ENTRIES_MAX, INT64_MAX, GgufHeader
+from swell.models.gguf import ENTRIES_MAX, INT64_MAX, UINT16, GgufHeader
 
+NUMBER_KEY, COUNT_KEY = "split.no", "split.count"
+"""What the header of a part says: which one it is, from 0, and how many there are."""
 _PART = re.compile(r"(?P<name>.+)-(?P<number>[0-9]{5})-of-(?P<count>[0-9]{5})\.gguf")
 
 
@@ -53,7 +55,13 @@ def join_files(path: Path, read: Callable[[Path], tuple[os.stat_result, GgufHead
     """
     parts = [read(path)]
     try:
-        parts.extend(read(other) for other in _others(path, parts[0][1]))
+        for number, other in enumerate(_others(path, parts[0][1]), 1):
+            parts.append(read(other))
+            header = parts[-1][1]
+            if header.value_types.get(NUMBER_KEY) != UINT16:  # llama.cpp would end the process
+                raise DamagedModelError(str(other), f"{NUMBER_KEY} is no number of 16 bits")
+            if (found := header.metadata[NUMBER_KEY]) != number:
+                raise DamagedModelError(str(other), f"by its name it is part {number} from 0, by {NUMBER_KEY} {found}")
     except FileNotFoundError as error:
         raise ModelLoadError(str(path), f"a part of the model is missing: {error.filename}") from error
     headers = [header for _, header in parts]
@@ -66,7 +74,7 @@ def join_files(path: Path, read: Callable[[Path], tuple[os.stat_result, GgufHead
 
 def _others(path: Path, header: GgufHeader) -> Iterator[Path]:
     """The files that llama.cpp loads beside the one at `path`; it goes by their names, too."""
-    count = header.metadata.get("split.count")
+    count = header.metadata.get(COUNT_KEY)
     if not isinstance(count, int) or count <= 1:
         return
     part = part_of(path.name)
@@ -75,6 +83,8 @@ def _others(path: Path, header: GgufHeader) -> Iterator[Path]:
     if part.number != 1:
         first = _name(part, 1)
         raise ModelLoadError(str(path), f"this is part {part.number} of {count} of a model; its first is {first}")
+    if header.metadata.get(NUMBER_KEY) != 0:
+        raise ModelLoadError(str(path), f"by its name this is the first of {count} parts, by {NUMBER_KEY} another one")
     yield from itertools.islice(parts_of(path), 1, None)
 
 

@@ -1,51 +1,37 @@
-"""Models in Ollama's store: manifests that name blobs by the hash of their contents. Only read so far.
+"""Models in Ollama's store: manifests that name blobs by the hash of their contents.
 
-`manifests/<host>/<namespace>/<model>/<tag>` is JSON, and lists the layers of a model: its weights, and what a Modelfile
-said of them. Each layer is a file in `blobs`. A real Ollama may use the same folder.
+The layers of a manifest are a model's weights, and what a Modelfile said of them. A real Ollama may use the same
+folder.
 """
 
 import hashlib
 import logging
-import os
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
-from swell.errors import InvalidOptionError, InvalidRequestError, ModelLoadError
+from swell.errors import InvalidOptionError, InvalidRequestError, ModelLoadError, StoreError
+from swell.models.adapters import open_adapter
 from swell.models.manifest import Manifest
 from swell.models.model import Listing, Model, Summary
-from swell.models.names import ModelName, parse_name
 from swell.models.weights import open_weights
 from swell.options import merge
+from swell.store.blobs import Blobs
+from swell.store.digests import parse_digest
+from swell.store.manifests import Layer, ManifestFile
+from swell.store.messages import SavedMessage
+from swell.store.names import ModelName
+from swell.store.store import Store
+from swell.template_preference import TemplatePreference
 from swell.text.prompts.messages import Message
 
 log = logging.getLogger(__name__)
 
-_LAYER = "application/vnd.ollama.image."
-_DIGEST = re.compile(r"sha256[:-]([0-9a-f]{64})")
-_MANIFEST_MAX = 1 << 20
 _TEXT_MAX = 16 << 20
 """Bytes of a layer that isn't weights. Licenses of a whole library fit."""
-
-
-class _Layer(msgspec.Struct, frozen=True, rename="camel"):
-    media_type: str
-    digest: str
-    size: int = 0
-
-
-class _ManifestFile(msgspec.Struct, frozen=True):
-    layers: list[_Layer]
-    config: _Layer | None = None
-
-
-class _SavedMessage(msgspec.Struct, frozen=True):
-    role: str
-    content: str = ""
 
 
 class _KnownSummary(NamedTuple):
@@ -58,16 +44,18 @@ class _KnownSummary(NamedTuple):
 class StoreModels:
     """A source of models for the catalog. Models that come and go are noticed whenever it is asked."""
 
-    def __init__(self, folder: Path) -> None:
-        self._manifests, self._blobs = folder / "manifests", folder / "blobs"
+    def __init__(self, store: Store, preference: TemplatePreference = TemplatePreference.AUTO) -> None:
+        """`preference` says which template is used of models that have two."""
+        self._store = store
+        self._preference = preference
         self._kept: dict[Path, _KnownSummary] = {}
 
     def names(self) -> list[ModelName]:
-        return [name for name, _ in self._files()]
+        return [name for name, _ in self._store.manifests.files()]
 
     def summary(self, name: ModelName) -> Summary | None:
         """What lists say of a model. Cached while its manifest stays as it is."""
-        if (found := self._file(name)) is None:
+        if (found := self._store.manifests.find(name)) is None:
             return None
         name, path = found
         try:
@@ -85,7 +73,7 @@ class StoreModels:
 
     def find(self, name: ModelName) -> Model | None:
         """The model of that name in any case, None if there is none. Raises ModelLoadError if it is damaged."""
-        found = self._file(name)
+        found = self._store.manifests.find(name)
         try:
             return None if found is None else self._open(*found)
         except FileNotFoundError:  # somebody has deleted it just now
@@ -93,33 +81,14 @@ class StoreModels:
         except OSError as error:
             raise ModelLoadError(name.short, error.strerror or str(error)) from error
 
-    def _files(self) -> Iterator[tuple[ModelName, Path]]:
-        """The manifests there are. What has no valid name isn't Ollama's."""
-        for path in sorted(self._manifests.glob("*/*/*/*")):
-            host, namespace, model, tag = path.parts[-4:]
-            try:
-                name = parse_name(f"{host}/{namespace}/{model}:{tag}")
-            except InvalidRequestError:
-                continue
-            if os.path.isfile(path):
-                yield name, path
-
-    def _file(self, name: ModelName) -> tuple[ModelName, Path] | None:
-        """The manifest of that name in any case, and the name that it has."""
-        exact = self._manifests / name.host / name.namespace / name.model / name.tag
-        if os.path.isfile(exact):  # False, too, where that may not be looked at: a store may be another user's
-            return name, exact
-        return next((one for one in self._files() if one[0].key == name.key), None)
-
     def _open(self, name: ModelName, path: Path) -> Model:
         """Raises ModelLoadError, and OSError where a file can't be read."""
-        content = _read(path, _MANIFEST_MAX)
         try:
-            manifest = msgspec.json.decode(content, type=_ManifestFile)
-        except msgspec.DecodeError as error:
-            raise ModelLoadError(name.short, f"its manifest is damaged: {error}") from error
-        layers = _Layers(name, manifest, self._blobs)
-        weights = open_weights(layers.path("model"))
+            content, manifest = self._store.read(path)
+        except StoreError as error:
+            raise ModelLoadError(name.short, error.reason) from error
+        layers = _Layers(name, manifest, self._store.blobs)
+        weights = open_weights(layers.paths("model")[0])
         own = Manifest.from_header(weights)
         return Model(
             name.short,
@@ -129,16 +98,19 @@ class StoreModels:
                 chat_template=own.chat_template,
                 tools_template=own.tools_template,
                 template=layers.text("template") or layers.text("prompt"),
+                preference=self._preference,
                 system=layers.text("system"),
                 parameters=layers.parameters(),
                 messages=layers.messages(),
                 licenses=layers.texts("license"),
+                adapters=tuple(open_adapter(path, weights) for path in layers.paths("adapter")),
+                projectors=tuple(layers.paths("projector")),
+                drafts=tuple(layers.paths("draft")),
+                config=self._store.read_config(manifest),
             ),
             Listing(
                 digest=hashlib.sha256(content).hexdigest(),
-                size_bytes=sum(
-                    layer.size for layer in (*manifest.layers, *([manifest.config] if manifest.config else []))
-                ),
+                size_bytes=sum(layer.size for layer in manifest.all_layers),
                 modified_at=datetime.fromtimestamp(path.stat().st_mtime).astimezone(),
             ),
         )
@@ -147,25 +119,23 @@ class StoreModels:
 class _Layers:
     """The layers of one model. What is wrong with them is a ModelLoadError."""
 
-    def __init__(self, name: ModelName, manifest: _ManifestFile, blobs: Path) -> None:
+    def __init__(self, name: ModelName, manifest: ManifestFile, blobs: Blobs) -> None:
         self._name = name
         self._layers = manifest.layers
         self._blobs = blobs
-        if self._of("adapter"):
-            raise ModelLoadError(name.short, "it has an adapter, which can't be applied yet")
         if not self._of("model"):
             raise ModelLoadError(name.short, "it has no weights in GGUF, so that llama.cpp can't run it")
 
-    def path(self, kind: str) -> Path:
-        """The file of the first layer of a kind."""
-        return self._blob(self._of(kind)[0])
+    def paths(self, kind: str) -> list[Path]:
+        """The files of the layers of a kind."""
+        return [self._blob(layer) for layer in self._of(kind)]
 
     def text(self, kind: str) -> str:
         """The first layer of a kind, which is text; "" for none."""
         return next(iter(self.texts(kind)), "")
 
     def texts(self, kind: str) -> tuple[str, ...]:
-        return tuple(_read(self._blob(layer), _TEXT_MAX).decode("utf-8", "replace") for layer in self._of(kind))
+        return tuple(_read(path).decode("utf-8", "replace") for path in self.paths(kind))
 
     def parameters(self) -> Mapping[str, Any]:
         found: dict[str, Any] = self._json("params", dict[str, Any], {})
@@ -176,7 +146,7 @@ class _Layers:
         return found
 
     def messages(self) -> tuple[Message, ...]:
-        found: list[_SavedMessage] = self._json("messages", list[_SavedMessage], [])
+        found: list[SavedMessage] = self._json("messages", list[SavedMessage], [])
         return tuple(Message(role=message.role, content=message.content) for message in found)
 
     def _json(self, kind: str, type_: Any, otherwise: Any) -> Any:
@@ -186,22 +156,20 @@ class _Layers:
         except msgspec.DecodeError as error:
             raise ModelLoadError(self._name.short, f"its {kind} are damaged: {error}") from error
 
-    def _of(self, kind: str) -> list[_Layer]:
-        return [layer for layer in self._layers if layer.media_type == _LAYER + kind]
+    def _of(self, kind: str) -> list[Layer]:
+        return [layer for layer in self._layers if layer.kind == kind]
 
-    def _blob(self, layer: _Layer) -> Path:
-        digest = _DIGEST.fullmatch(layer.digest)
-        if digest is None:
-            raise ModelLoadError(self._name.short, "its manifest names a layer by something that is no digest")
-        for separator in "-:":  # Ollama once named them with a colon
-            if os.path.isfile(path := self._blobs / f"sha256{separator}{digest[1]}"):
-                return path
-        raise ModelLoadError(self._name.short, f"its layer {digest[0]} is missing")
+    def _blob(self, layer: Layer) -> Path:
+        path = self._blobs.find(parse_digest(layer.digest))
+        if path is None:
+            raise ModelLoadError(self._name.short, f"its layer {layer.digest} is missing")
+        return path
 
 
-def _read(path: Path, most: int) -> bytes:
-    """A file of at most so many bytes. Raises OSError and ModelLoadError."""
+def _read(path: Path) -> bytes:
+    """A layer that isn't weights. Raises OSError and ModelLoadError."""
     with path.open("rb") as file:
-        if os.fstat(file.fileno()).st_size > most:
-            raise ModelLoadError(str(path), f"it has more than {most} bytes")
-        return file.read(most)
+        content = file.read(_TEXT_MAX + 1)
+    if len(content) > _TEXT_MAX:
+        raise ModelLoadError(str(path), f"it has more than {_TEXT_MAX} bytes")
+    return content

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from swell.errors import ModelLoadError
+from swell.errors import DamagedModelError, ModelLoadError
 from swell.models.gguf import GgufArray, GgufHeader
 from swell.models.headers import Headers
+from swell.models.soundness import problems
 from swell.models.split import join_files
 from swell.models.types import FILE_TYPES
 
@@ -106,6 +107,8 @@ def open_weights(path: Path) -> Weights:
     Raises FileNotFoundError if there is no such file and ModelLoadError if it isn't a sound model.
     """
     joined = join_files(path, _read)
+    for problem in problems(joined.header):
+        raise DamagedModelError(str(path), problem)
     return Weights(
         path=path,
         digest=hashlib.sha256(f"{joined.header.header_sha256} {joined.size_bytes}".encode()).hexdigest(),

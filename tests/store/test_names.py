@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swell.errors import InvalidRequestError
-from swell.models.names import parse_name
+from swell.store.names import parse_name, parse_remote_name
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,17 @@ def test_a_short_name_means_the_same(text: str) -> None:
         return
     assert parse_name(name.short).key == name.key
     assert parse_name(name.full).key == name.key
+
+
+@pytest.mark.parametrize(
+    ("text", "scheme"),
+    [("a", "https"), ("https://h/n/m", "https"), ("http://h/n/m:t", "http"), ("HTTP://h:5000/n/m", "http")],
+)
+def test_a_name_may_say_how_its_registry_is_spoken_to(text: str, scheme: str) -> None:
+    assert parse_remote_name(text) == (scheme, parse_name(text))
+
+
+@pytest.mark.parametrize("text", ["ftp://h/n/m", "://h/n/m", "https://", "http:///m", "a b://h/n/m"])
+def test_other_schemes_are_none(text: str) -> None:
+    with pytest.raises(InvalidRequestError, match=r"^invalid model name$"):
+        parse_remote_name(text)

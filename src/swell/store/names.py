@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from swell.errors import InvalidRequestError
 
@@ -59,6 +60,22 @@ def parse_name(text: str) -> ModelName:
     if parts or rest.startswith("/") or not _is_valid(name):
         raise InvalidRequestError("invalid model name")
     return name
+
+
+class RemoteName(NamedTuple):
+    """A name, and how its registry is spoken to: "https" or "http"."""
+
+    scheme: str
+    name: ModelName
+
+
+def parse_remote_name(text: str) -> RemoteName:
+    """The name in `text` with its scheme, which is https unless it says otherwise. Raises as `parse_name` does."""
+    scheme, separator, _ = text.partition("://")
+    scheme = scheme.lower() if separator else "https"
+    if scheme not in ("https", "http"):
+        raise InvalidRequestError("invalid model name")
+    return RemoteName(scheme, parse_name(text))
 
 
 def nearest_name(namespace: str, model: str) -> ModelName | None:

@@ -1,0 +1,1 @@
+"""Changes to which models there are: creating, copying, deleting, pulling and pushing them."""

@@ -20,6 +20,13 @@ class KvPlace(Enum):
     HOST = "host"
 
 
+class ContextCells(Enum):
+    """How many cells a context is created for if some of the cache is on devices, which reserve nothing."""
+
+    WINDOW = "window"  # all that slots may reach: growth copies only what is on devices, but computing takes more there
+    GRANTED = "granted"  # as many as are granted: growth copies everything
+
+
 class Fill(Enum):
     """How many devices a model is given."""
 
@@ -34,6 +41,17 @@ class DeviceMemory(msgspec.Struct, frozen=True, kw_only=True):
     kind: DeviceKind
     free_bytes: int
     total_bytes: int
+
+
+def within(device: DeviceMemory, limit_bytes: int | None, taken_bytes: int) -> DeviceMemory:
+    """`device` if only `limit_bytes` of it may be taken (None: all), of which `taken_bytes` are.
+
+    There are drivers that say all is free, whatever is taken.
+    """
+    total_bytes = device.total_bytes if limit_bytes is None else min(device.total_bytes, limit_bytes)
+    return msgspec.structs.replace(
+        device, free_bytes=max(0, min(device.free_bytes, total_bytes - taken_bytes)), total_bytes=total_bytes
+    )
 
 
 class DeviceUse(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +83,7 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
 
     shares: tuple[LayersOn, ...] = ()
     kv: KvPlace = KvPlace.DEVICE
+    cells: ContextCells = ContextCells.WINDOW
 
     @property
     def device_layers(self) -> int:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.kv.admitting import ENTRIES, SetMemory, admission_of
 
+from swell.kv.admission import Refusal
 from swell.kv.memory_admission import MemoryAdmission
 from swell.memory.ledger import Entry, Ledger
 
@@ -35,12 +36,12 @@ def test_the_tighter_of_budget_and_free_memory_holds(
 ) -> None:
     own = admission_of(ledger, free, budget=budget, headroom=headroom)
     assert own.spare_bytes() == most
-    assert own.claim(most + 1) == most
+    assert own.claim(most + 1) == Refusal(most)
     assert ledger.total_granted_bytes() == 0
     assert own.claim(most) is None
     assert ledger.total_granted_bytes() == most
     assert own.spare_bytes() == 0
-    assert own.claim(1) == 0
+    assert own.claim(1) == Refusal(0)
 
 
 def test_what_is_promised_and_not_written_is_no_longer_free(ledger: Ledger) -> None:
@@ -55,26 +56,26 @@ def test_the_promises_of_another_runner_count(ledger: Ledger) -> None:
     own, other = admission_of(ledger, 100, entry=0, headroom=10), admission_of(ledger, 100, entry=1, headroom=10)
     assert other.claim(60) is None
     assert own.spare_bytes() == 30
-    assert own.claim(31) == 30
+    assert own.claim(31) == Refusal(30)
     other.note(60, 0)
     assert own.claim(31) is None
 
 
 def test_the_budget_is_one_for_all_runners(ledger: Ledger) -> None:
     admissions = [admission_of(ledger, 1000 * MB, entry=entry, budget=100) for entry in range(ENTRIES)]
-    assert [each.claim(40) for each in admissions] == [None, None, 20]
+    assert [each.claim(40) for each in admissions] == [None, None, Refusal(20)]
     admissions[0].note(40, 0)  # a budget is of what is granted, written or not
-    assert admissions[2].claim(40) == 20
+    assert admissions[2].claim(40) == Refusal(20)
     admissions[0].release(25)
     assert admissions[2].claim(40) is None
-    assert admissions[1].claim(10) == 5
+    assert admissions[1].claim(10) == Refusal(5)
 
 
 def test_free_memory_is_measured_for_every_claim(ledger: Ledger) -> None:
     memory = SetMemory(100)
     own = MemoryAdmission(ledger, 0, memory, budget_bytes=None, headroom_bytes=0)
     memory.bytes = 10
-    assert own.claim(20) == 10
+    assert own.claim(20) == Refusal(10)
     memory.bytes = 50
     assert own.claim(20) is None
 
@@ -97,7 +98,7 @@ def test_a_growth_leaves_room_for_the_mapped_weights_of_all_runners(ledger: Ledg
     ledger.note_mapped(0, 30)
     ledger.note_mapped(1, 20)
     assert own.spare_bytes() == 40
-    assert own.claim(41) == 40
+    assert own.claim(41) == Refusal(40)
     assert own.claim(40) is None
     ledger.clear(1)
     assert own.spare_bytes() == 20
@@ -116,7 +117,7 @@ def test_nothing_is_spare_where_more_is_promised_than_there_is(ledger: Ledger) -
     assert own.claim(90) is None
     memory.bytes = 5
     assert own.spare_bytes() == 0
-    assert own.claim(1) == 0
+    assert own.claim(1) == Refusal(0)
     assert ledger.total_granted_bytes() == 90
 
 
@@ -124,7 +125,7 @@ def test_a_budget_that_was_lowered_below_what_is_granted_refuses(ledger: Ledger)
     assert admission_of(ledger, 100, entry=0, budget=80).claim(80) is None
     own = admission_of(ledger, 100, entry=1, budget=50)
     assert own.spare_bytes() == 0
-    assert own.claim(1) == 0
+    assert own.claim(1) == Refusal(0)
 
 
 class Runners:
@@ -146,12 +147,12 @@ class Runners:
     def claim(self, entry: int, amount_bytes: int) -> None:
         self.admissions[entry].note(self.written[entry], 0)
         spare_bytes = self.admissions[entry].spare_bytes()
-        free_bytes = self.admissions[entry].claim(amount_bytes)
-        if free_bytes is None:
+        refusal = self.admissions[entry].claim(amount_bytes)
+        if refusal is None:
             assert amount_bytes <= spare_bytes or amount_bytes == 0
             self.granted[entry] += amount_bytes
         else:
-            assert 0 <= free_bytes == spare_bytes < amount_bytes
+            assert 0 <= refusal.free_bytes == spare_bytes < amount_bytes
 
     def write(self, entry: int, amount_bytes: int) -> None:
         """A grant is written to, which is not booked before the next claim."""

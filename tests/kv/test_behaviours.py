@@ -3,7 +3,7 @@
 import dataclasses
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ from tests.tiny import ARCHITECTURES
 
 from swell.cache import FlashAttention
 from swell.errors import KvGrowError
-from swell.kv.admission import OpenAdmission
+from swell.kv.admission import NOWHERE, OpenAdmission, Refusal
 from swell.kv.base import KvStore
 from swell.kv.copied import CopiedStore
 from swell.kv.eager import EagerStore
@@ -45,12 +45,9 @@ class NarrowAdmission(OpenAdmission):
 
     limit_bytes = sys.maxsize
 
-    def spare_bytes(self) -> int:
-        return self.limit_bytes - self.granted_bytes
-
-    def claim(self, additional_bytes: int) -> int | None:
+    def claim(self, additional_bytes: int, device_bytes: Mapping[str, int] = NOWHERE) -> Refusal | None:
         free_bytes = self.limit_bytes - self.granted_bytes
-        return free_bytes if additional_bytes > free_bytes else super().claim(additional_bytes)
+        return Refusal(free_bytes) if additional_bytes > free_bytes else super().claim(additional_bytes)
 
 
 def with_attention(flash_attention: FlashAttention) -> ContextShape:

@@ -12,7 +12,8 @@ from tests.kv.driving import fill, generate, write
 
 from swell.errors import ContextError, StateError
 from swell.kv.admission import OpenAdmission
-from swell.kv.copied import CacheLostError, CopiedStore
+from swell.kv.capacity import CacheLostError
+from swell.kv.copied import CopiedStore
 from swell.kv.policy import GrowthPolicy
 from swell.llama.context import Context, ContextShape
 from swell.llama.model import LlamaModel

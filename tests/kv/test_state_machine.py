@@ -224,11 +224,11 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(kilobytes=st.integers(1, 400))
     def neighbour_grows(self, kilobytes: int) -> None:
-        free_bytes = self.neighbour.claim(kilobytes * 1024)
-        if free_bytes is None:
+        refusal = self.neighbour.claim(kilobytes * 1024)
+        if refusal is None:
             self.neighbour_bytes += kilobytes * 1024
         else:
-            assert 0 <= free_bytes < kilobytes * 1024
+            assert 0 <= refusal.free_bytes < kilobytes * 1024
 
     @precondition(lambda self: self.neighbour_bytes)
     @rule(part=st.floats(0, 1))

@@ -40,7 +40,7 @@ def _end() -> None:
 def test_units_that_end_the_process_are_not_used(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, compute: Callable[[], None], broken: bool
 ) -> None:
-    monkeypatch.setattr(amx, "_is_compiled_in", lambda: True)
+    monkeypatch.setattr(amx, "is_compiled_in", lambda: True)
     monkeypatch.setattr(amx, "_compute", compute)
     with caplog.at_level(logging.WARNING):
         assert is_broken() == broken
@@ -48,7 +48,7 @@ def test_units_that_end_the_process_are_not_used(
 
 
 def test_nothing_is_computed_where_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(amx, "_is_compiled_in", lambda: False)
+    monkeypatch.setattr(amx, "is_compiled_in", lambda: False)
     monkeypatch.setattr(amx, "_compute", _die)
     assert not is_broken()
 

@@ -141,7 +141,7 @@ class Neighbour:
 
     def write(self, amount: int) -> None:
         """As far as it is granted."""
-        granted, used, _ = self.ledger.entry(1)
+        granted, used, *_ = self.ledger.entry(1)
         written = min(amount, granted - used)
         self.free -= written
         self.ledger.note_used(1, used + written)
@@ -223,7 +223,12 @@ def test_a_dead_runner_gives_everything_back(ledger: Ledger) -> None:
         ledger.note_used(entry, 5)
         ledger.note_mapped(entry, 7)
     ledger.clear(2)
-    assert [tuple(ledger.entry(entry)) for entry in range(ENTRIES)] == [(10, 5, 7), (10, 5, 7), (0, 0, 0), (10, 5, 7)]
+    assert [ledger.entry(entry) for entry in range(ENTRIES)] == [
+        Entry(10, 5, 7),
+        Entry(10, 5, 7),
+        Entry(0, 0),
+        Entry(10, 5, 7),
+    ]
     assert ledger.spare_bytes(lambda: 100) == 100 - 3 * (5 + 7)
 
 
@@ -371,3 +376,19 @@ def test_workers_killed_at_any_moment_leave_sound_books(ledger: Ledger) -> None:
             ledger.clear(entry)
         ledger.check()
         assert ledger.total_granted_bytes() == 0
+
+
+def test_what_is_granted_on_devices_counts_where_there_is_a_limit_and_nowhere_else(ledger: Ledger) -> None:
+    assert ledger.claim(0, 10, 100, lambda: 10, device_bytes=60)
+    assert ledger.entry(0) == Entry(10, 0, 0, 60)
+    assert ledger.spare_bytes(lambda: 10) == 0
+    assert not ledger.claim(1, 31, 100)
+    assert not ledger.claim(1, 0, 100, device_bytes=31)
+    assert ledger.claim(1, 0, 100, lambda: -1, device_bytes=30)  # host memory isn't asked for what it need not hold
+    assert ledger.total_granted_bytes() == 100
+    ledger.check()
+    with pytest.raises(ValueError, match="entry 1 can't release 31 bytes on devices, it has 30"):
+        ledger.release(1, 0, device_bytes=31)
+    ledger.release(1, 0, device_bytes=30)
+    ledger.clear(0)
+    assert [ledger.entry(entry) for entry in range(ENTRIES)] == [Entry(0, 0)] * ENTRIES

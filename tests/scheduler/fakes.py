@@ -3,21 +3,26 @@ that is what it says, and a clock that it turns."""
 
 import asyncio
 import dataclasses
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import cast
 
+import msgspec
 from tests.waiting import settle
 
 from swell.cache import StoreKind
+from swell.devices import DeviceKind, DeviceUse
 from swell.errors import RunnerLostError
+from swell.memory.device_ledger import DeviceAccount, DeviceLedger
 from swell.memory.ledger import Ledger
 from swell.models.gguf import GgufHeader
 from swell.models.manifest import Manifest
 from swell.models.model import Model
 from swell.models.weights import Weights
 from swell.protocol.messages import (
+    CacheCount,
     DevicesFound,
     Load,
     Loaded,
@@ -30,7 +35,7 @@ from swell.protocol.messages import (
 )
 from swell.scheduler.scheduler import Scheduler
 from swell.settings import Settings
-from swell.supervisor.runner import OnNeed, PlaceLayers, Runner
+from swell.supervisor.runner import OnNotice, PlaceLayers, Runner
 
 MB = 1_000_000
 WEIGHTS_BYTES = 1000 * MB
@@ -56,17 +61,29 @@ def model(name: str, weights_bytes: int = WEIGHTS_BYTES) -> Model:
     return Model(name, name, weights, Manifest())
 
 
+def with_adapters(model_: Model, *names: str, adapter_bytes: int = MB) -> Model:
+    """A model of the same weights that has adapters."""
+    adapters = tuple(model(name, adapter_bytes).weights for name in names)
+    return dataclasses.replace(model_, manifest=dataclasses.replace(model_.manifest, adapters=adapters))
+
+
 class FakeRunner:
     """A runner that has been granted `granted_bytes` and uses `used_bytes` of them."""
 
-    def __init__(self, order: Load, need: OnNeed) -> None:
+    def __init__(self, order: Load, need: OnNotice) -> None:
         self.order = order
         self.facts = FACTS
         self.lost = asyncio.Event()
         self.process_id = 1
+        self.has_answered = False
+        self.loss = RunnerLostError(-9)
+        self.dies_of_work: RunnerLostError | None = None
+        """What becomes of it when it is given a text."""
         self.ledger = Ledger.open(order.ledger_fd)
         self.ledger.note_mapped(order.ledger_entry, WEIGHTS_BYTES if order.maps_weights else 0)
         self.shrunk: list[ShrinkLevel] = []
+        self.devices: list[DeviceUse] = []
+        self.device_account: DeviceAccount | None = None
         self.offered: list[int] = []
         self.stored_bytes = 0
         self.go = asyncio.Event()
@@ -86,16 +103,35 @@ class FakeRunner:
     def is_idle_now(self) -> None:
         self._least_level = ShrinkLevel.UNSTORED
 
-    def need(self, generation_id: int, needed_bytes: int) -> None:
+    def take(self, device: str, weights_bytes: int, kv_bytes: int = 0) -> None:
+        """Have weights and a cache on a device, on which a page must have been opened."""
+        self.device_account = DeviceLedger.open(os.dup(self.order.devices_fd)).account(device, self.order.ledger_entry)
+        assert self.device_account.claim(weights_bytes + kv_bytes)
+        use = DeviceUse(
+            name=device,
+            kind=DeviceKind.GPU,
+            layers=1,
+            weights_bytes=weights_bytes,
+            kv_bytes=kv_bytes,
+            compute_bytes=0,
+            free_bytes=0,
+            total_bytes=0,
+        )
+        self.devices = [use]
+
+    def need(self, generation_id: int, needed_bytes: int, device: str = "") -> None:
         """As a runner does when a growth was refused with nothing free."""
-        self._need(cast(Runner, self), NeedMemory(id=generation_id, missing_bytes=needed_bytes))
+        self._need(cast(Runner, self), NeedMemory(id=generation_id, missing_bytes=needed_bytes, device=device))
 
     async def shrink(self, level: ShrinkLevel) -> None:
         self._check()
         self.shrunk.append(level)
         if self._least_level is ShrinkLevel.WAITING and level is not ShrinkLevel.WAITING:
             return
-        granted, used, _mapped = self.ledger.entry(self.order.ledger_entry)
+        if level is not ShrinkLevel.UNSTORED and self.device_account is not None:
+            self.device_account.release(self.devices[0].kv_bytes)
+            self.devices = [msgspec.structs.replace(self.devices[0], kv_bytes=0)]
+        granted, used, *_ = self.ledger.entry(self.order.ledger_entry)
         if level is not ShrinkLevel.UNSTORED:
             self.ledger.note_used(self.order.ledger_entry, 0)
             used = 0
@@ -107,7 +143,17 @@ class FakeRunner:
     def offer(self, generation_id: int) -> None:
         self.offered.append(generation_id)
 
-    async def stats(self) -> Stats:
+    def lose(self, loss: RunnerLostError) -> None:
+        self.loss = loss
+        self.lost.set()
+
+    async def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
+        if self.dies_of_work is not None:
+            self.lose(self.dies_of_work)
+            raise self.dies_of_work
+        return []
+
+    async def stats(self, count: CacheCount = CacheCount.PAGES) -> Stats:
         self._check()
         return Stats(
             id=1,
@@ -120,7 +166,7 @@ class FakeRunner:
             slots_in_use=0,
             threads=ThreadStats(now=1, allowed=1, waited_ns=0),
             totals=Totals(),
-            kv_granted_bytes=0,
+            kv_granted_bytes=self._cache_bytes(),
             kv_resident_bytes=self.stored_bytes,
             kv_reserved_bytes=0,
             kv_reclaimable_bytes=self._reclaimable_bytes(),
@@ -131,6 +177,7 @@ class FakeRunner:
             store=StoreKind.RESERVED,
             store_reason="",
             slots_detail=list[SlotStats](),
+            devices=self.devices,
         )
 
     async def stop(self) -> None:
@@ -139,7 +186,10 @@ class FakeRunner:
     def _reclaimable_bytes(self) -> int:
         if self._least_level is ShrinkLevel.WAITING:
             return 0
-        return self.ledger.entry(self.order.ledger_entry).granted_bytes
+        return self._cache_bytes()
+
+    def _cache_bytes(self) -> int:
+        return self.ledger.entry(self.order.ledger_entry).granted_bytes + sum(use.kv_bytes for use in self.devices)
 
     def _check(self) -> None:
         if self.lost.is_set():
@@ -154,9 +204,12 @@ class Launcher:
     begun: list[str] = dataclasses.field(default_factory=list)
     aborted: list[str] = dataclasses.field(default_factory=list)
     failures: dict[str, list[Exception]] = dataclasses.field(default_factory=dict)
+    deadly: dict[str, RunnerLostError] = dataclasses.field(default_factory=dict)
+    """Paths of files that end their runners when these are given a text, and how."""
+    found: DevicesFound = dataclasses.field(default_factory=lambda: DevicesFound([], []))
     go: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
 
-    async def start(self, order: Load, timeout_s: float, on_need: OnNeed, place: PlaceLayers) -> Runner:
+    async def start(self, order: Load, timeout_s: float, on_notice: OnNotice, place: PlaceLayers) -> Runner:
         self.begun.append(order.path)
         try:
             await self.go.wait()
@@ -165,8 +218,9 @@ class Launcher:
             raise
         if failures := self.failures.get(order.path):
             raise failures.pop(0)
-        place(DevicesFound([], []))
-        runner = FakeRunner(order, on_need)
+        place(self.found)
+        runner = FakeRunner(order, on_notice)
+        runner.dies_of_work = self.deadly.get(order.path)
         self.runners.append(runner)
         return cast(Runner, runner)
 

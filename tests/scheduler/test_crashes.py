@@ -6,9 +6,17 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.scheduler.fakes import HandClock, World, model
+from tests.scheduler.fakes import HandClock, World, model, with_adapters
 
-from swell.errors import LoadCrashedError, LoadDiedError, LoadTimeoutError, ModelLoadError, SwellError
+from swell.errors import (
+    LoadCrashedError,
+    LoadDiedError,
+    LoadTimeoutError,
+    ModelLoadError,
+    RunnerLostError,
+    SwellError,
+)
+from swell.loss import Loss
 from swell.models.model import Model
 from swell.options import Options
 from swell.scheduler.crashes import LoadCrashes
@@ -44,6 +52,7 @@ def test_another_file_at_that_path_or_other_options_are_tried() -> None:
         crashes.note(MODEL, FIT, CRASH)
     for other in (_changed(modified_at=MODEL.modified_at + timedelta(seconds=1)), _changed(digest="other")):
         crashes.check(other, FIT)
+    crashes.check(with_adapters(MODEL, "one"), FIT)
     crashes.check(MODEL, LoadOptions(maps_weights=True))
 
 
@@ -111,3 +120,63 @@ def test_a_load_that_would_crash_takes_nothing_from_others() -> None:
     world = asyncio.run(story())
     assert world.launcher.begun.count("/c") == 2
     assert world.launcher.alive == ["/a", "/b"]
+
+
+ABORTED, HUNG = RunnerLostError(-6), RunnerLostError(-9, Loss.STUCK)
+KILLED, OUT_OF_MEMORY = RunnerLostError(-9, Loss.KILLED), RunnerLostError(-9, Loss.OUT_OF_MEMORY)
+
+
+async def _loses(world: World, loss: RunnerLostError, *, answers: bool = False) -> None:
+    """Load the model and lose its runner."""
+    async with world.scheduler.lease(model("a")):
+        runner = world.launcher.of("/a")
+        runner.has_answered = answers
+        runner.lose(loss)
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("loss", [ABORTED, HUNG])
+def test_a_file_that_no_runner_survives_is_given_up(loss: RunnerLostError) -> None:
+    """The load itself succeeds. After a pause it is tried again, once."""
+
+    async def story() -> World:
+        world = World()
+        world.launcher.deadly["/a"] = loss
+        await _loses(world, loss)
+        for expected in (LoadDiedError, LoadDiedError, LoadCrashedError, LoadCrashedError):
+            with pytest.raises(expected):
+                async with world.scheduler.lease(model("a")):
+                    pass
+        assert world.launcher.begun.count("/a") == 3
+        await world.clock.advance(300)
+        for expected in (LoadDiedError, LoadCrashedError):
+            with pytest.raises(expected):
+                async with world.scheduler.lease(model("a")):
+                    pass
+        return world
+
+    assert asyncio.run(story()).launcher.begun.count("/a") == 4
+
+
+def test_a_request_that_ends_its_runner_is_not_taken_for_the_file() -> None:
+    """The file proves each time that it is sound."""
+
+    async def story() -> World:
+        world = World()
+        for _ in range(6):
+            await _loses(world, ABORTED)
+        return world
+
+    assert asyncio.run(story()).launcher.begun.count("/a") == 6
+
+
+@pytest.mark.parametrize(("loss", "answers"), [(ABORTED, True), (KILLED, False), (OUT_OF_MEMORY, False)])
+def test_who_is_not_to_blame_proves_nothing(loss: RunnerLostError, answers: bool) -> None:
+    async def story() -> World:
+        world = World()
+        world.launcher.deadly["/a"] = ABORTED
+        for _ in range(6):
+            await _loses(world, loss, answers=answers)
+        return world
+
+    assert asyncio.run(story()).launcher.begun.count("/a") == 6

@@ -1,6 +1,8 @@
+import dataclasses
 from pathlib import Path
 
 import pytest
+from tests.scheduler.fakes import with_adapters
 
 from swell.cache import CacheType
 from swell.models.model import Model, open_model
@@ -22,6 +24,14 @@ def test_the_bundled_model(bundled: Model) -> None:
     assert found.other_bytes == pytest.approx(61e6, rel=0.1)
     assert found.kv_bytes == 2048 * 23_040
     assert cell_bytes(bundled, CacheType.Q8_0) == 23_040 * 34 // 64
+
+
+def test_adapters_are_weights_too(bundled: Model) -> None:
+    plain, tuned = (
+        estimate(model, slots=4, batch_tokens=256, initial_tokens=2048, cache_type=CacheType.F16)
+        for model in (bundled, with_adapters(bundled, "one", "other", adapter_bytes=5_000_000))
+    )
+    assert tuned == dataclasses.replace(plain, weights_bytes=plain.weights_bytes + 10_000_000)
 
 
 def test_what_was_measured_replaces_the_estimate() -> None:

@@ -49,7 +49,7 @@ def situations(draw: st.DrawFn) -> tuple[Demand, list[RunnerState]]:
 
 def others(demand: Demand, runners: list[RunnerState]) -> set[str]:
     """The models that are there beside the one that is wanted."""
-    return {one.key.weights for one in runners} - {demand.key.weights}
+    return {one.key.model for one in runners} - {demand.key.model}
 
 
 @given(situations())

@@ -9,16 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.scheduler.fakes import MB, World, model
+from tests.scheduler.fakes import MB, World, model, with_adapters
 from tests.virtual_time import VirtualLoop
 from tests.waiting import settle
 
+from swell.devices import DeviceKind, DeviceMemory
 from swell.durations import FOREVER_S
 from swell.errors import ContextError, LoadDiedError, ModelLoadError, ServerBusyError
 from swell.memory.budget import parse_budget
 from swell.models.model import Model
 from swell.options import Options
-from swell.protocol.messages import ShrinkLevel
+from swell.protocol.messages import DevicesFound, ShrinkLevel
 from swell.scheduler.reclaiming import Source
 from swell.supervisor.runner import Runner
 
@@ -110,6 +111,28 @@ async def test_another_file_at_the_same_path_is_loaded_anew(world: World) -> Non
     await settle()
     assert world.launcher.begun == ["/a", "/a"]
     assert world.launcher.alive == ["/a"]
+
+
+@scenario()
+async def test_models_with_other_adapters_run_beside_each_other(world: World) -> None:
+    tuned, other = with_adapters(A, "one"), with_adapters(A, "other")
+    await use(world, A, tuned, dataclasses.replace(tuned, name="twin"), other, A, tuned, keep_alive_s=FOREVER_S)
+    assert world.launcher.begun == ["/a", "/a", "/a"]
+    assert world.launcher.alive == ["/a", "/a", "/a"]
+    await world.scheduler.unload(tuned)
+    await settle()
+    assert world.launcher.alive == ["/a", "/a"]
+
+
+@scenario()
+async def test_another_adapter_at_the_same_path_is_loaded_anew(world: World) -> None:
+    tuned, other = with_adapters(A, "one"), with_adapters(A, "other")
+    (adapter,) = tuned.manifest.adapters
+    manifest = dataclasses.replace(tuned.manifest, adapters=(dataclasses.replace(adapter, digest="another"),))
+    await use(world, A, tuned, other, keep_alive_s=FOREVER_S)
+    await use(world, dataclasses.replace(tuned, manifest=manifest), keep_alive_s=FOREVER_S)
+    assert world.launcher.begun == ["/a", "/a", "/a", "/a"]
+    assert world.launcher.alive == ["/a", "/a", "/a"]
 
 
 @scenario()
@@ -438,6 +461,56 @@ async def test_a_busy_model_is_waited_for_until_it_can_give(world: World) -> Non
         await settle()
         assert world.launcher.of("/a").offered == [7]
         assert world.launcher.of("/b").shrunk[-1] is ShrinkLevel.PREFIXES
+
+
+GPU = DevicesFound([DeviceMemory(name="gpu", kind=DeviceKind.GPU, free_bytes=2000 * MB, total_bytes=2000 * MB)], [])
+
+
+@scenario()
+async def test_what_a_device_lacks_is_taken_from_those_who_have_some_of_it(world: World) -> None:
+    world.launcher.found = GPU
+    await use(world, A, B, C)
+    first, cached, other = (world.launcher.of(path) for path in ("/a", "/b", "/c"))
+    first.take("gpu", 500 * MB, 100 * MB)
+    first.grant(100 * MB)  # so that half of its cache is there
+    cached.take("gpu", 700 * MB, 300 * MB)
+    other.grant(900 * MB)
+    async with request(world, A):
+        first.need(7, 600 * MB, "gpu")
+        await settle()
+        assert (first.offered, cached.shrunk, other.shrunk) == ([7], [ShrinkLevel.PREFIXES], [])
+        assert world.launcher.alive == ["/a", "/b", "/c"]
+        first.need(8, 800 * MB, "gpu")
+        await settle()
+        assert (first.offered, world.launcher.alive) == ([7, 8], ["/a", "/c"])
+        assert other.shrunk == []
+        first.need(9, 1 * MB, "gpu")
+        await settle()
+        assert (first.offered, world.launcher.alive) == ([7, 8, 9], ["/a", "/c"])
+        assert world.scheduler.metrics.reclaims == {Source.IDLE_PREFIXES.value: 1, Source.IDLE_MODELS.value: 1}
+
+
+@scenario()
+async def test_what_the_host_lacks_is_not_on_a_device(world: World) -> None:
+    world.launcher.found = GPU
+    world.memory.free = 1000 * MB
+    await use(world, A, B)
+    world.launcher.of("/b").take("gpu", 0, 900 * MB)
+    async with request(world, A):
+        world.launcher.of("/a").need(7, 900 * MB)
+        await settle()
+        assert world.launcher.of("/b").shrunk == []
+
+
+@scenario(kv_budget=parse_budget("1000MB"))
+async def test_the_budget_is_short_of_caches_on_devices_too(world: World) -> None:
+    await use(world, A, B)
+    idle = world.launcher.of("/b")
+    assert idle.ledger.claim(idle.order.ledger_entry, 0, None, device_bytes=900 * MB)
+    async with request(world, A):
+        world.launcher.of("/a").need(7, 800 * MB)
+        await settle()
+        assert idle.shrunk == [ShrinkLevel.PREFIXES]
 
 
 async def _refuse(level: ShrinkLevel) -> None:

@@ -1,8 +1,19 @@
 """Admission: whether memory may be promised to a cache, decided on the books and on what the system says now."""
 
 import dataclasses
-import sys
-from typing import Protocol
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple, Protocol
+
+NOWHERE: Mapping[str, int] = MappingProxyType({})
+"""Bytes on devices, by their names, of what lies in host memory."""
+
+
+class Refusal(NamedTuple):
+    """Of a claim: so much of it could be granted. `device` has no room for more; "": host memory, or the budget."""
+
+    free_bytes: int
+    device: str = ""
 
 
 class Admission(Protocol):
@@ -10,19 +21,20 @@ class Admission(Protocol):
 
     @property
     def granted_bytes(self) -> int:
-        """What this store was granted and has not released."""
+        """What this store was granted anywhere, and has not released."""
 
-    def claim(self, additional_bytes: int) -> int | None:
-        """Promise `additional_bytes`. None where that is granted, else how many bytes could be: nothing has changed."""
+    def claim(self, additional_bytes: int, device_bytes: Mapping[str, int] = NOWHERE) -> Refusal | None:
+        """Promise `additional_bytes`, of which `device_bytes` lie on devices and the rest in host memory. None where
+        that is granted; else nothing has changed.
+        """
 
-    def spare_bytes(self) -> int:
-        """How many bytes could be promised now."""
-
-    def release(self, released_bytes: int) -> None:
+    def release(self, released_bytes: int, device_bytes: Mapping[str, int] = NOWHERE) -> None:
         """Give back some of what was promised. No more than the rest may be in use: `note` that before."""
 
     def note(self, backed_bytes: int, scratch_bytes: int) -> None:
-        """Say how much of what is promised the system has handed out already, and what else this process will take."""
+        """Say how much of what is promised in host memory the system has handed out already, and what else this process
+        will take there.
+        """
 
 
 @dataclasses.dataclass
@@ -31,14 +43,11 @@ class OpenAdmission:
 
     granted_bytes: int = 0
 
-    def spare_bytes(self) -> int:
-        return sys.maxsize
-
-    def claim(self, additional_bytes: int) -> int | None:
+    def claim(self, additional_bytes: int, device_bytes: Mapping[str, int] = NOWHERE) -> Refusal | None:
         self.granted_bytes += additional_bytes
         return None
 
-    def release(self, released_bytes: int) -> None:
+    def release(self, released_bytes: int, device_bytes: Mapping[str, int] = NOWHERE) -> None:
         self.granted_bytes -= released_bytes
 
     def note(self, backed_bytes: int, scratch_bytes: int) -> None:

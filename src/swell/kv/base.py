@@ -2,7 +2,7 @@
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from swell.cache import StoreKind
 from swell.kv.cells import SlotCells
@@ -14,13 +14,14 @@ from swell.llama.context import Context, WritableBuffer
 class KvBytes:
     """Bytes of KV memory: allowed to be used, really backed (in all and per slot), and set aside as address space.
 
-    The first two include checkpoints, which belong to no slot's cells.
+    The first two include checkpoints, which belong to no slot's cells. `devices` is what of `resident` lies on which.
     """
 
     granted: int
     resident: int
     reserved: int
     slots_resident: tuple[int, ...]
+    devices: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 class KvStore(ABC):
@@ -28,7 +29,7 @@ class KvStore(ABC):
 
     The way of a slot's cells: `prepare` grants memory for them, `context.decode` computes them, `advance` counts them
     as stored, `rewind` forgets them, `settle` and `compact` give memory back. One thread calls all of that; only
-    `measure`, `check_integrity` and `reclaimable_bytes` may be called from others meanwhile.
+    `measure`, `estimate`, `check_integrity` and `reclaimable_bytes` may be called from others meanwhile.
     """
 
     kind: StoreKind
@@ -156,6 +157,15 @@ class KvStore(ABC):
     @abstractmethod
     def measure(self) -> KvBytes:
         """The memory of the cache at this moment."""
+
+    @abstractmethod
+    def estimate(self) -> KvBytes:
+        """The same by the books, at no cost: cells that were written count as backed."""
+
+    @property
+    @abstractmethod
+    def changes(self) -> int:
+        """Greater than before if grants may have changed since."""
 
     @abstractmethod
     def check_integrity(self) -> list[str]:

@@ -2,10 +2,11 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 
 from swell.errors import KvGrowError
-from swell.kv.admission import Admission
+from swell.kv.admission import NOWHERE, Admission
 from swell.kv.cells import ANYWHERE, Cut, SlotCells
 
 _LOOKS = 3
@@ -14,13 +15,15 @@ _LOOKS = 3
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NoRoom:
-    """Memory was refused: `needed_bytes` were asked for, and `free_bytes` could have been granted.
+    """Memory was refused: `needed_bytes` were asked for, and `free_bytes` could have been granted. It is a device that
+    has no room for more, or, where that is "", host memory or the budget.
 
     `cause` is there where admission granted it, and the memory couldn't be had all the same.
     """
 
     needed_bytes: int
     free_bytes: int
+    device: str = ""
     cause: Exception | None = None
 
     @property
@@ -36,6 +39,7 @@ class NoRoom:
             max_cells=max_cells,
             needed_bytes=self.needed_bytes,
             free_bytes=self.free_bytes,
+            device=self.device,
         )
         error.__cause__ = self.cause
         return error
@@ -49,34 +53,38 @@ class Books:
         self.cells = [SlotCells(cut=cut) for _ in range(slots)]
         self.claimed_bytes = 0
         """What admission has granted, less what was given back."""
-        self._changes = 0
+        self.device_bytes = Counter[str]()
+        """What of it is on each device."""
+        self.changes = 0
         """How many changes were begun."""
         self._unfinished = 0
         """How many of them haven't ended: they may contain each other."""
 
-    def claim(self, additional_bytes: int) -> NoRoom | None:
-        """Ask admission for `additional_bytes`; None where they are granted."""
-        free_bytes = self.admission.claim(additional_bytes)
-        if free_bytes is not None:
-            return NoRoom(needed_bytes=additional_bytes, free_bytes=free_bytes)
+    def claim(self, additional_bytes: int, device_bytes: Mapping[str, int] = NOWHERE) -> NoRoom | None:
+        """Ask admission for `additional_bytes`, with `device_bytes` of them on devices; None where they are granted."""
+        refusal = self.admission.claim(additional_bytes, device_bytes)
+        if refusal is not None:
+            return NoRoom(needed_bytes=additional_bytes, free_bytes=refusal.free_bytes, device=refusal.device)
         self.claimed_bytes += additional_bytes
+        self.device_bytes.update(device_bytes)
         return None
 
-    def release(self, released_bytes: int) -> None:
+    def release(self, released_bytes: int, device_bytes: Mapping[str, int] = NOWHERE) -> None:
         """Give back what was claimed."""
-        self.admission.release(released_bytes)
+        self.admission.release(released_bytes, device_bytes)
         self.claimed_bytes -= released_bytes
+        self.device_bytes.subtract(device_bytes)
 
     def clear(self) -> None:
         """Forget all cells and give back all that was claimed."""
         self.cells[:] = [SlotCells() for _ in self.cells]
         self.admission.note(0, 0)
-        self.release(self.claimed_bytes)
+        self.release(self.claimed_bytes, dict(self.device_bytes))
 
     @contextlib.contextmanager
     def changing(self) -> Iterator[None]:
         """Grants or claims change within the block, so that the numbers needn't agree until it ends."""
-        self._changes += 1
+        self.changes += 1
         self._unfinished += 1
         try:
             yield
@@ -86,9 +94,9 @@ class Books:
     def check_integrity(self, recount: Callable[[], list[str]]) -> list[str]:
         """What `recount` finds wrong while nothing is being changed; nothing where there is no such moment."""
         for _ in range(_LOOKS):
-            changes, is_resting = self._changes, self._unfinished == 0
+            changes, is_resting = self.changes, self._unfinished == 0
             faults = recount()
-            if not faults or (is_resting and self._changes == changes):
+            if not faults or (is_resting and self.changes == changes):
                 return faults
         return []
 

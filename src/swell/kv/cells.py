@@ -27,12 +27,14 @@ class SlotCells:
     """Cells of one slot: allowed, in use, and written to since memory was last given back.
 
     `stored` <= `written` <= `granted`. `peaks` are the cells that its latest requests ended with. Where the stored ones
-    can't be `cut`, the slot can go back to one of its `checkpoints`.
+    can't be `cut`, the slot can go back to one of its `checkpoints`. `changing_ns` is how long all changes of its grant
+    have taken, during which nothing is computed.
     """
 
     granted: int = 0
     stored: int = 0
     written: int = 0
+    changing_ns: int = 0
     cut: Cut = ANYWHERE
     checkpoints: Checkpoints = dataclasses.field(default_factory=Checkpoints)
     peaks: deque[int] = dataclasses.field(default_factory=lambda: deque(maxlen=RECENT_REQUESTS))

@@ -9,7 +9,9 @@ from swell.kv.admission import Admission
 from swell.kv.base import KvStore
 from swell.kv.copied import CopiedStore
 from swell.kv.eager import EagerStore
+from swell.kv.placed_store import PlacedStore, placed_refusal
 from swell.kv.policy import GrowthPolicy
+from swell.kv.preference import preferred_store
 from swell.kv.reserved import ReservedStore
 from swell.llama.context import ContextShape
 from swell.llama.model import LlamaModel
@@ -37,29 +39,27 @@ class StoreOptions:
 
 
 def open_store(model: LlamaModel, options: StoreOptions, admission: Admission) -> Chosen:
-    """Reserved where nothing speaks against it, else Copied; Eager if it is asked for.
+    """The store that `preferred_store` names; Copied if it turns out that this can't be had after all.
 
     Raises ContextError when there is no memory even for the least.
     """
-    if options.kind is StoreKind.EAGER:
-        return Chosen(
-            EagerStore(model, options.eager, admission), "the cache is not to be elastic (OLLAMA_KV_CACHE_DYNAMIC=0)"
-        )
-    if options.kind is StoreKind.COPIED:
-        return Chosen(
-            CopiedStore(model, options.elastic, options.policy, admission), "it was asked for (SWELL_KV_STORE)"
-        )
-    if model.placement.kv_shares(model.layers):
-        return Chosen(
-            CopiedStore(model, options.elastic, options.policy, admission),
-            "the cache is on devices: they reserve nothing",
-        )
-    refusal = options.reserved_refusal
-    if refusal is None:
+    is_on_devices = bool(model.placement.kv_shares(model.layers))
+    preferred = preferred_store(options.kind, is_on_devices=is_on_devices, reserved_refusal=options.reserved_refusal)
+    reason = preferred.reason
+    if preferred.kind is StoreKind.EAGER:
+        return Chosen(EagerStore(model, options.eager, admission), reason)
+    if preferred.kind is StoreKind.RESERVED:
         try:
-            store = ReservedStore(model, options.elastic, options.policy, admission)
-            return Chosen(store, "address space is reserved, memory follows the cells")
+            return Chosen(ReservedStore(model, options.elastic, options.policy, admission), reason)
         except (ContextError, KvLayoutError) as error:
-            refusal = str(error)
-    log.warning("address space can't be reserved for the KV cache, it is copied when it grows: %s", refusal)
-    return Chosen(CopiedStore(model, options.elastic, options.policy, admission), refusal)
+            reason = str(error)
+    if preferred.kind is StoreKind.PLACED:
+        if (refusal := placed_refusal(model, options.elastic)) is None:
+            try:
+                return Chosen(PlacedStore(model, options.elastic, options.policy, admission), reason)
+            except (ContextError, KvLayoutError) as error:
+                refusal = str(error)
+        reason = refusal
+    if options.kind is not StoreKind.COPIED:
+        log.warning("the KV cache is copied as a whole when it grows: %s", reason)
+    return Chosen(CopiedStore(model, options.elastic, options.policy, admission), reason)

@@ -1,9 +1,10 @@
 """Admission for a cache that lies on devices, wholly or in part."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from swell.devices import DeviceMemory
+from swell.kv.admission import NOWHERE, Refusal
 from swell.memory.ledger import Ledger
 from swell.memory.probe import FreeMemory
 
@@ -21,7 +22,7 @@ class DeviceAdmission:
     """Admits what the budget allows and what every place has room for.
 
     Devices don't overcommit: an allocation that was granted here can still fail there, and then nothing is lost. So the
-    ledger is asked about the budget only, and the devices about what is free.
+    ledger is asked about host memory and the budget, and the devices about what is free.
     """
 
     def __init__(
@@ -31,48 +32,61 @@ class DeviceAdmission:
         host: FreeMemory,
         *,
         devices: Callable[[], Mapping[str, DeviceMemory]],
-        shares: Mapping[str, float],
         limits: AdmissionLimits,
     ) -> None:
-        """`shares`: the part of every cell that lies on each device, 0 to 1; the rest is in host memory."""
+        """`devices` measures those on which anything may lie."""
         self._ledger = ledger
         self._entry = entry
         self._host = host
         self._devices = devices
-        self._shares = shares
-        self._host_share = max(0.0, 1 - sum(shares.values()))
         self._limits = limits
+        self._scratch_bytes = 0
 
     @property
     def granted_bytes(self) -> int:
-        return self._ledger.entry(self._entry).granted_bytes
+        return self._ledger.entry(self._entry).cache_bytes
 
-    def claim(self, additional_bytes: int) -> int | None:
-        spare = self.spare_bytes()
-        if additional_bytes > spare:
-            return spare
-        if self._ledger.claim(self._entry, additional_bytes, self._limits.budget_bytes):
-            return None
-        return self.spare_bytes()
+    def claim(self, additional_bytes: int, device_bytes: Mapping[str, int] = NOWHERE) -> Refusal | None:
+        on_devices = sum(device_bytes.values())
+        refusal = self._refusal(additional_bytes, device_bytes)
+        if refusal is None and not self._ledger.claim(
+            self._entry,
+            additional_bytes - on_devices,
+            self._limits.budget_bytes,
+            self._promisable_bytes,
+            on_devices,
+        ):
+            refusal = self._refusal(additional_bytes, device_bytes) or Refusal(0)  # somebody else was faster
+        return refusal
 
-    def spare_bytes(self) -> int:
-        """The most of which every place has room for its share."""
-        memory, limits = self._devices(), self._limits
-        rooms = [
-            (memory[name].free_bytes - limits.device_headroom_bytes) / share for name, share in self._shares.items()
-        ]
-        if self._host_share > _ROUNDING:
-            spare = self._ledger.spare_bytes(self._host.free_bytes) - limits.headroom_bytes
-            rooms.append(spare / self._host_share)
-        if limits.budget_bytes is not None:
-            rooms.append(limits.budget_bytes - self._ledger.total_granted_bytes())
-        return max(0, int(min(rooms)))
-
-    def release(self, released_bytes: int) -> None:
-        self._ledger.release(self._entry, released_bytes)
+    def release(self, released_bytes: int, device_bytes: Mapping[str, int] = NOWHERE) -> None:
+        on_devices = sum(device_bytes.values())
+        self._ledger.release(self._entry, released_bytes - on_devices, on_devices)
 
     def note(self, backed_bytes: int, scratch_bytes: int) -> None:
         self._ledger.note_used(self._entry, backed_bytes)
+        self._scratch_bytes = scratch_bytes
 
+    def _refusal(self, additional_bytes: int, device_bytes: Mapping[str, int]) -> Refusal | None:
+        """Where there is least room for what is needed there, if it isn't enough; None where it is.
 
-_ROUNDING = 1e-6  # shares are quotients
+        What of the whole could be granted is then the same part of it.
+        """
+        least, where = 1.0, ""
+        for place, needed_bytes, room_bytes in self._rooms(additional_bytes, device_bytes):
+            if needed_bytes > max(0, room_bytes) and (part := max(0, room_bytes) / needed_bytes) < least:
+                least, where = part, place
+        return None if least == 1.0 else Refusal(int(additional_bytes * least), where)
+
+    def _rooms(self, additional_bytes: int, device_bytes: Mapping[str, int]) -> Iterator[tuple[str, int, int]]:
+        """Of each place its name, what is needed there, and what there is."""
+        memory = self._devices() if device_bytes else {}
+        for name, needed_bytes in device_bytes.items():
+            yield name, needed_bytes, memory[name].free_bytes - self._limits.device_headroom_bytes
+        if host_bytes := additional_bytes - sum(device_bytes.values()):
+            yield "", host_bytes, self._ledger.spare_bytes(self._promisable_bytes)
+        if self._limits.budget_bytes is not None:
+            yield "", additional_bytes, self._limits.budget_bytes - self._ledger.total_granted_bytes()
+
+    def _promisable_bytes(self) -> int:
+        return self._host.free_bytes() - self._limits.headroom_bytes - self._scratch_bytes

@@ -26,7 +26,7 @@ from swell.memory.resident import Pagemap
 
 log = logging.getLogger(__name__)
 
-_NEVER_FUSED = frozenset({"grok"})
+NEVER_FUSED = frozenset({"grok"})
 """Architectures for which llama.cpp turns flash attention off by itself."""
 
 
@@ -42,7 +42,7 @@ class ReservedStore(BookedStore):
         with reserving() as reservations:
             self._context = Context(model, shape)
         transposed = (
-            shape.flash_attention is FlashAttention.OFF or model.metadata("general.architecture") in _NEVER_FUSED
+            shape.flash_attention is FlashAttention.OFF or model.metadata("general.architecture") in NEVER_FUSED
         )
         self._planes = find_planes(reservations, self._context.cells, shape.slots, transposed=transposed)
         if not self._planes:
@@ -82,9 +82,22 @@ class ReservedStore(BookedStore):
         return KvBytes(
             granted=self.booked_bytes,
             resident=sum(slots) + self.checkpoint_bytes,
-            reserved=sum({id(plane.reservation): plane.reservation.size_bytes for plane in self._planes}.values()),
+            reserved=self._reserved_bytes,
             slots_resident=slots,
         )
+
+    def estimate(self) -> KvBytes:
+        slots = tuple(self.bytes_of(state.written) for state in self.cells)
+        return KvBytes(
+            granted=self.booked_bytes,
+            resident=sum(slots) + self.checkpoint_bytes,
+            reserved=self._reserved_bytes,
+            slots_resident=slots,
+        )
+
+    @property
+    def _reserved_bytes(self) -> int:
+        return sum({id(plane.reservation): plane.reservation.size_bytes for plane in self._planes}.values())
 
     def copyable(self, source: int, keep: int) -> int:
         state = self.cells[source]

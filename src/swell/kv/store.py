@@ -1,12 +1,14 @@
 """What the stores have in common: cells granted by the policy and booked with admission."""
 
+import contextlib
 import logging
 import mmap
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 
 from swell.errors import StateError
-from swell.kv.admission import Admission
-from swell.kv.base import KvStore
+from swell.kv.admission import NOWHERE, Admission
+from swell.kv.base import KvBytes, KvStore
 from swell.kv.books import Books, NoRoom
 from swell.kv.cells import ANYWHERE, Cut
 from swell.kv.checkpoints import Checkpoint
@@ -44,7 +46,7 @@ class BookedStore(KvStore):
         granted = self.cells[slot].granted
         if cells <= granted:
             return
-        with self._books.changing():
+        with self._changing_grant(slot):
             if self._raise_grant(slot, next_grant(granted, cells, self.policy)) is None:
                 return
             refusal = self._raise_grant(slot, cells)  # without a block to spare it may still fit
@@ -185,17 +187,24 @@ class BookedStore(KvStore):
     def settle(self, slot: int) -> None:
         state = self.cells[slot]
         state.peaks.append(state.stored)
-        with self._books.changing():
+        with self._changing_grant(slot):
             self._lower_grant(slot, settled_grant(state.granted, max(state.peaks), self.policy))
 
     def compact(self, needed: Sequence[int]) -> None:
-        with self._books.changing():
-            for slot, (state, cells) in enumerate(zip(self.cells, needed, strict=True)):
+        for slot, (state, cells) in enumerate(zip(self.cells, needed, strict=True)):
+            with self._changing_grant(slot):
                 self._lower_grant(slot, least_grant(state.granted, max(state.stored, cells), self.policy))
 
     def reclaimable_bytes(self, needed: Sequence[int]) -> int:
         kept = (least_grant(state.granted, cells, self.policy) for state, cells in zip(self.cells, needed, strict=True))
         return self.booked_bytes - sum(map(self.bytes_of, kept))
+
+    def estimate(self) -> KvBytes:
+        return self.measure()
+
+    @property
+    def changes(self) -> int:
+        return self._books.changes
 
     def check_integrity(self) -> list[str]:
         return self._books.check_integrity(self._faults)
@@ -204,6 +213,14 @@ class BookedStore(KvStore):
         self.drop_checkpoints()
         self.context.close()
         self._books.clear()
+
+    @contextlib.contextmanager
+    def _changing_grant(self, slot: int) -> Iterator[None]:
+        """The grant of `slot` changes within the block."""
+        begun_ns = time.perf_counter_ns()
+        with self._books.changing():
+            yield
+            self.cells[slot].changing_ns += time.perf_counter_ns() - begun_ns
 
     def _grant_initially(self) -> None:
         """Give every slot its first grant; where memory doesn't allow that, a slot starts with none and grows."""
@@ -214,7 +231,8 @@ class BookedStore(KvStore):
     def _raise_grant(self, slot: int, cells: int) -> NoRoom | None:
         """Raise the grant of `slot` to `cells`. Where that is refused, nothing has changed."""
         state = self.cells[slot]
-        refusal = self._claim(self.bytes_of(cells) - self.bytes_of(state.granted))
+        needed_bytes = self.bytes_of(cells) - self.bytes_of(state.granted)
+        refusal = self._claim(needed_bytes, self._on_devices(needed_bytes))
         if refusal is None:
             state.granted = cells
         return refusal
@@ -226,18 +244,24 @@ class BookedStore(KvStore):
         state.granted = cells
         self._note()
         if released_bytes:
-            self._books.release(released_bytes)
+            self._books.release(released_bytes, self._on_devices(released_bytes))
 
-    def _claim(self, needed_bytes: int) -> NoRoom | None:
-        """Ask admission for `needed_bytes`, after it was told what is in use. Checkpoints make way for cells."""
+    def _on_devices(self, cell_bytes: int) -> Mapping[str, int]:
+        """What of `cell_bytes` of cells lies on which device."""
+        return NOWHERE
+
+    def _claim(self, needed_bytes: int, device_bytes: Mapping[str, int] = NOWHERE) -> NoRoom | None:
+        """Ask admission for `needed_bytes`, after it was told what is in use. Checkpoints, which lie in host memory,
+        make way for cells.
+        """
         self._note()
-        refusal = self._books.claim(needed_bytes)
-        while refusal is not None and refusal.missing_bytes <= self.checkpoint_bytes:
+        refusal = self._books.claim(needed_bytes, device_bytes)
+        while refusal is not None and not refusal.device and refusal.missing_bytes <= self.checkpoint_bytes:
             fullest = max(self.cells, key=lambda state: state.checkpoints.size_bytes)
             if not (least := fullest.checkpoints.take_least()):
                 break
             self._give_up(least)
-            refusal = self._books.claim(needed_bytes)
+            refusal = self._books.claim(needed_bytes, device_bytes)
         return refusal
 
     def _note(self) -> None:
@@ -248,7 +272,7 @@ class BookedStore(KvStore):
         self._books.admission.note(self._backed_bytes() + self.checkpoint_bytes, self._scratch_bytes())
 
     def _backed_bytes(self) -> int:
-        """What of the booked memory the system has handed out already."""
+        """What of the memory that is booked on the host the system has handed out already."""
         return sum(self.bytes_of(state.written) for state in self.cells)
 
     def _scratch_bytes(self) -> int:

@@ -5,6 +5,7 @@ first prompt then ends the process with SIGILL (seen with llama-cpp-python 0.3.3
 tiny model (probe_q8_0.gguf, made by scripts/make_probe_models.py) is computed in a child process.
 """
 
+import ctypes
 import faulthandler
 import logging
 import os
@@ -12,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from swell.llama import library, logs
-from swell.llama.library import api
+from swell.llama.library import VOID, api
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ def is_broken() -> bool:
     Forks the first time: call it before the process has a model, since OpenMP hangs after a fork. It takes 8 ms.
     """
     library.start()
-    if not _is_compiled_in():
+    if not is_compiled_in():
         return False
     child = os.fork()
     if child == 0:
@@ -43,7 +44,8 @@ def is_broken() -> bool:
     return exit_code != 0
 
 
-def _is_compiled_in() -> bool:
+def is_compiled_in() -> bool:
+    """Whether the library was compiled to use the units."""
     return b"AMX_INT8 = 1" in api.llama_print_system_info()
 
 
@@ -51,7 +53,10 @@ def _compute() -> None:
     """Run in the child. Never returns."""
     faulthandler.disable()  # its end is only an answer
     logs.route()
-    model = api.llama_model_load_from_file(os.fsencode(_PROBE), api.llama_model_default_params())
+    placement = api.llama_model_default_params()
+    no_devices = (VOID * 1)(None)  # by default the model would be on a GPU, if there is one
+    placement.devices, placement.n_gpu_layers = ctypes.cast(no_devices, VOID), 0
+    model = api.llama_model_load_from_file(os.fsencode(_PROBE), placement)
     parameters = api.llama_context_default_params()
     parameters.n_ctx, parameters.n_threads, parameters.n_threads_batch = 32, 1, 1
     context = api.llama_init_from_model(model, parameters)

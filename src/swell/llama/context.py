@@ -1,8 +1,11 @@
 """A context: the KV cache of all slots, and the computation over it."""
 
+import contextlib
 import ctypes
 import dataclasses
 import mmap
+import os
+from collections.abc import Iterator
 from enum import IntEnum
 from typing import Any
 
@@ -11,11 +14,13 @@ from swell.devices import KvPlace
 from swell.errors import AbortedError, ContextError, DecodeError, NoRoomError, StateError
 from swell.llama import logs, processor
 from swell.llama.batch import Batch
+from swell.llama.device_quota import freeing, note_freed, noting_buffers
 from swell.llama.handle import Handle
 from swell.llama.library import VOID, api
 from swell.llama.model import LlamaModel, taken_bytes
 
 _NO_ROOM, _ABORTED = 1, 2
+_NO_GRAPHS = "LLAMA_GRAPH_REUSE_DISABLE"
 _TYPES = {
     CacheType.F16: api.GGML_TYPE_F16,
     CacheType.Q8_0: api.GGML_TYPE_Q8_0,
@@ -65,6 +70,19 @@ class ContextShape:
         return self.cells if self.shared else self.cells * self.slots
 
 
+@contextlib.contextmanager
+def keeping_no_graphs() -> Iterator[None]:
+    """Contexts that are created within the block make a new graph for every batch."""
+    before = os.environ.get(_NO_GRAPHS)
+    os.environ[_NO_GRAPHS] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[_NO_GRAPHS]
+        if before is not None:
+            os.environ[_NO_GRAPHS] = before
+
+
 class Context(Handle):
     """Every slot is one sequence; no slot attends over another's cells."""
 
@@ -84,16 +102,15 @@ class Context(Handle):
         parameters.n_threads = parameters.n_threads_batch = shape.threads
         parameters.offload_kqv = model.placement.kv is KvPlace.DEVICE
         parameters.no_perf = True
-        before = model.measure_devices()
+        before = model.measure_taken()
         backends: list[int] = []
-        with processor.catching_backends(backends.append):
+        with noting_buffers() as buffers, processor.catching_backends(backends.append):
             pointer = api.llama_init_from_model(model.pointer, parameters)
         if not pointer:
+            note_freed(buffers)
             raise ContextError(shape.cells, shape.slots, logs.take_errors())
-        super().__init__(pointer, api.llama_free)
+        super().__init__(pointer, freeing(api.llama_free, buffers))
         self.model = model
-        self.device_bytes = taken_bytes(before, model.measure_devices())
-        """What it takes on each of the model's devices, as its driver counts it: K and V, and memory to compute in."""
         self.slots = shape.slots
         self.cells: int = api.llama_n_ctx_seq(pointer)
         self._threads = shape.threads
@@ -101,12 +118,30 @@ class Context(Handle):
         self._splitting_backends = tuple(backends) if splits_cells else ()
         self._splits_from = 0 if shape.shared else _SPLITS_FROM
         self._uses_reference = False
+        self._has_moved = False
         self._memory: Any = api.llama_get_memory(pointer)
         # ggml asks the abort callback before every node of the graph, about a thousand times per token. A Python
         # callback would take the GIL each time; C's own strlen answers from this buffer: empty means go on.
         self._abort = ctypes.create_string_buffer(2)
         self._abort_callback = ctypes.cast(ctypes.CDLL(None).strlen, api.ggml_abort_callback)
         api.llama_set_abort_callback(pointer, self._abort_callback, ctypes.cast(self._abort, VOID))
+        if model.apply_adapters(pointer):
+            with noting_buffers() as more:
+                self._make_scratch()
+            buffers += more
+        self.device_bytes = taken_bytes(before, model.measure_taken())
+        """What it takes on each of the model's devices, as its driver counts it: K and V, and memory to compute in."""
+
+    def _make_scratch(self) -> None:
+        """Have the memory to compute in made now, which llama.cpp puts off until the first batch: here whoever creates
+        the context sees to it where that lies, and measures it.
+        """
+        with Batch(1) as batch, contextlib.suppress(AbortedError):
+            batch.add(0, 0, 0, wants_logits=True)
+            self.request_abort()
+            self.decode(batch)
+        self._abort[0] = b"\0"
+        api.llama_memory_clear(self._memory, False)
 
     def use_threads(self, threads: int) -> None:
         """Compute with so many threads from the next `decode` on. What comes out doesn't depend on it."""
@@ -120,6 +155,8 @@ class Context(Handle):
         Raises NoRoomError (nothing stored), AbortedError or DecodeError (a part of the batch may be stored: remove
         what must not stay).
         """
+        if self._has_moved:
+            self._renew_graph(batch)
         self._avoid_splitting(batch)
         code = api.llama_decode(self.pointer, batch.struct)
         if code == 0:
@@ -132,6 +169,29 @@ class Context(Handle):
             raise AbortedError(code, batch.size)
         raise DecodeError(code, batch.size)
 
+    def note_move(self) -> None:
+        """Say that K and V have moved on devices: what was prepared for the last batch must not be used again."""
+        self._has_moved = True
+
+    def _renew_graph(self, batch: Batch) -> None:
+        """Have the next batch computed by a new graph. llama.cpp keeps the last one, in which tensors are where they
+        were, for batches that look like that one.
+
+        It keeps one for batches with outputs and one for those without, and uses again only what it has used last. So
+        the first token of `batch` is begun twice, as one of either kind, and aborted.
+        """
+        struct, was_aborted = batch.struct, self._abort[0]
+        slot, position = struct.seq_id[0][0], struct.pos[0]
+        self.request_abort()
+        for wants_logits in (True, False):
+            with Batch(1) as first:
+                first.add(struct.token[0], position, slot, wants_logits=wants_logits)
+                api.llama_decode(self.pointer, first.struct)
+            self.remove(slot, position)
+        self._abort[0] = was_aborted
+        logs.take_errors()  # it was asked for
+        self._has_moved = False
+
     def _avoid_splitting(self, batch: Batch) -> None:
         """Have attention over one token computed head by head, whatever the number of threads (see `processor`)."""
         would_split = batch.size == 1 and batch.struct.pos[0] >= self._splits_from
@@ -139,6 +199,14 @@ class Context(Handle):
             self._uses_reference = would_split
             for backend in self._splitting_backends:
                 processor.set_reference(backend, would_split)
+
+    def wait(self) -> None:
+        """Wait until devices have computed what was decoded."""
+        api.llama_synchronize(self.pointer)
+
+    def forget_all(self) -> None:
+        """Forget the cells of all slots, and make the memory of their buffers zero."""
+        api.llama_memory_clear(self._memory, True)
 
     def request_abort(self) -> None:
         """Make the `decode` that runs now, or the next one, raise AbortedError soon; callable from any thread."""

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from swell.errors import ContextError, DecodeError, NoEmbeddingsError
 from swell.llama import logs
 from swell.llama.batch import Batch
+from swell.llama.device_quota import freeing, note_freed, noting_buffers
 from swell.llama.handle import Handle
 from swell.llama.library import api
 from swell.llama.model import LlamaModel, taken_bytes
@@ -41,20 +42,24 @@ class EmbeddingContext(Handle):
         parameters.flash_attn_type = api.LLAMA_FLASH_ATTN_TYPE_AUTO if fused else api.LLAMA_FLASH_ATTN_TYPE_DISABLED
         parameters.n_threads = parameters.n_threads_batch = threads
         parameters.no_perf = True
-        before = model.measure_devices()
-        with reserving() if reserves else contextlib.nullcontext(list[Reservation]()) as self._reservations:
+        before = model.measure_taken()
+        reserved = reserving() if reserves else contextlib.nullcontext(list[Reservation]())
+        with noting_buffers() as buffers, reserved as self._reservations:
             pointer = api.llama_init_from_model(model.pointer, parameters)
-        if not pointer:
-            raise ContextError(capacity, 1, logs.take_errors())
-        super().__init__(pointer, api.llama_free)
-        self.device_bytes = taken_bytes(before, model.measure_devices())
+            if not pointer:
+                note_freed(buffers)
+                raise ContextError(capacity, 1, logs.take_errors())
+            super().__init__(pointer, freeing(api.llama_free, buffers))
+            if api.llama_pooling_type(pointer) not in _POOLING:
+                raise NoEmbeddingsError("the model")
+            self.capacity = capacity
+            self._memory = api.llama_get_memory(pointer)
+            self._width: int = api.llama_model_n_embd_out(model.pointer)
+            self._batch = Batch(capacity)
+            if model.apply_adapters(pointer):
+                self.embed([[0]])  # makes the memory to compute in, which llama.cpp would put off until the first text
+        self.device_bytes = taken_bytes(before, model.measure_taken())
         """What it takes on each of the model's devices."""
-        if api.llama_pooling_type(pointer) not in _POOLING:
-            raise NoEmbeddingsError("the model")
-        self.capacity = capacity
-        self._memory = api.llama_get_memory(pointer)
-        self._width: int = api.llama_model_n_embd_out(model.pointer)
-        self._batch = Batch(capacity)
 
     @property
     def has_cells(self) -> bool:

@@ -2,13 +2,15 @@
 
 import ctypes
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from swell.cache import CacheType
 from swell.devices import HOST_ONLY, DeviceMemory, KvPlace, Placement
-from swell.errors import ModelLoadError, TokenizeError
+from swell.errors import LibraryError, ModelLoadError, TokenizeError
 from swell.llama import amx, library, logs
+from swell.llama.device_quota import freeing, note_freed, noting_buffers
 from swell.llama.devices import Device
 from swell.llama.gguf_array import read_integers
 from swell.llama.handle import Handle
@@ -51,14 +53,16 @@ class LlamaModel(Handle):
         watch = _LoadWatch(on_progress)
         parameters.progress_callback = callback = api.llama_progress_callback(watch.advance)
         kept = callback, _place(parameters, self.devices, placement)
-        before = self.measure_devices()
-        pointer = api.llama_model_load_from_file(str(path).encode(), parameters)
+        before = self.measure_taken()
+        with noting_buffers() as self._buffers:
+            pointer = api.llama_model_load_from_file(str(path).encode(), parameters)
         if not pointer:
+            note_freed(self._buffers)
             raise ModelLoadError(str(path), logs.take_errors())
         del kept  # had to live until the model was loaded
-        super().__init__(pointer, api.llama_model_free)
+        super().__init__(pointer, freeing(api.llama_model_free, self._buffers))
         self._path = path
-        self.device_bytes = taken_bytes(before, self.measure_devices())
+        self.device_bytes = taken_bytes(before, self.measure_taken())
         """What the weights take on each device, as its driver counts it."""
         self.trained_tokens: int = api.llama_model_n_ctx_train(pointer) & 0xFFFF_FFFF  # kept unsigned, given signed
         self.window_tokens: int = api.llama_model_n_swa(pointer)  # attention window; 0: all tokens see all before
@@ -68,14 +72,50 @@ class LlamaModel(Handle):
         self.weights_bytes: int = api.llama_model_size(pointer)
         self.layers: int = api.llama_model_n_layer(pointer)
         self.maps_weights = maps_weights
-        self.copied_bytes = watch.written_bytes()
-        """Weights in host memory that are no pages of the file: all that were read, and those in another layout.
+        self.copied_bytes = max(0, watch.written_bytes() - self.in_process_bytes(self.device_bytes))
+        """Weights in host memory that are no pages of the file: all that were read, and those in another layout. So are
+        adapters.
 
         For many types llama.cpp rearranges the weights to compute faster, which shows only in the memory they take.
         """
         if maps_weights and self.copied_bytes:
             drop_mapped_pages()
         self.vocabulary = Vocabulary(self)
+        self._adapters: list[Any] = []  # freed with the model
+
+    def add_adapter(self, path: Path) -> None:
+        """Load the LoRA adapter at `path` for all contexts that are created from now on; none may be there yet.
+
+        Raises ModelLoadError with llama.cpp's reason; what makes it crash must have been found before.
+        """
+        before = self.measure_taken()
+        with noting_buffers() as buffers:
+            pointer = api.llama_adapter_lora_init(self.pointer, str(path).encode())
+        self._buffers += buffers
+        if not pointer:
+            raise ModelLoadError(str(path), logs.take_errors())
+        self._adapters.append(pointer)
+        size_bytes = path.stat().st_size
+        taken = taken_bytes(before, self.measure_taken())
+        self.device_bytes = {name: self.device_bytes[name] + more for name, more in taken.items()}
+        self.weights_bytes += size_bytes
+        self.copied_bytes += max(0, size_bytes - sum(taken.values()))
+
+    def apply_adapters(self, context: Any) -> bool:
+        """Have llama.cpp's `context` compute with all adapters; whether there are any. Raises LibraryError.
+
+        Its memory to compute in is made anew before the next batch.
+        """
+        count = len(self._adapters)
+        pointers = (api.llama_adapter_lora_p_ctypes * count)(*self._adapters)
+        scales = (ctypes.c_float * count)(*[1.0] * count)
+        if count and (code := api.llama_set_adapters_lora(context, pointers, count, scales)) != 0:
+            raise LibraryError(f"llama_set_adapters_lora returned {code}")
+        return count > 0
+
+    @property
+    def has_adapters(self) -> bool:
+        return bool(self._adapters)
 
     def kv_cell_bytes(self, cache_type: CacheType) -> int:
         """Bytes of K and V that one token takes, by the file's metadata, if every layer keeps every token.
@@ -89,19 +129,29 @@ class LlamaModel(Handle):
         if self.metadata(prefix + "key_length_mla"):
             row = self.layers * key_length
         else:
-            row = self._kv_heads(prefix + "head_count_kv") * (key_length + value_length)
+            row = sum(self._kv_heads) * (key_length + value_length)
         index_row = self.layers * int(self.metadata(prefix + "indexer.key_length") or 0)
         return round((row + index_row) * cache_type.element_bytes)
 
-    def _kv_heads(self, key: str) -> int:
-        """Heads of K and V in all layers: layers that keep a state instead of a cache have none.
+    def kv_on_devices(self, kv_bytes: int) -> dict[str, int]:
+        """What of a cache of `kv_bytes` lies on each device, if all heads of K and V take the same."""
+        if self.placement.kv is KvPlace.HOST:
+            return {}
+        found, at = {}, self.layers + 1 - self.placement.device_layers
+        for share in self.placement.shares:  # the output, which has none, is the last layer
+            if heads := sum(self._kv_heads[at : at + share.layers]):
+                found[share.device] = kv_bytes * heads // sum(self._kv_heads)
+            at += share.layers
+        return found
+
+    @cached_property
+    def _kv_heads(self) -> Sequence[int]:
+        """Heads of K and V of each layer: layers that keep a state instead of a cache have none.
 
         llama.cpp only says how many the first layer has.
         """
-        by_layer = read_integers(self._path, key)
-        if by_layer is None:
-            return self.layers * int(api.llama_model_n_head_kv(self.pointer))
-        return sum(by_layer[: self.layers])
+        by_layer = read_integers(self._path, f"{self.metadata('general.architecture')}.attention.head_count_kv")
+        return by_layer[: self.layers] if by_layer else [int(api.llama_model_n_head_kv(self.pointer))] * self.layers
 
     @property
     def mapped_bytes(self) -> int:
@@ -125,8 +175,20 @@ class LlamaModel(Handle):
         self.devices_memory = {device.name: device.memory() for device in self.devices}
         return self.devices_memory
 
+    def in_process_bytes(self, device_bytes: Mapping[str, int]) -> int:
+        """What of `device_bytes`, by device, is this process's own memory."""
+        return sum(device_bytes[device.name] for device in self.devices if device.is_in_process)
+
     devices_memory: dict[str, DeviceMemory]
     """What `measure_devices` found the last time."""
+
+    def measure_taken(self) -> dict[str, int]:
+        """For each device a number that rises by what is taken of it, by this process alone where that has a quota."""
+        memory = self.measure_devices()
+        return {
+            device.name: -memory[device.name].free_bytes if device.quota is None else device.quota.taken_bytes
+            for device in self.devices
+        }
 
     def metadata(self, key: str) -> str | None:
         """A scalar of the file's metadata as text, or None when there is none of this name."""
@@ -165,9 +227,9 @@ class _LoadWatch:
         return written if written >= _ROUNDING_BYTES else 0
 
 
-def taken_bytes(before: Mapping[str, DeviceMemory], after: Mapping[str, DeviceMemory]) -> dict[str, int]:
-    """How much less is free on each device than before."""
-    return {name: max(0, memory.free_bytes - after[name].free_bytes) for name, memory in before.items()}
+def taken_bytes(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:
+    """How much was taken of each device between two calls of `measure_taken`."""
+    return {name: max(0, after[name] - taken) for name, taken in before.items()}
 
 
 def _place(parameters: Any, devices: Sequence[Device], placement: Placement) -> Any:

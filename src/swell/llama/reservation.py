@@ -19,6 +19,7 @@ from swell.llama.library import VOID
 log = logging.getLogger(__name__)
 
 _SUCCESS = 0  # GGML_STATUS_SUCCESS
+_COMPUTE = 2  # GGML_BACKEND_BUFFER_USAGE_COMPUTE
 _MAP_NORESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000)  # named by Python from 3.13 on; the value is Linux's
 
 
@@ -69,6 +70,8 @@ def _init_tensor(buffer: int, tensor_address: int) -> int:
     tensor = layout.GgmlTensor.from_address(tensor_address)
     if tensor.view_src is not None:  # a stream's view of a tensor that is already listed
         return _SUCCESS
+    if layout.Buffer.from_address(buffer).usage == _COMPUTE:  # made anew for every batch
+        return _SUCCESS
     reservation = _live[buffer]
     reservation.tensors.append(
         TensorSpan(
@@ -102,7 +105,8 @@ _free_callback = layout.FreeBuffer(_free)
 
 @contextlib.contextmanager
 def reserving() -> Iterator[list[Reservation]]:
-    """Within the block, host buffers that llama.cpp allocates are reservations; yields those made so far.
+    """Within the block, host buffers that llama.cpp allocates are reservations; yields those made so far. What it has
+    freed by the end of the block is taken out.
 
     One thread at a time, and only after `layout.check` succeeded.
     """
@@ -131,7 +135,8 @@ def reserving() -> Iterator[list[Reservation]]:
         yield reservations
     finally:
         interface.alloc_buffer = original
-        for pointer, reservation in _live.items():
-            if reservation in reservations:
-                # it is also called for every view in every graph, which would cost Python calls per token
-                layout.Buffer.from_address(pointer).iface.init_tensor = None
+        made = {pointer: reservation for pointer, reservation in _live.items() if reservation in reservations}
+        reservations[:] = made.values()
+        for pointer in made:
+            # it is also called for every view in every graph, which would cost Python calls per token
+            layout.Buffer.from_address(pointer).iface.init_tensor = None

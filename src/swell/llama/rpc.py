@@ -33,6 +33,15 @@ def require() -> None:
     _rpc_function("ggml_backend_rpc_reg", [], VOID)
 
 
+def is_built_in() -> bool:
+    """Whether the library was built with RPC."""
+    try:
+        require()
+    except LibraryError:
+        return False
+    return True
+
+
 def connect(address: str) -> list[int]:
     """The devices of the worker at `address` (`host:port`), as pointers; the connection stays until the process ends.
 

@@ -10,6 +10,7 @@ U and back, so all grants can be used as long as G <= F + U.
 - A claim is written down first, and only then all grants are added up. Of several at the same time, the one written
   down last sees all others. If they are too much together, at least that one is taken back. (Two within the same 10 µs
   may both be; they are repeated, as after any refusal.)
+- What is granted on devices is memory of theirs, of which F says nothing. It counts where all grants have a limit.
 - F is measured before, and nobody can tell afterwards what U was at that moment. So U is kept as two numbers that only
   rise: ever taken and ever given back. What was taken before the measurement, less what is given back after it, is not
   more than was in use meanwhile, whatever others write and give back.
@@ -23,7 +24,7 @@ from typing import NamedTuple
 from swell.errors import UnexpectedError
 from swell.files import anonymous_file
 
-_COLUMNS = 4  # granted, ever taken, ever given back, mapped
+_COLUMNS = 5  # granted, ever taken, ever given back, mapped, granted on devices
 _NUMBER_BYTES = 8
 _ENTRY_BYTES = _COLUMNS * _NUMBER_BYTES
 _LOOKS = 3
@@ -32,12 +33,18 @@ _NEGATIVE = 1 << 63  # from here on an unsigned number is one that was taken bel
 
 class Entry(NamedTuple):
     """A runner may write `granted_bytes`, and has `used_bytes` of them. Besides, it reads `mapped_bytes` of a file all
-    the time, which the kernel takes for cache that it may drop.
+    the time, which the kernel takes for cache that it may drop. On devices it was granted `device_bytes`.
     """
 
     granted_bytes: int
     used_bytes: int
     mapped_bytes: int = 0
+    device_bytes: int = 0
+
+    @property
+    def cache_bytes(self) -> int:
+        """What is granted anywhere."""
+        return self.granted_bytes + self.device_bytes
 
     @property
     def unused_bytes(self) -> int:
@@ -58,7 +65,7 @@ class Ledger:
         self._numbers = memoryview(self._mapping).cast("Q")
         self._entries = entries = len(self._numbers) // _COLUMNS
         columns = (self._numbers[start : start + entries] for start in range(0, len(self._numbers), entries))
-        self._granted, self._taken, self._returned, self._mapped = columns
+        self._granted, self._taken, self._returned, self._mapped, self._on_devices = columns
 
     @classmethod
     def create(cls, entries: int) -> "Ledger":
@@ -90,34 +97,41 @@ class Ledger:
         additional_bytes: int,
         limit_bytes: int | None,
         free_bytes: Callable[[], int] | None = None,
+        device_bytes: int = 0,
     ) -> bool:
-        """Grant more to an entry, unless the total of all entries would exceed the limit; None is no limit.
+        """Grant more to an entry, and `device_bytes` more on devices, unless the total of all entries would exceed the
+        limit; None is no limit.
 
-        Nor if less is spare, where `free_bytes` is given. False if so, and then nothing has changed. What takes nothing
-        is always granted. Costs 15 µs with 256 entries, and what `free_bytes` does.
+        Nor if less is spare in host memory, where `free_bytes` is given. False if so, and then nothing has changed.
+        What takes nothing is always granted. Costs 15 µs with 256 entries, and what `free_bytes` does.
         """
-        index = self._index(entry, additional_bytes)
-        if additional_bytes == 0:
+        index = self._index(entry, min(additional_bytes, device_bytes))
+        if additional_bytes == device_bytes == 0:
             return True
-        there_bytes = None if free_bytes is None else self._there_bytes(free_bytes)
+        there_bytes = None if free_bytes is None or additional_bytes == 0 else self._there_bytes(free_bytes)
+        self._on_devices[index] += device_bytes
         self._granted[index] += additional_bytes
         os.sched_yield()  # a full memory barrier, as the kernel's schedule() is: written for all before this one reads
         is_within_limit = limit_bytes is None or self.total_granted_bytes() <= limit_bytes
         if is_within_limit and (there_bytes is None or self._spoken_for_bytes() <= there_bytes):
             return True
         self._granted[index] -= additional_bytes
+        self._on_devices[index] -= device_bytes
         return False
 
-    def release(self, entry: int, released_bytes: int) -> None:
+    def release(self, entry: int, released_bytes: int, device_bytes: int = 0) -> None:
         """Take back what was granted; `note_used` what is left in use before.
 
         Raises ValueError, and changes nothing, if so much was never granted.
         """
-        index = self._index(entry, released_bytes)
-        granted = self._granted[index]
+        index = self._index(entry, min(released_bytes, device_bytes))
+        granted, on_devices = self._granted[index], self._on_devices[index]
         if released_bytes > granted:
             raise ValueError(f"entry {entry} can't release {released_bytes} bytes, it has {granted}")
+        if device_bytes > on_devices:
+            raise ValueError(f"entry {entry} can't release {device_bytes} bytes on devices, it has {on_devices}")
         self._granted[index] = granted - released_bytes
+        self._on_devices[index] = on_devices - device_bytes
 
     def note_used(self, entry: int, used_bytes: int) -> None:
         """Say how much of its grant an entry has in use: more after it was written, less before it is given back."""
@@ -138,14 +152,16 @@ class Ledger:
         self._returned[index] = self._taken[index]
         self._granted[index] = 0
         self._mapped[index] = 0
+        self._on_devices[index] = 0
 
     def entry(self, entry: int) -> Entry:
         index = self._index(entry)
-        return Entry(self._granted[index], self._taken[index] - self._returned[index], self._mapped[index])
+        used_bytes = self._taken[index] - self._returned[index]
+        return Entry(self._granted[index], used_bytes, self._mapped[index], self._on_devices[index])
 
     def total_granted_bytes(self) -> int:
-        """What all are granted, with claims that are just being decided."""
-        return sum(self._granted.tolist())
+        """What all are granted anywhere, with claims that are just being decided."""
+        return sum(self._granted.tolist()) + sum(self._on_devices.tolist())
 
     def spare_bytes(self, free_bytes: Callable[[], int]) -> int:
         """What may still be granted of what `free_bytes` says is free: that less what is granted and not in use, and
@@ -159,14 +175,17 @@ class Ledger:
             # one after the other is read, and somebody may write between: what is really wrong stays so
             seen = [self.entry(number) for _ in range(_LOOKS)]
             if not any(0 <= entry.used_bytes <= entry.granted_bytes < _NEGATIVE for entry in seen):
-                granted, used, _mapped = seen[-1]
+                granted, used, *_ = seen[-1]
                 raise UnexpectedError(f"ledger entry {number} is wrong: {granted} bytes granted, {used} used")
 
     def close(self) -> None:
         """Leave the books, which others keep. May be called twice; nothing else may be called afterwards."""
         if self._descriptor < 0:
             return
-        for view in (self._granted, self._taken, self._returned, self._mapped, self._numbers):
+        for view in (
+            *(self._granted, self._taken, self._returned, self._mapped, self._on_devices),
+            self._numbers,
+        ):
             view.release()
         self._mapping.close()
         os.close(self._descriptor)

@@ -4,14 +4,19 @@ Beside the books lies the table in which runners say whether they compute; both 
 """
 
 import dataclasses
+import logging
 from collections.abc import Collection
 
 from swell.errors import UnexpectedError
 from swell.kv.memory_admission import MemoryAdmission
+from swell.memory.device_ledger import DeviceLedger
 from swell.memory.ledger import Entry, Ledger
 from swell.memory.probe import FreeMemory
 from swell.processors.shares import Demands
+from swell.protocol.messages import DevicesFound
 from swell.settings import Settings
+
+log = logging.getLogger(__name__)
 
 HEADROOM_MIN_BYTES = 16 << 20
 """More than a runner takes beside weights, cells and compute buffers once it works: in real control groups 4 MiB were
@@ -26,6 +31,7 @@ class LedgerAccess:
     """How a runner uses the books: descriptors that it inherits, its entry in both, and the limits for everyone."""
 
     ledger_fd: int
+    devices_fd: int
     demands_fd: int
     entry: int
     budget_bytes: int | None
@@ -39,6 +45,8 @@ class Accounts:
         total_bytes = memory.total_bytes()
         self._memory = memory
         self._ledger = Ledger.create(RUNNERS_MAX)
+        self._devices = DeviceLedger.create(RUNNERS_MAX)
+        self._device_limits = settings.device_limits
         self._demands = Demands.create(RUNNERS_MAX)
         self._free_entries = list(range(RUNNERS_MAX))
         self._budget_bytes = settings.kv_budget.limit_bytes(total_bytes) if settings.kv_budget else None
@@ -51,6 +59,7 @@ class Accounts:
         """An entry for a new runner."""
         return LedgerAccess(
             ledger_fd=self._ledger.fileno(),
+            devices_fd=self._devices.fileno(),
             demands_fd=self._demands.fileno(),
             entry=self._free_entries.pop(),
             budget_bytes=self._budget_bytes,
@@ -60,6 +69,7 @@ class Accounts:
     def clear(self, access: LedgerAccess) -> None:
         """Clear the entry of a runner that has ended: what it was granted is free."""
         self._ledger.clear(access.entry)
+        self._devices.clear(access.entry)
         self._demands.want(access.entry, 0)
 
     def give_back(self, access: LedgerAccess) -> None:
@@ -67,9 +77,28 @@ class Accounts:
         self.clear(access)
         self._free_entries.append(access.entry)
 
+    def limited(self, found: DevicesFound) -> DevicesFound:
+        """What was `found`, with what the limits that are set leave of it. From now on runners can keep to those."""
+        limits = self._device_limits
+        known = [device.name for device in found.devices] + [missing.worker for missing in found.missing]
+        if unknown := limits.unknown(known):
+            log.warning("SWELL_DEVICE_MEMORY names %s; there is no such device", ", ".join(unknown))
+        for device in found.devices:
+            self._devices.open_page(device.name, limits.limit_bytes(device))
+        left = [limits.limited(device, self._devices.all_taken_bytes(device.name)) for device in found.devices]
+        return DevicesFound(left, found.missing)
+
     def entry(self, access: LedgerAccess) -> Entry:
         """What a runner was promised, and what of it it has used."""
         return self._ledger.entry(access.entry)
+
+    def device_bytes(self, access: LedgerAccess, device: str) -> int:
+        """What a runner has taken of a device."""
+        return self._devices.taken_bytes(device, access.entry)
+
+    def all_device_bytes(self, device: str) -> int:
+        """What all runners have."""
+        return self._devices.all_taken_bytes(device)
 
     def booked_bytes(self, access: LedgerAccess) -> int:
         """What a runner was promised and what it has mapped."""
@@ -106,4 +135,5 @@ class Accounts:
 
     def close(self) -> None:
         self._ledger.close()
+        self._devices.close()
         self._demands.close()

@@ -18,7 +18,7 @@ _FEED_FORWARDS = 3  # of the wide layer, that a batch's graph holds at once
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MemoryEstimate:
-    """Bytes of memory: the weights, the cache at its first grant, and everything else that a runner takes."""
+    """Bytes of memory: weights and adapters, the cache at its first grant, and everything else that a runner takes."""
 
     weights_bytes: int
     kv_bytes: int
@@ -41,7 +41,7 @@ def estimate(
     bookkeeping = slots * window * CELL_BOOKKEEPING_BYTES
     is_cached = "embedding" not in model.capabilities
     return MemoryEstimate(
-        weights_bytes=model.weights_bytes,
+        weights_bytes=sum(file.data_bytes for file in model.files),
         kv_bytes=min(initial_tokens, window) * cell_bytes(model, cache_type) if is_cached else 0,
         other_bytes=PROCESS_BYTES + vocabulary + compute + logits + (bookkeeping if is_cached else 0),
     )
@@ -49,13 +49,13 @@ def estimate(
 
 @dataclasses.dataclass
 class MemoryEstimator:
-    """What runners really took: it replaces the estimate for the same weights (`Weights.key`) and scales all others."""
+    """What runners really took: it replaces the estimate for the same model (`Model.key`) and scales all others."""
 
     _others: dict[str, int] = dataclasses.field(default_factory=dict)
     _ratio: float = 1.0
 
     def note(self, key: str, estimated: MemoryEstimate, other_bytes: int) -> None:
-        """A runner with the weights `key` takes `other_bytes` beside weights and cache; the largest amount counts."""
+        """A runner of the model `key` takes `other_bytes` beside weights and cache; the largest amount counts."""
         if other_bytes <= self._others.get(key, 0):
             return
         self._others[key] = other_bytes

@@ -7,6 +7,7 @@ from swell.protocol.loading import BATCH_TOKENS
 from swell.protocol.messages import Load
 from swell.scheduler.cells import context_max
 from swell.scheduler.estimate import MemoryEstimate, estimate
+from swell.scheduler.first_grant import FirstGrant
 from swell.scheduler.handover import Handover
 from swell.scheduler.load_options import LoadOptions
 from swell.scheduler.load_plan import LoadPlan
@@ -19,6 +20,7 @@ def load_message(plan: LoadPlan, settings: Settings, handover: Handover | None =
     options, books = plan.options, plan.books
     return Load(
         path=str(plan.model.path),
+        adapters=[str(adapter.path) for adapter in plan.model.manifest.adapters],
         log_level=settings.log_level,
         maps_weights=options.maps_weights is not False,
         books_weights=plan.key.role is RunnerRole.SHARED,
@@ -27,16 +29,17 @@ def load_message(plan: LoadPlan, settings: Settings, handover: Handover | None =
         store=settings.store_kind,
         cache_type=options.cache_type or CacheType.F16,
         flash_attention=settings.flash_attention,
-        initial_tokens=settings.kv_initial_tokens,
+        initial_tokens=plan.first_grant.wanted_tokens,
         grow_tokens=settings.kv_grow_tokens,
         checkpoints=settings.checkpoints,
         prefix_cache=str(settings.prefix_cache or ""),
         prefix_cache_bytes=settings.prefix_cache_bytes,
-        weights=plan.model.weights.stamp,
+        model=plan.model.stamp,
         idle_shrink_s=settings.kv_idle_shrink_s,
         memory_wait_s=settings.kv_wait_s,
         ledger_fd=books.ledger_fd,
         ledger_entry=books.entry,
+        devices_fd=books.devices_fd,
         demands_fd=books.demands_fd,
         budget_bytes=books.budget_bytes,
         headroom_bytes=books.headroom_bytes,
@@ -46,14 +49,14 @@ def load_message(plan: LoadPlan, settings: Settings, handover: Handover | None =
     )
 
 
-def estimated_memory(model: Model, options: LoadOptions, settings: Settings) -> MemoryEstimate:
-    """What a runner that is loaded so will take, by the header alone."""
+def estimated_memory(model: Model, options: LoadOptions, settings: Settings, grant: FirstGrant) -> MemoryEstimate:
+    """What a runner that is loaded so and begins with `grant` will take, by the header alone."""
     slots = settings.num_parallel or default_slots(context_max(model))
     is_elastic = settings.kv_dynamic
     return estimate(
         model,
         slots=slots,
         batch_tokens=BATCH_TOKENS,
-        initial_tokens=settings.kv_initial_tokens if is_elastic else settings.context_length or model.context_length,
+        initial_tokens=grant.counted_tokens if is_elastic else settings.context_length or model.context_length,
         cache_type=options.cache_type or CacheType.F16,
     )

@@ -80,7 +80,7 @@ def next_step(demand: Demand, runners: Collection[RunnerState]) -> SchedulerStep
         return Evict(own.key) if own.is_idle else Wait(None if own.is_leaving else own.key)
     if not runners:
         return LoadNow()
-    is_crowded = len({runner.key.weights for runner in runners} - {demand.key.weights}) >= demand.models_max
+    is_crowded = len({runner.key.model for runner in runners} - {demand.key.model}) >= demand.models_max
     missing_bytes = demand.needed_bytes - demand.free_bytes
     if not is_crowded and missing_bytes <= 0:
         return LoadNow()
@@ -98,7 +98,7 @@ def next_step(demand: Demand, runners: Collection[RunnerState]) -> SchedulerStep
 
 def least_recent(runners: Collection[RunnerState]) -> RunnerState | None:
     """The runner that was unused longest; None if there is none."""
-    return min(runners, key=lambda runner: (runner.last_use, runner.key.weights), default=None)
+    return min(runners, key=lambda runner: (runner.last_use, runner.key.model), default=None)
 
 
 def is_shortage(error: SwellError) -> bool:

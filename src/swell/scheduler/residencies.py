@@ -40,12 +40,13 @@ class Residencies:
 
     def idle(self, *, but: Model | None = None) -> list[Residency]:
         """Those that nobody uses, without those of one model."""
-        key = but.weights.key if but is not None else None
-        return [one for one in self if one.is_idle and one.plan.key.weights != key]
+        key = but.key if but is not None else None
+        return [one for one in self if one.is_idle and one.plan.key.model != key]
 
     def outdated(self, model: Model) -> list[Residency]:
-        """Those of files that were at the path of `model` before it."""
-        return [one for one in self if one.model.path == model.path and one.plan.key.weights != model.weights.key]
+        """Those of files that were where `model` has others now."""
+        keys = {file.path: file.key for file in model.files}
+        return [one for one in self if any(keys.get(file.path, file.key) != file.key for file in one.model.files)]
 
     def loading(self) -> list[Residency]:
         """Those whose runner isn't ready yet."""

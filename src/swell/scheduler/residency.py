@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import itertools
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from enum import Enum
@@ -13,9 +14,11 @@ from pathlib import Path
 
 from swell.clock import Clock, Timer
 from swell.durations import FOREVER_S
-from swell.errors import RunnerError, SwellError
+from swell.errors import RunnerError, RunnerLostError, SwellError
+from swell.metrics.events import LoadEnded, LoadOutcome, LoadStarted, ModelUnloaded, UnloadCause
+from swell.metrics.observer import Metrics
 from swell.models.model import Model
-from swell.protocol.messages import Loaded, ShrinkLevel, Stats
+from swell.protocol.messages import CacheCount, Loaded, Prefixes, ShrinkLevel, Stats
 from swell.scheduler.load_options import LoadOptions
 from swell.scheduler.load_plan import LoadPlan
 from swell.supervisor.runner import Runner
@@ -46,9 +49,18 @@ _NEXT = {
 
 
 @dataclasses.dataclass(frozen=True)
+class ReplicaPlace:
+    """Where in a fleet something is: a replica's name, and the node that it is on."""
+
+    replica: str
+    node: str
+
+
+@dataclasses.dataclass(frozen=True)
 class LoadedModel:
     """A loaded model at this moment; `stats` is None when its runner didn't answer in time, `num_ctx` when the latest
-    request left its ceiling to the settings.
+    request left its ceiling to the settings. `users` requests are in it or wait for a slot. In a fleet it is at a
+    `place`.
     """
 
     model: Model
@@ -56,6 +68,10 @@ class LoadedModel:
     stats: Stats | None
     expires_at: datetime
     num_ctx: int | None
+    users: int = 0
+    prefixes: Prefixes | None = None
+    """What its slots hold, if that was asked for and its runner answered in time."""
+    place: ReplicaPlace | None = None
 
 
 class Residency:
@@ -72,6 +88,7 @@ class Residency:
         keep_alive_s: float,
         clock: Clock,
         on_change: Callable[["Residency"], None],
+        metrics: Metrics,
     ) -> None:
         self.plan = plan
         self.model = plan.model
@@ -85,13 +102,20 @@ class Residency:
         """How many requests wait for memory that other models have."""
         self.placed = LoadOptions()
         """What the planner chose, once it has."""
+        self.loss: RunnerLostError | None = None
+        """What became of its runner, if that was lost before it had answered anything."""
         self.is_measured = False
         """Whether it is known what the model really takes."""
         self._on_change = on_change
+        self._metrics = metrics
+        self._cause = UnloadCause.EXPIRED
+        self._error = ""
+        self._state_since_s = time.monotonic()
         self._clock = clock
         self._timer: Timer | None = None
         self._expires_at: datetime | None = None
         self._runner: Runner | None = None
+        metrics.report(LoadStarted(model=plan.model.name))
         self._loading = asyncio.create_task(self._load(launch), name=f"load {self.model.name}")
         self._stopping: asyncio.Task[None] | None = None
 
@@ -133,29 +157,42 @@ class Residency:
         if self.state is State.READY:
             self._on_change(self)
 
-    def expire(self) -> None:
-        """Stop as soon as no request uses the model."""
+    def expire(self, cause: UnloadCause) -> None:
+        """Stop as soon as no request uses the model, for `cause`."""
         self.keep_alive_s = 0
+        self._cause = cause
         self._expires_at = self._clock.now()
         self._expire_if_unused()
 
-    def stop(self) -> asyncio.Task[None]:
-        """Begin to end the runner; the task is done when it has ended."""
+    def stop(self, cause: UnloadCause | None = None) -> asyncio.Task[None]:
+        """Begin to end the runner, for `cause` or what was said before; the task is done when it has ended."""
         if self._stopping is None:
+            self._cause = cause or self._cause
             self._stopping = asyncio.create_task(self._stop(), name=f"stop {self.model.name}")
             if self.state is not State.STOPPED:
                 self._become(State.STOPPED)
         return self._stopping
 
-    async def describe(self) -> LoadedModel | None:
+    async def describe(
+        self, count: CacheCount = CacheCount.PAGES, *, with_prefixes: bool = False
+    ) -> LoadedModel | None:
         """What `ps` shows of the model; None unless its runner is ready."""
         if self._runner is None or self.state is not State.READY:
             return None
-        stats = None
+        stats = prefixes = None
         with contextlib.suppress(TimeoutError, RunnerError):
             async with asyncio.timeout(STATS_LIMIT_S):
-                stats = await self._runner.stats()
-        return LoadedModel(self.model, self._runner.facts, stats, self._expires_at or self._expiry(), self.num_ctx)
+                stats = await self._runner.stats(count)
+                prefixes = await self._runner.prefixes() if with_prefixes else None
+        return LoadedModel(
+            self.model,
+            self._runner.facts,
+            stats,
+            self._expires_at or self._expiry(),
+            self.num_ctx,
+            users=self.users,
+            prefixes=prefixes,
+        )
 
     async def save_slots(self, path: Path) -> None:
         """Have the runner leave its cells in the file at `path`, if it can do so in time."""
@@ -198,16 +235,29 @@ class Residency:
     def _become(self, state: State) -> None:
         if state not in _NEXT[self.state]:
             raise AssertionError(f"{self.model.name}: {self.state} → {state}")
+        self._report_end_of(self.state, state)
         self.state = state
         if state is State.STOPPED:
             self._cancel_timer()
         self._on_change(self)
 
+    def _report_end_of(self, state: State, following: State) -> None:
+        now_s = time.monotonic()
+        lasted_s, self._state_since_s = now_s - self._state_since_s, now_s
+        if state is State.READY:
+            self._metrics.report(ModelUnloaded(model=self.model.name, cause=self._cause, loaded_s=lasted_s))
+            return
+        outcome = LoadOutcome.FAILED if self._error else LoadOutcome.CANCELLED
+        if following is State.READY:
+            outcome = LoadOutcome.LOADED
+        self._metrics.report(LoadEnded(model=self.model.name, outcome=outcome, load_s=lasted_s, error=self._error))
+
     async def _load(self, launch: Callable[["Residency"], Awaitable[Runner]]) -> Runner:
         try:
             runner = await launch(self)
-        except BaseException:
+        except BaseException as error:
             if self.state is State.LOADING:
+                self._error = type(error).__name__ if isinstance(error, Exception) else ""
                 self._become(State.STOPPED)
             raise
         self._runner = runner
@@ -219,6 +269,8 @@ class Residency:
         await runner.lost.wait()
         if self.state is State.READY:
             log.error("the runner of %s (process %d) was lost", self.model.name, runner.process_id)
+            self.loss = None if runner.has_answered else runner.loss
+            self._cause = UnloadCause.LOST
             self._become(State.STOPPED)
 
     async def _stop(self) -> None:

@@ -12,7 +12,7 @@ class RunnerRole(Enum):
 
 
 class RunnerKey(NamedTuple):
-    """A runner by its weights (`Weights.key`) and its role. There is at most one of each."""
+    """A runner by its model (`Model.key`) and its role. There is at most one of each."""
 
-    weights: str
+    model: str
     role: RunnerRole = RunnerRole.SHARED

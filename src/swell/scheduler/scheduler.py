@@ -1,23 +1,25 @@
 """Which models are loaded: loads them on demand, keeps them as long as they are wanted, makes room for others.
 
-A model is known by its weights: two names of one file share a runner. A second one, in quarantine, is for a request
-that may have ended the first. What to do next is decided by `policy`; here it is done.
+A model is known by its weights and adapters: two names of the same files share a runner. A second one, in quarantine,
+is for a request that may have ended the first. What to do next is decided by `policy`; here it is done.
 """
 
 import asyncio
 import contextlib
 import functools
 import logging
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Collection, Coroutine
+from pathlib import Path
 from typing import Any
 
 from swell.clock import Clock, SystemClock
 from swell.errors import ServerStoppingError
 from swell.memory.probe import FreeMemory, MemoryProbe
-from swell.metrics import Metrics
+from swell.metrics.events import UnloadCause, WindowGrown, WindowShrunk
+from swell.metrics.observer import Metrics
 from swell.models.model import Model
 from swell.options import Options
-from swell.protocol.messages import NeedMemory, ShrinkLevel
+from swell.protocol.messages import CacheCount, GrantChanged, NeedMemory, ShrinkLevel
 from swell.scheduler.accounts import RUNNERS_MAX, Accounts
 from swell.scheduler.handover import Handover
 from swell.scheduler.load_options import LoadOptions, complete_load_options, requested_load_options
@@ -29,6 +31,7 @@ from swell.scheduler.residencies import Residencies
 from swell.scheduler.residency import LoadedModel, Residency, State
 from swell.scheduler.runner_key import RunnerKey, RunnerRole
 from swell.settings import Settings
+from swell.sizes.recent import RecentSizes
 from swell.supervisor.runner import Runner
 
 __all__ = ["Launch", "LoadedModel", "Scheduler"]
@@ -54,6 +57,8 @@ class Scheduler:
         metrics: Metrics | None = None,
     ) -> None:
         self.metrics = metrics or Metrics()
+        self.sizes = RecentSizes()
+        """Of turns, for first grants that are learned. Who hears of turns adds to them."""
         self._settings = settings
         self._clock = clock or SystemClock()
         self._accounts = Accounts(settings, memory or MemoryProbe())
@@ -65,6 +70,7 @@ class Scheduler:
             self._residencies,
             launch or functools.partial(Runner.start, stuck_s=settings.stuck_s),
             self._clock,
+            self.sizes,
         )
         self._reclaimer = MemoryReclaimer(self._accounts, self._residencies, self._queue, self.metrics)
         self._holders: set[asyncio.Task[Any] | None] = set()  # of leases, and who waits for one
@@ -97,7 +103,7 @@ class Scheduler:
         self._holders.add(task)
         try:
             requested = also.completed(requested_load_options(options, model, self._loader.placer.devices))
-            residency = await self._enter(model, RunnerKey(model.weights.key, role), requested)
+            residency = await self._enter(model, RunnerKey(model.key, role), requested)
             residency.num_ctx = options.num_ctx
             if keep_alive_s is not None and role is RunnerRole.SHARED:
                 residency.keep_alive_s = keep_alive_s
@@ -112,8 +118,8 @@ class Scheduler:
     async def unload(self, model: Model) -> None:
         """Unload `model` once its last request has ended; nothing happens if it isn't loaded."""
         self._expire_outdated(model)
-        if residency := self._residencies.get(RunnerKey(model.weights.key)):
-            residency.expire()
+        if residency := self._residencies.get(RunnerKey(model.key)):
+            residency.expire(UnloadCause.ASKED)
 
     async def loaded(self) -> list[LoadedModel]:
         """All models whose runners are ready, the one that stays longest first."""
@@ -122,10 +128,46 @@ class Scheduler:
         rows = [row for task in tasks if (row := task.result()) is not None]
         return sorted(rows, key=lambda row: row.expires_at, reverse=True)
 
+    async def describe(self, *, with_prefixes: bool = False) -> list[LoadedModel]:
+        """The same for who looks on often: by the books, and nothing is learnt from it."""
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(residency.describe(CacheCount.BOOKS, with_prefixes=with_prefixes))
+                for residency in self._residencies
+            ]
+        return [row for task in tasks if (row := task.result()) is not None]
+
+    def replicas(self) -> tuple[()]:
+        """None: this is one machine."""
+        return ()
+
+    def spare_bytes(self) -> int:
+        """What windows could be promised now, with what idle conversations hold left out."""
+        return self._accounts.spare_bytes()
+
+    def free_for_load_bytes(self) -> int:
+        """What a model could take that is loaded now, beside those that are being loaded."""
+        return self._accounts.free_for_load_bytes(self._residencies.coming_bytes())
+
+    def count_queued(self) -> int:
+        """How many requests wait for a model that must be loaded or is being loaded."""
+        return len(self._queue) + self._residencies.count_joined()
+
     def load_options_of(self, model: Model) -> LoadOptions | None:
         """How `model` is loaded; None if it isn't."""
-        residency = self._residencies.get(RunnerKey(model.weights.key))
+        residency = self._residencies.get(RunnerKey(model.key))
         return None if residency is None else residency.options
+
+    def files_in_use(self) -> set[Path]:
+        """The files of loaded models, which they may need again. Safe to ask from any thread."""
+        residencies = (*self._residencies, *list(self._residencies.leaving))
+        return {path for residency in residencies for path in residency.model.paths}
+
+    def retire(self, files: Collection[Path]) -> None:
+        """Unload the models that use any of `files` once their last requests have ended."""
+        for residency in self._residencies:
+            if any(path in files for path in residency.model.paths):
+                residency.expire(UnloadCause.REPLACED)
 
     def count_idle(self, *, but: Model) -> int:
         """How many models are loaded that nobody uses, not counting one."""
@@ -137,7 +179,7 @@ class Scheduler:
 
     async def evict_idle(self, *, but: Model) -> None:
         """Unload all models that nobody uses, except one; returns when they are gone."""
-        stopping = [residency.stop() for residency in self._residencies.idle(but=but)]
+        stopping = [residency.stop(UnloadCause.EVICTED) for residency in self._residencies.idle(but=but)]
         if stopping:
             await asyncio.wait(stopping)  # they end whether anybody waits for that or not
 
@@ -168,7 +210,7 @@ class Scheduler:
         for task in self._tasks:
             task.cancel()
         for residency in self._residencies:
-            residency.stop()
+            residency.stop(UnloadCause.STOPPED)
         await asyncio.gather(*self._leaving.values(), *self._tasks, return_exceptions=True)  # however they end
         self._accounts.close()
 
@@ -189,7 +231,7 @@ class Scheduler:
     def _expire_outdated(self, model: Model) -> None:
         """Nobody can ask any more for what a file was before it was replaced: its runner ends with its last request."""
         for residency in self._residencies.outdated(model):
-            residency.expire()
+            residency.expire(UnloadCause.REPLACED)
 
     def _usable(self, key: RunnerKey, requested: LoadOptions) -> Residency | None:
         residency = self._residencies.get(key)
@@ -229,7 +271,7 @@ class Scheduler:
                                 await evicted.save_slots(handover.path)
                         if evicted.is_idle:
                             log.info("unloading %s to make room for %s", evicted.model.name, model.name)
-                            evicted.stop()
+                            evicted.stop(UnloadCause.REPLACED if victim == key else UnloadCause.EVICTED)
                     case ShrinkIdle():
                         may_shrink = False
                         await self._shrink_idle()
@@ -250,18 +292,19 @@ class Scheduler:
 
     def _shared_bytes(self, key: RunnerKey, options: LoadOptions) -> int:
         """Weights that a runner in quarantine has in common with the model's other one, where both map them."""
-        other = self._residencies.get(RunnerKey(key.weights)) if key.role is RunnerRole.QUARANTINE else None
+        other = self._residencies.get(RunnerKey(key.model)) if key.role is RunnerRole.QUARANTINE else None
         if other is None or not (options.maps_weights and other.plan.options.maps_weights):
             return 0
-        return other.plan.expected.weights_bytes
+        return other.model.weights_bytes
 
     def _load(self, model: Model, key: RunnerKey, options: LoadOptions) -> Residency:
         residency = Residency(
             self._loader.plan(model, key, options),
-            lambda residency: self._loader.start(residency, functools.partial(self._on_need, residency)),
+            lambda residency: self._loader.start(residency, functools.partial(self._on_notice, residency)),
             keep_alive_s=self._settings.keep_alive_s if key.role is RunnerRole.SHARED else 0,
             clock=self._clock,
             on_change=self._on_change,
+            metrics=self.metrics,
         )
         self._residencies.add(residency)
         return residency
@@ -277,6 +320,7 @@ class Scheduler:
         if residency.state is not State.LOADING:
             self._loader.close_handover(residency)
         if residency.state is State.STOPPED:
+            self._loader.note_end(residency)
             self._residencies.begin_to_leave(residency)
             self._leaving[residency] = asyncio.create_task(self._leave(residency))
         elif residency.is_idle and not residency.is_measured:
@@ -294,8 +338,11 @@ class Scheduler:
     async def _learn(self, residency: Residency) -> None:
         await self._loader.measure(residency)
 
-    def _on_need(self, residency: Residency, runner: Runner, need: NeedMemory) -> None:
-        self._spawn(self._reclaim(residency, runner, need))
+    def _on_notice(self, residency: Residency, runner: Runner, notice: NeedMemory | GrantChanged) -> None:
+        if isinstance(notice, NeedMemory):
+            self._spawn(self._reclaim(residency, runner, notice))
+        else:
+            self.metrics.report(_window_event(residency.model, notice))
 
     async def _reclaim(self, residency: Residency, runner: Runner, need: NeedMemory) -> None:
         """Find the memory that a generation lacks, then let it try again, whatever was found."""
@@ -309,3 +356,26 @@ class Scheduler:
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         self._tasks.add(task := asyncio.create_task(work))
         task.add_done_callback(self._tasks.discard)
+
+
+def _window_event(model: Model, grant: GrantChanged) -> WindowGrown | WindowShrunk:
+    if grant.to_tokens > grant.from_tokens:
+        return WindowGrown(
+            model=model.name,
+            slot=grant.slot,
+            from_tokens=grant.from_tokens,
+            to_tokens=grant.to_tokens,
+            granted_bytes=grant.granted_bytes,
+            store=grant.store.value,
+            stall_s=grant.stall_ns / 1e9,
+        )
+    return WindowShrunk(
+        model=model.name,
+        slot=grant.slot,
+        from_tokens=grant.from_tokens,
+        to_tokens=grant.to_tokens,
+        granted_bytes=grant.granted_bytes,
+        store=grant.store.value,
+        stall_s=grant.stall_ns / 1e9,
+        cause=grant.cause,
+    )

@@ -1,10 +1,13 @@
 """What the header of the real model says it needs; llama.cpp's own numbers for it are in the comments."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
+from tests.tiny.adapter import write_adapter
 
 from swell.cache import CacheType
+from swell.models.adapters import open_adapter
 from swell.models.model import Model, open_model
 from swell.scheduler.placement.needs import Needs, estimate
 
@@ -26,6 +29,16 @@ def test_weights_are_the_tensors_as_they_lie_in_the_file(model: Model) -> None:
     assert len(found.layer_bytes) == LAYERS
     assert sum(found.layer_bytes) + found.output_bytes == 96_576_768  # "model buffer size" on a device that has all
     assert sum(model.header.tensor_bytes) == model.size_bytes - model.header.header_bytes - _padding(model)
+
+
+def test_an_adapter_lies_beside_its_matrices(model: Model, model_path: Path, tmp_path: Path) -> None:
+    path = write_adapter(tmp_path / "lora.gguf", model_path, parts=("blk.3.", "blk.29.attn_q"))
+    manifest = dataclasses.replace(model.manifest, adapters=(open_adapter(path, model.weights),))
+    plain, tuned = needs(model), needs(dataclasses.replace(model, manifest=manifest))
+    added = [after - before for before, after in zip(plain.weights, tuned.weights, strict=True)]
+    assert {layer for layer, bytes_ in enumerate(added) if bytes_} == {3, 29}
+    assert sum(added) == sum(manifest.adapters[0].header.tensor_bytes)
+    assert dataclasses.replace(tuned, layer_bytes=plain.layer_bytes) == plain
 
 
 def test_the_cache_is_the_cells(model: Model) -> None:

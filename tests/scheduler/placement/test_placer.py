@@ -4,8 +4,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from swell.devices import HOST_ONLY, DeviceKind, DeviceMemory, DeviceUse, LayersOn
+from swell.cache import StoreKind
+from swell.devices import HOST_ONLY, ContextCells, DeviceKind, DeviceMemory, DeviceUse, LayersOn, Placement
 from swell.errors import ContextError, DevicesFullError, InvalidRequestError, ModelLoadError, RunnerLostError
 from swell.models.model import Model, open_model
 from swell.options import merge
@@ -14,7 +17,7 @@ from swell.scheduler.load_options import LoadOptions, requested_load_options
 from swell.scheduler.placement.placer import RETREATS_MAX, Placer
 from swell.settings import Settings
 
-LOAD = Load(path="", log_level=0, slots=1, ledger_fd=0, demands_fd=0, ledger_entry=0)
+LOAD = Load(path="", log_level=0, slots=1, ledger_fd=0, devices_fd=0, demands_fd=0, ledger_entry=0)
 ROOMY = DevicesFound(
     [
         DeviceMemory(name=name, kind=DeviceKind.WORKER, free_bytes=10**9, total_bytes=10**9)
@@ -51,6 +54,28 @@ def decide(model: Model, options: dict[str, object], settings: Settings | None =
 )
 def test_options_are_met(model: Model, options: dict[str, object], shares: tuple[LayersOn, ...]) -> None:
     assert decide(model, options) == shares
+
+
+def placement(model: Model, store: StoreKind | None, free_bytes: int) -> Placement:
+    """That of a model whose cache is held so, with one device."""
+    device = DeviceMemory(name="far:1", kind=DeviceKind.WORKER, free_bytes=free_bytes, total_bytes=10**9)
+    placer = Placer(Settings())
+    load = msgspec.structs.replace(LOAD, store=store)
+    options = requested_load_options(merge({}), model, placer.devices)
+    return placer.place(model, load, options, dict).decide(DevicesFound([device], []))
+
+
+@pytest.mark.parametrize("store", [None, *StoreKind])
+def test_who_can_keep_a_context_makes_it_for_the_whole_window(model: Model, store: StoreKind | None) -> None:
+    is_made_anew = store in (StoreKind.COPIED, StoreKind.EAGER)
+    assert placement(model, store, 10**9).cells is (ContextCells.GRANTED if is_made_anew else ContextCells.WINDOW)
+
+
+@given(free_bytes=st.integers(0, 400_000_000))
+def test_a_context_for_the_whole_window_costs_no_layer(model_path: Path, free_bytes: int) -> None:
+    model = open_model(model_path, "smollm2:135m", "smollm2:135m")
+    placed, copied = (placement(model, store, free_bytes) for store in (None, StoreKind.COPIED))
+    assert placed.device_layers == copied.device_layers
 
 
 def test_options_say_more_than_settings(model: Model) -> None:

@@ -1,6 +1,7 @@
 """What a model takes, layer by layer, as far as its header tells."""
 
 import dataclasses
+import itertools
 import re
 
 from swell.cache import CacheType
@@ -57,15 +58,29 @@ def estimate(
         output_bytes=output or embeddings,  # without an output of its own, the embeddings are copied for it
         kv_bytes=tuple(round(size * cells) for size in per_cell),
         compute_bytes=_compute_bytes(model, slots, batch_tokens),
-        input_bytes=batch_tokens * cells * 2,  # which token attends to which cell, as 16-bit numbers
+        input_bytes=_input_bytes(cells, batch_tokens),
         growth=growth_cells / cells if cells else 0.0,
     )
 
 
+def for_window(needs: Needs, window_cells: int, batch_tokens: int) -> Needs:
+    """`needs` if the context is created for `window_cells` at once."""
+    return dataclasses.replace(needs, input_bytes=_input_bytes(window_cells, batch_tokens))
+
+
+def _input_bytes(cells: int, batch_tokens: int) -> int:
+    """Which token of a batch attends to which cell, as 16-bit numbers."""
+    return 2 * cells * batch_tokens
+
+
 def _weights(model: Model) -> tuple[list[int], int, int]:
-    """Bytes of every layer, of the output, and of the input embeddings, which are always in host memory."""
+    """Bytes of every layer, of the output, and of the input embeddings, which are always in host memory.
+
+    An adapter's matrices lie beside those to which they are added.
+    """
     layers, output, embeddings = dict[int, int](), 0, 0
-    for tensor, size in zip(model.header.tensors, model.header.tensor_bytes, strict=True):
+    headers = [file.header for file in model.files]
+    for tensor, size in itertools.chain(*(zip(one.tensors, one.tensor_bytes, strict=True) for one in headers)):
         if match := _LAYER.match(tensor.name):
             index = int(match[1])
             layers[index] = layers.get(index, 0) + size

@@ -1,20 +1,21 @@
 """From settings, a request's options and the devices that were found to a placement; and what comes of it."""
 
+import dataclasses
 import logging
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
 from swell.cache import StoreKind
-from swell.devices import DeviceMemory, DeviceUse, Fill, Placement
+from swell.devices import ContextCells, DeviceMemory, DeviceUse, Fill, Placement
 from swell.errors import ContextError, DevicesFullError, ModelLoadError, SwellError
 from swell.kv.policy import default_slots
 from swell.models.model import Model
 from swell.protocol.messages import DevicesFound, Load
-from swell.scheduler.cells import context_max
+from swell.scheduler.cells import cell_bytes, context_max
 from swell.scheduler.load_options import LoadOptions
 from swell.scheduler.placement.correction import Correction
-from swell.scheduler.placement.needs import Needs, estimate
+from swell.scheduler.placement.needs import Needs, estimate, for_window
 from swell.scheduler.placement.planner import ALL_LAYERS, PlacementOptions, PlacementPlan, plan
 from swell.settings import Settings
 
@@ -23,6 +24,8 @@ log = logging.getLogger(__name__)
 
 RETREATS_MAX = 3
 """How often a load that its devices refused is tried again, each time expecting twice as much."""
+_WINDOW_PRICE = 8
+"""A context of the whole window may take so much more on devices as this part of the cells of one window."""
 DEVICES_UNKNOWN = 64
 """More than there are: until a load has found them, what is asked for devices counts."""
 
@@ -88,12 +91,30 @@ class Placing:
             return False
         self._retreats_left -= 1
         log.warning("%s; planning with less room on devices", error)
-        self._placer.corrections[self._model.weights.key] = self._correction.distrust()
+        self._placer.corrections[self._model.key] = self._correction.distrust()
         return True
 
     def _plan_on(self, devices: Sequence[DeviceMemory]) -> PlacementPlan:
-        needs = self._correction.apply(_needs(self._model, self._load))
-        return plan(needs, devices, self._options, self._load.device_headroom_bytes)
+        """For a context of the whole window, unless that costs layers on devices, or much besides."""
+        needs = _needs(self._model, self._load)
+        granted = self._plan_for(needs, devices)
+        if not granted.placement.shares:
+            return granted
+        if self._load.store not in (StoreKind.COPIED, StoreKind.EAGER):
+            cells = context_max(self._model)
+            slots = self._load.slots or default_slots(cells)
+            whole = for_window(needs, cells * slots, self._load.batch_tokens)
+            found = self._plan_for(whole, devices)
+            taken = sum(each.compute for each in found.devices.values())
+            more_bytes = taken - sum(each.compute for each in granted.devices.values())
+            is_cheap = more_bytes <= cells * cell_bytes(self._model, self._load.cache_type) // _WINDOW_PRICE
+            if is_cheap and found.placement.device_layers == granted.placement.device_layers:
+                return found
+        placement = msgspec.structs.replace(granted.placement, cells=ContextCells.GRANTED)
+        return dataclasses.replace(granted, placement=placement)
+
+    def _plan_for(self, needs: Needs, devices: Sequence[DeviceMemory]) -> PlacementPlan:
+        return plan(self._correction.apply(needs), devices, self._options, self._load.device_headroom_bytes)
 
     def _check_idle(self, decided: PlacementPlan, devices: Sequence[DeviceMemory]) -> None:
         """Raise DevicesFullError if more layers had room without idle models."""
@@ -114,7 +135,7 @@ class Placing:
         if uses:
             expected = {name: bytes_.total for name, bytes_ in self._plan.devices.items()}
             log.debug("expected %s, took %s", expected, {use.name: use.used_bytes for use in uses})
-            self._placer.corrections[self._model.weights.key] = self._correction.learn(self._plan, uses)
+            self._placer.corrections[self._model.key] = self._correction.learn(self._plan, uses)
         shares = self._plan.placement.shares
         return LoadOptions(
             device_layers=self._plan.placement.device_layers,
@@ -124,7 +145,7 @@ class Placing:
 
     @property
     def _correction(self) -> Correction:
-        return self._placer.corrections.get(self._model.weights.key, Correction())
+        return self._placer.corrections.get(self._model.key, Correction())
 
 
 def _needs(model: Model, load: Load) -> Needs:

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from tests.devices.worker import Worker
 from tests.e2e.server import Server
-from tests.rpc.worker import Worker
 
 SETTINGS = {"OLLAMA_NUM_PARALLEL": "1", "OLLAMA_KV_CACHE_INIT": "512", "OLLAMA_KV_CACHE_GROW": "256"}
 FOX = "The quick brown fox jumps over the lazy dog. "

@@ -1,11 +1,12 @@
-"""Two workers that all tests share which don't end them."""
+"""Two workers that all tests share which don't end them, and two Vulkan devices."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.devices.vulkan import two_vulkan_devices, vulkan_devices  # noqa: F401 - fixtures
+from tests.devices.worker import Worker, lending
 from tests.e2e.server import running
-from tests.rpc.worker import Worker, lending
 
 
 @pytest.fixture
@@ -23,8 +24,8 @@ def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Worker, 
 
 @pytest.fixture(scope="session")
 def local_answer(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
-    """What the model says without workers; see `tests.rpc.asking`."""
-    from tests.rpc.asking import SETTINGS, ask
+    """What the model says without workers; see `tests.devices.asking`."""
+    from tests.devices.asking import SETTINGS, ask
 
     with running(tmp_path_factory.mktemp("local") / "server.log", SETTINGS) as server:
         return ask(server)

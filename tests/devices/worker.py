@@ -11,6 +11,8 @@ from pathlib import Path
 import psutil
 from tests.waiting import PATIENCE_S, wait_until
 
+_READINGS = 25
+"""So many that are equal: half a second."""
 _ADDRESS = re.compile(r"lending .* on (\S+:[0-9]+)")
 
 
@@ -36,6 +38,17 @@ class Worker:
     def written_bytes(self) -> int:
         """What its processes have written to, as the kernel counts it."""
         return sum(each.memory_full_info().uss for each in psutil.Process(self.process.pid).children())
+
+    def idle_bytes(self) -> int:
+        """The same once all of its processes have begun and wait for clients: until then each writes some."""
+        readings = [0] * _READINGS
+
+        def settled() -> bool:
+            readings[:] = [*readings[1:], self.written_bytes()]
+            return len(set(readings)) == 1
+
+        wait_until(settled, "the worker's processes have begun")
+        return readings[-1]
 
 
 @contextlib.contextmanager

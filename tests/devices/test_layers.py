@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 from benchmarks.serve.neighbours import busy
+from tests.devices.asking import COUNTING, FOX, ask, stats, using
+from tests.devices.worker import Worker, lending
 from tests.e2e.server import Server, running
-from tests.rpc.asking import COUNTING, FOX, ask, stats, using
-from tests.rpc.worker import Worker, lending
 from tests.tiny.encoder import write_bert
 
 from swell.processors.allowance import affinity
 
-pytestmark = pytest.mark.rpc
+pytestmark = pytest.mark.devices
 
 LAYERS = 31  # with the output
 CELL_BYTES = 23_040
@@ -54,7 +54,7 @@ def test_what_is_shown_is_what_the_kernel_counts(log: Path) -> None:
         lending(log.with_name("worker.log")) as worker,
         running(log, using(worker, OLLAMA_KV_CACHE_INIT="8192")) as server,
     ):
-        before = worker.written_bytes()
+        before = worker.idle_bytes()
         ask(server)
         taken = worker.written_bytes() - before
         assert server.loaded()["size_vram"] == pytest.approx(taken, rel=0.05)

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.devices.asking import COUNTING, FOX, SETTINGS, ask, stats, using
+from tests.devices.worker import Worker, lending
 from tests.e2e.server import MODEL, running
-from tests.rpc.asking import COUNTING, FOX, SETTINGS, ask, stats, using
-from tests.rpc.worker import Worker, lending
 
 from swell.cache import StoreKind
 from swell.devices import LayersOn, Placement
@@ -21,7 +21,7 @@ from swell.llama.devices import worker_devices
 from swell.llama.model import LlamaModel
 from swell.turns.recovery.ladder import RecoveryStep
 
-pytestmark = pytest.mark.rpc
+pytestmark = pytest.mark.devices
 
 Workers = tuple[Worker, Worker]
 

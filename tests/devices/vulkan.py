@@ -1,0 +1,51 @@
+"""Vulkan devices of Mesa's driver that computes on the processor: real ones for llama.cpp, with memory of their own.
+
+The driver tells nobody what is free, so that Swell must count.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from swell.llama import layout, library, logs
+from swell.llama.devices import Device, local_devices
+from swell.memory.device_ledger import DeviceLedger
+
+VISIBLE = "GGML_VK_VISIBLE_DEVICES"
+"""Which of Vulkan's devices a process of llama.cpp uses, by their numbers, each of them as often as it is named.
+
+It passes over processors unless they are named.
+"""
+ONE, TWO = {VISIBLE: "0"}, {VISIBLE: "0,0"}
+"""What to set for a server that is to have one such device, or two."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def two_vulkan_devices() -> Iterator[None]:
+    """Servers and workers that are started have them only if their settings say so.
+
+    What the driver compiles, for a minute, is kept where the next run finds it.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MESA_SHADER_CACHE_DIR", str(Path.home() / ".cache/swell/shaders"))
+        with patch.context() as while_it_starts:
+            while_it_starts.setenv(VISIBLE, TWO[VISIBLE])
+            library.start()
+        assert VISIBLE not in os.environ
+        yield
+
+
+@pytest.fixture(scope="session")
+def vulkan_devices() -> tuple[Device, Device]:
+    """Both, counted as a runner counts them."""
+    logs.route()
+    layout.check()
+    first, second = local_devices()
+    ledger = DeviceLedger.create(1)
+    counted = []
+    for device in (first, second):
+        ledger.open_page(device.name, None)
+        counted.append(device.governed(ledger.account(device.name, 0)))
+    return counted[0], counted[1]

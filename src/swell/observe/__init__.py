@@ -1,0 +1,1 @@
+"""Who is told what happens: Prometheus, traces, the log, and live views."""

@@ -1,0 +1,1 @@
+"""`swell doctor`: what this machine is and has, measured, and what follows from it, judged apart from measuring."""

@@ -21,18 +21,27 @@ HANG_LIMIT_S = 20
 
 @pytest.fixture
 def answers() -> Answers:
-    """`"POST /api/show"` -> status and body. A body that ends with HANG is sent, then nothing more comes."""
-    return {"HEAD /": (200, "")}
+    """`"POST /api/show"` -> status and body. A body that ends with HANG is sent, then nothing more comes.
+
+    Every model is there.
+    """
+    return {"HEAD /": (200, ""), "POST /api/show": (200, '{"model_info":{}}')}
+
+
+@pytest.fixture
+def afterwards() -> dict[str, Answers]:
+    """`"POST /api/pull"` -> answers that change with this request."""
+    return {}
 
 
 @pytest.fixture
 def asked() -> Asked:
-    """What was requested: method and path, and the decoded body; HEAD is left out."""
+    """What was requested: method and path, and the body, decoded unless it's a file; HEAD is left out."""
     return []
 
 
 @pytest.fixture
-def address(answers: Answers, asked: Asked) -> Iterator[str]:
+def address(answers: Answers, afterwards: dict[str, Answers], asked: Asked) -> Iterator[str]:
     """`host:port` of the running server."""
     done = threading.Event()
 
@@ -42,8 +51,10 @@ def address(answers: Answers, asked: Asked) -> Iterator[str]:
             body = self.rfile.read(size_bytes)
             key = f"{self.command} {self.path}"
             if self.command != "HEAD":
-                asked.append((key, json.loads(body) if body else None))
+                is_file = self.headers.get("Content-Type") == "application/octet-stream"
+                asked.append((key, body if is_file else json.loads(body) if body else None))
             status, text = answers.get(key, (404, "404 page not found"))
+            answers.update(afterwards.get(key, {}))
             self.send_response(status)
             self.end_headers()
             self.wfile.write(text.removesuffix(HANG).encode())
@@ -51,7 +62,7 @@ def address(answers: Answers, asked: Asked) -> Iterator[str]:
             if text.endswith(HANG):
                 done.wait(HANG_LIMIT_S)
 
-        do_GET = do_POST = do_HEAD = _answer
+        do_GET = do_POST = do_HEAD = do_DELETE = _answer
 
         def log_message(self, format: str, *args: object) -> None:
             pass

@@ -10,23 +10,26 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 
 import psutil
 
 PATIENCE_S = 60.0
+SWELL = (sys.executable, "-m", "swell")
 CTRL_C, CTRL_D, UP = "\x03", "\x04", "\x1b[A"
 
 
 class Terminal:
-    """`swell` with these arguments, its keyboard and its screen; a context manager that ends it."""
+    """`program` with these arguments, its keyboard and its screen; a context manager that ends it."""
 
-    def __init__(self, *arguments: str, environment: Mapping[str, str], columns: int = 80) -> None:
+    def __init__(
+        self, *arguments: str, environment: Mapping[str, str], columns: int = 80, program: Sequence[str] = SWELL
+    ) -> None:
         self._leader, follower = pty.openpty()
         self.resize(columns)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "swell", *arguments],
+            [*program, *arguments],
             stdin=follower,
             stdout=follower,
             stderr=follower,

@@ -3,7 +3,7 @@ import re
 from typing import Any
 
 import pytest
-from tests.cli.wire import FAILED, LOADED, VERBOSE, said
+from tests.cli.wire import FAILED, LOADED, VERBOSE, said, steps
 
 from swell.cli import usage
 from swell.cli.chat import converse
@@ -222,6 +222,50 @@ def test_a_model_that_can_not_be_loaded_changes_nothing(address: str, answers: A
     assert conversation.run.model == "m"
     assert [message.content for message in conversation.messages] == ["a", "Hi"]
     assert "Loading model 'x'\nCouldn't find model 'x'\n" in capsys.readouterr().out
+
+
+def test_a_conversation_is_saved(address: str, answers: Answers, asked: Asked, capsys: Captured) -> None:
+    """Of what it was told to be, only the latest."""
+    answers["POST /api/create"] = (200, steps("writing manifest", "success"))
+    converse_with(
+        address,
+        *(
+            "/save empty",
+            "/set system A",
+            "a",
+            "/set system B",
+            "b",
+            "/set parameter top_k 3",
+            "/save me/mine",
+            "/save",
+        ),
+    )
+    bodies = [body for key, body in asked if key == "POST /api/create"]
+    hi = {"role": "assistant", "content": "Hi"}
+    assert bodies == [
+        {"model": "empty", "from": "m"},
+        {
+            "model": "me/mine",
+            "from": "m",
+            "system": "B",
+            "parameters": {"top_k": 3},
+            "messages": [{"role": "user", "content": "a"}, hi, {"role": "user", "content": "b"}, hi],
+        },
+    ]
+    out = capsys.readouterr().out
+    assert "Created new model 'empty'\n" in out
+    assert out.endswith("Created new model 'me/mine'\nUsage:\n  /save <modelname>\n\n")
+
+
+@pytest.mark.parametrize(
+    "answer", [(400, '{"error":"invalid model name"}'), (200, steps("parsing GGUF", {"error": "invalid model name"}))]
+)
+def test_what_can_not_be_saved(address: str, answers: Answers, capsys: Captured, answer: tuple[int, str]) -> None:
+    answers["POST /api/create"] = answer
+    converse_with(address, "/save a:b:c", "still here")
+    shown = capsys.readouterr()
+    assert "invalid model name" in shown.err
+    assert shown.out == "Hi\n\n\n"
 
 
 SHOWN = {

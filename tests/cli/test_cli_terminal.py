@@ -151,3 +151,33 @@ def test_a_model_for_embeddings_holds_no_conversation(environment: Environment, 
     with Terminal("run", "m", environment=environment) as terminal:
         assert "Usage: swell run m" in terminal.until('here"\r\n')
         assert terminal.end() == 1
+
+
+def test_a_message_gets_more_lines_and_an_editor(environment: Environment, asked: Asked, tmp_path: Path) -> None:
+    editor = tmp_path / "editor"
+    editor.write_text('#!/bin/sh\nprintf "%s and more\\nof it\\n" "$(cat "$2")" > "$2"\n')
+    editor.chmod(0o700)
+    history = Path(environment["XDG_STATE_HOME"]) / "swell" / "history"
+    with Terminal("run", "m", environment={**environment, "VISUAL": f"{editor} -w"}) as terminal:
+        terminal.until(">>> ")
+        terminal.type("one\ntwo\r")  # Ctrl-J, then Return
+        terminal.until("Hi\r\n\r\n>>> ")
+        terminal.type("this\x07")
+        terminal.until("of it")
+        terminal.type("!\r")
+        terminal.until("Hi\r\n\r\n>>> ")
+        terminal.type(CTRL_D)
+        assert terminal.end() == 0
+    assert users(asked) == ["one\ntwo", "this and more\nof it!"]
+    assert history.read_text() == "one\ntwo\nthis and more\nof it!\n"
+
+
+def test_an_editor_that_fails_loses_nothing(environment: Environment, asked: Asked) -> None:
+    with Terminal("run", "m", environment={**environment, "OLLAMA_EDITOR": "false"}) as terminal:
+        terminal.until(">>> ")
+        terminal.type("this\x07")
+        terminal.until("Error: the editor failed")
+        terminal.until(">>> this")
+        terminal.type("\r")
+        terminal.until("Hi\r\n\r\n>>> ")
+    assert users(asked) == ["this"]

@@ -34,3 +34,13 @@ def said(*pieces: str) -> str:
     chunks = [{"message": {"role": "assistant", "content": piece}, "done": False} for piece in pieces]
     done = {"message": {"role": "assistant", "content": ""}, "done": True, **TIMES}
     return "".join(json.dumps(line) + "\n" for line in [*chunks, done])
+
+
+def steps(*lines: dict[str, object] | str) -> str:
+    """The answer to a pull, a push or a create; texts are statuses."""
+    return "".join(json.dumps({"status": line} if isinstance(line, str) else line) + "\n" for line in lines)
+
+
+def moved(digest: str, total: int, completed: int) -> dict[str, object]:
+    """A line of a pull."""
+    return {"status": f"pulling {digest[7:19]}", "digest": digest, "total": total, "completed": completed}

@@ -5,7 +5,7 @@ import sys
 from swell.cli.client import Client
 from swell.cli.commands import obey
 from swell.cli.conversation import ChatSession
-from swell.cli.errors import AnswerFailedError, RefusedError
+from swell.cli.errors import AnswerFailedError, RefusedError, UsageError
 from swell.cli.keyboard import Keyboard, LineDropped
 from swell.cli.multiline import complete
 from swell.cli.run import RunOptions, load
@@ -35,5 +35,5 @@ def converse(client: Client, run: RunOptions, keyboard: Keyboard) -> None:
             print()
         except KeyboardInterrupt:
             print("\nUse Ctrl + d or /bye to exit.")
-        except (RefusedError, AnswerFailedError) as error:
+        except (RefusedError, AnswerFailedError, UsageError) as error:
             print(f"Error: {error}\n", file=sys.stderr)

@@ -2,6 +2,7 @@
 
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -25,6 +26,10 @@ CONNECT_TIMEOUT_S = 5.0
 GET_TIMEOUT_S = 30.0
 """Nothing is computed for a HEAD or GET, so silence means a server that hangs. A POST may take as long as it likes."""
 
+EVENTS_TIMEOUT_S = 60.0
+"""Swell's streams of events are never silent for longer than half a minute."""
+
+_EVENTS_TIMEOUT = httpx.Timeout(EVENTS_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
 _GET_TIMEOUT = httpx.Timeout(GET_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
 
 
@@ -63,10 +68,10 @@ class Client:
         with self._translated():
             _check(self._http.head("/", timeout=_GET_TIMEOUT), streamed=False)
 
-    def get(self, path: str, reply: type[Reply]) -> Reply:
+    def get(self, path: str, reply: type[Reply], timeout: httpx.Timeout = _GET_TIMEOUT) -> Reply:
         """GET `path`, decoded as `reply`."""
         with self._translated():
-            response = self._http.get(path, timeout=_GET_TIMEOUT)
+            response = self._http.get(path, timeout=timeout)
             _check(response, streamed=False)
             return msgspec.json.decode(response.content, type=reply)
 
@@ -76,6 +81,25 @@ class Client:
             response = self._http.post(path, content=msgspec.json.encode(body))
             _check(response, streamed=False)
             return msgspec.json.decode(response.content, type=reply)
+
+    def tell(self, method: str, path: str, body: dict[str, Any]) -> None:
+        """Send `body` to `path`, which answers with nothing but its status."""
+        with self._translated():
+            _check(self._http.request(method, path, content=msgspec.json.encode(body)), streamed=False)
+
+    def has(self, path: str) -> bool:
+        """Whether something is at `path`."""
+        with self._translated():
+            response = self._http.head(path, timeout=_GET_TIMEOUT)
+            if response.status_code != HTTPStatus.NOT_FOUND:
+                _check(response, streamed=False)
+            return response.is_success
+
+    def upload(self, path: str, pieces: Iterable[bytes], size_bytes: int) -> None:
+        """POST a body of `size_bytes` as it comes in `pieces`, so that all of it is never in memory."""
+        headers = {"Content-Length": str(size_bytes), "Content-Type": "application/octet-stream"}
+        with self._translated():
+            _check(self._http.post(path, content=pieces, headers=headers), streamed=False)
 
     def stream(self, path: str, body: dict[str, Any], reply: type[Reply]) -> Generator[Reply, None, None]:
         """POST `body` to `path` and yield each line of the answer; closing the iterator cancels the request.
@@ -92,6 +116,24 @@ class Client:
                 if failure:
                     raise AnswerFailedError(failure)
                 yield msgspec.json.decode(line, type=reply)
+
+    def events(self, path: str) -> Generator[tuple[str, bytes], None, None]:
+        """GET `path` and yield the name and the data of each server-sent event; closing the iterator ends the request.
+
+        Raises RefusedError if `path` isn't there, and ConnectionLostError if the server is silent for too long.
+        """
+        with self._translated(), self._http.stream("GET", path, timeout=_EVENTS_TIMEOUT) as response:
+            if response.is_error:
+                response.read()
+            _check(response, streamed=False)
+            name = ""
+            for line in lines(response.iter_bytes()):
+                field, _, value = line.partition(b": ")
+                if field == b"event":
+                    name = value.decode()
+                elif field == b"data":
+                    yield name, value
+                    name = ""
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

@@ -8,12 +8,14 @@ from http import HTTPStatus
 from swell.cli import usage
 from swell.cli.about import about
 from swell.cli.conversation import ChatSession
-from swell.cli.errors import RefusedError, UsageError
+from swell.cli.errors import RefusedError
 from swell.cli.listing import list_models
 from swell.cli.multiline import complete
 from swell.cli.names import model_name
-from swell.cli.parameters import parse_parameter
+from swell.cli.replies import StepLine
 from swell.cli.run import THINK_VALUES, load
+from swell.errors import InvalidParameterError
+from swell.modelfile.parameters import parse_parameter
 
 _MODES = {
     "wordwrap": {"wordwrap": True},
@@ -50,6 +52,10 @@ def obey(line: str, conversation: ChatSession) -> None:
             _load(conversation, name)
         case ["/load", *_]:
             print("Usage:\n  /load <modelname>")
+        case ["/save", name]:
+            _save(conversation, name)
+        case ["/save", *_]:
+            print("Usage:\n  /save <modelname>")
         case ["/list", *prefixes]:
             sys.stdout.write(list_models(conversation.client, "".join(prefixes[:1])))
         case ["/clear", *_]:
@@ -87,7 +93,7 @@ def _set(conversation: ChatSession, name: str, values: Sequence[str]) -> None:
 def _set_parameter(conversation: ChatSession, name: str, values: Sequence[str]) -> None:
     try:
         value = parse_parameter(name, values)
-    except UsageError as error:
+    except InvalidParameterError as error:
         print(f'Couldn\'t set parameter: "{error}"')
         return
     conversation.change(options={**conversation.run.options, name: value})
@@ -116,6 +122,24 @@ def _load(conversation: ChatSession, name: str) -> None:
         return
     conversation.run = run
     conversation.clear()
+
+
+def _save(conversation: ChatSession, name: str) -> None:
+    """Make a model of this conversation: of its model, of what was set, and of what was said.
+
+    What its model is told to be is one setting, so that only the latest counts.
+    """
+    said = [message for message in conversation.messages if message.role != "system"]
+    body = {
+        "model": name,
+        "from": conversation.run.model,
+        "system": conversation.system,
+        "parameters": dict(conversation.run.options),
+        "messages": [{"role": message.role, "content": message.content} for message in said],
+    }
+    for _ in conversation.client.stream("/api/create", {key: value for key, value in body.items() if value}, StepLine):
+        pass
+    print(f"Created new model '{name}'")
 
 
 def _unknown(command: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from swell.cli.answer import timings
+from swell.cli.attachments import attach
 from swell.cli.client import Client
 from swell.cli.errors import AnswerFailedError, RefusedError
 from swell.cli.keyboard import Keyboard
@@ -41,9 +42,13 @@ class ChatSession:
         self.messages = [ChatMessage("system", self.system)] if self.system else []
 
     def turn(self, text: str) -> None:
-        """Show the answer to `text` and keep it, even if it was interrupted or broke off."""
+        """Show the answer to `text` and keep it, even if it was interrupted or broke off.
+
+        Raises UsageError for a file in `text` that can't be read.
+        """
         answer = self.run.answer()
-        messages = [*self.messages, ChatMessage("user", text)]
+        text, images = attach(self.client, self.run.model, text)
+        messages = [*self.messages, ChatMessage("user", text, images=images)]
         body = self.run.question(messages=msgspec.to_builtins(messages))
         try:
             answer.show(self.client.stream("/api/chat", body, Chunk))

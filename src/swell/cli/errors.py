@@ -4,10 +4,12 @@ CommandError
 ├── UsageError               the arguments make no sense together
 ├── NoServerError            nobody listens at the server's address
 ├── ConnectionLostError      the server went away before its answer was complete
+│   └── PullBrokenOffError   which can be carried on
 ├── BadReplyError            the answer is not what the API promises
 ├── RefusedError             the server answered with a status of 400 or more
 ├── AnswerFailedError        the server gave up within a streamed answer
-└── PrivateServerError       the server that `run` started for itself ended
+├── PrivateServerError       the server that `run` started for itself ended
+└── NoAgentError             the coding agent that `launch` is to start isn't installed
 """
 
 from dataclasses import dataclass
@@ -43,6 +45,12 @@ class ConnectionLostError(CommandError):
 
     def __str__(self) -> str:
         return f"lost the connection to the server: {self.reason}"
+
+
+@dataclass(eq=False, repr=False)
+class PullBrokenOffError(ConnectionLostError):
+    def __str__(self) -> str:
+        return f"{super().__str__()}; the same command goes on where this one stopped"
 
 
 @dataclass(eq=False, repr=False)
@@ -86,3 +94,14 @@ class PrivateServerError(CommandError):
 
     def __str__(self) -> str:
         return f"the server stopped unexpectedly (exit code {self.exit_code})\n{self.log}".rstrip()
+
+
+@dataclass(eq=False, repr=False)
+class NoAgentError(CommandError):
+    """`installation` is the command that installs it."""
+
+    title: str
+    installation: str
+
+    def __str__(self) -> str:
+        return f"{self.title} is not installed; this installs it: {self.installation}"

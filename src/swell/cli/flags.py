@@ -10,13 +10,9 @@ from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
+from swell.booleans import BOOLEANS
 from swell.cli.errors import UsageError
 
-BOOLEANS = {
-    **dict.fromkeys(("1", "t", "T", "true", "True", "TRUE"), True),
-    **dict.fromkeys(("0", "f", "F", "false", "False", "FALSE"), False),
-}
-"""Booleans as Go reads them."""
 _BARE = {"--think": "true", "--truncate": "true"}
 """Flags whose value may be left out, and what it is then: a word after them is an argument."""
 _HELP = ("-h", "--help")
@@ -26,6 +22,8 @@ class Command(TyperCommand):
     """A command that takes its flags and arguments as pflag and cobra do."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if ctx.resilient_parsing:  # a line that is being typed, for completion
+            return super().parse_args(ctx, args)
         flags, words = split(self.get_params(ctx), args)
         if not any(name in flags for name in _HELP):
             _check_count([param for param in self.params if param.param_type_name == "argument"], len(words))
@@ -36,6 +34,8 @@ class CommandGroup(TyperGroup):
     """Commands by their names. Flags of the group may stand before the name, and `help` there is `--help` after it."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if ctx.resilient_parsing:
+            return super().parse_args(ctx, args)
         if args[:1] == ["help"]:
             args = [*args[1:], "--help"]
         name_at = next((index for index, word in enumerate(args) if not word.startswith("-")), len(args))
@@ -44,7 +44,7 @@ class CommandGroup(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         name = args[0]
-        if name not in self.commands:
+        if name not in self.commands and not ctx.resilient_parsing:
             likely = get_close_matches(name, [known for known, command in self.commands.items() if not command.hidden])
             hint = "\n\nDid you mean this?\n" + "".join(f"\t{known}\n" for known in likely) if likely else ""
             raise UsageError(f'unknown command "{name}" for "{ctx.command_path}"{hint}')
@@ -67,18 +67,17 @@ def split(params: Iterable[Any], args: Sequence[str]) -> tuple[list[str], list[s
             words.append(word)
             continue
         name, equals, value = word.partition("=")
+        if name[2:] and name[:2] in known and not known[name[:2]].is_flag:  # -fFILE
+            name, equals, value = word[:2], "=", word[2:]
         if name not in known:
             is_long = name.startswith("--")
             raise UsageError(f"unknown flag: {name}" if is_long else f"unknown shorthand flag: '{name[1]}' in {name}")
         if known[name].is_flag:
             names = known[name].opts
             switches[names[0]] = not equals or parse_boolean(", ".join(sorted(names, key=len)), value)
-        elif equals:
-            values.append(word)
-        elif name in _BARE:
-            values.append(f"{name}={_BARE[name]}")
-        elif rest:
-            values.append(f"{name}={rest.pop(0)}")
+        elif equals or name in _BARE or rest:
+            given = value if equals else _BARE.get(name) or rest.pop(0)
+            values.append(f"{max(known[name].opts, key=len)}={given}")
         else:
             raise UsageError(f"flag needs an argument: {name}")
     return [*(name for name, is_on in switches.items() if is_on), *values], words

@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer.exceptions import TyperException
 
+from swell.cli.completion import complete_line, model_names
 from swell.cli.flags import Command, CommandGroup, parse_boolean
+from swell.cli.names import clean, model_name
+from swell.cli.tools import doctor, fleet, launch, top, worker
 from swell.errors import SwellError
 
 if TYPE_CHECKING:
@@ -24,7 +27,6 @@ app = typer.Typer(
     name="swell",
     cls=CommandGroup,
     help="A local LLM server whose context window rises and falls with the conversation.",
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -33,8 +35,16 @@ app = typer.Typer(
 bench = typer.Typer(cls=CommandGroup)
 app.add_typer(bench, name="bench")
 
-Model = Annotated[str, typer.Argument(metavar="MODEL", help="A model's name, or the path of a GGUF file.")]
-Prefix = Annotated[str, typer.Argument(metavar="PREFIX", help="Only models whose names start like this.")]
+Model = Annotated[
+    str,
+    typer.Argument(metavar="MODEL", help="A model's name, or the path of a GGUF file.", autocompletion=model_names),
+]
+Name = Annotated[str, typer.Argument(metavar="MODEL", help="A model's name.", autocompletion=model_names)]
+Insecure = Annotated[bool, typer.Option("--insecure", help="Registries may speak plain HTTP.")]
+Prefix = Annotated[
+    str,
+    typer.Argument(metavar="PREFIX", help="Only models whose names start like this.", autocompletion=model_names),
+]
 
 
 def main() -> int:
@@ -43,7 +53,8 @@ def main() -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # an answer may hold what the terminal's encoding does not
     try:
-        return _finished(app(prog_name="swell", standalone_mode=False) or 0)
+        with complete_line(os.environ):
+            return _finished(app(prog_name="swell", standalone_mode=False) or 0)
     except SystemExit as stop:
         return _finished(stop.code if isinstance(stop.code, int) else int(stop.code is not None))
     except KeyboardInterrupt:
@@ -75,7 +86,7 @@ def _failed(reason: str) -> int:
 
 
 @app.callback(invoke_without_command=True)
-def top(
+def without_command(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", "-v", help="Show version information.")] = False,
 ) -> None:
@@ -131,14 +142,16 @@ def run(
     dimensions: Annotated[
         int, typer.Option(metavar="N", help="Models for embeddings: cut the vector to N numbers.", show_default=False)
     ] = 0,
-    insecure: Annotated[bool, typer.Option("--insecure", hidden=True)] = False,  # for pulling, which isn't there
+    insecure: Insecure = False,
 ) -> None:
-    """Ask a model; without a prompt, hold a conversation. With a model for embeddings, print a text's vector."""
+    """Ask a model; without a prompt, hold a conversation. With a model for embeddings, print a text's vector.
+
+    A model that isn't there is pulled first.
+    """
     from swell.cli.connect import connected
     from swell.cli.embedding import print_embedding
-    from swell.cli.names import model_name
     from swell.cli.run import RunOptions, answer_once, is_conversation, parse_format, parse_think, read_prompt
-    from swell.cli.show import is_embedder
+    from swell.cli.transfers import show_or_pull
     from swell.settings import Settings
 
     request = RunOptions(
@@ -155,7 +168,7 @@ def run(
     text = read_prompt(words)
     settings = Settings.from_environment()
     with connected(settings.host) as client:
-        if is_embedder(client, request.model):
+        if show_or_pull(client, request.model, insecure=insecure).is_embedder:
             print_embedding(client, request, text, truncate=cuts, dimensions=dimensions)
         elif is_conversation(words):
             from swell.cli.chat import converse
@@ -164,6 +177,72 @@ def run(
             converse(client, request, Keyboard(None if settings.no_history else history_file()))
         else:
             answer_once(client, request, text)
+
+
+@app.command(cls=Command)
+def create(
+    model: Name,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--file", "-f", metavar="FILE", help="The Modelfile; ./Modelfile unless given.", show_default=False
+        ),
+    ] = None,
+    quantize: Annotated[
+        str, typer.Option("--quantize", "-q", metavar="TYPE", help="Quantize to this type (e.g. q4_K_M).")
+    ] = "",
+) -> None:
+    """Make a model from a Modelfile."""
+    from swell.cli.create import create_model
+
+    with _client() as client:
+        create_model(client, clean(model), file, clean(quantize))
+
+
+@app.command(cls=Command)
+def pull(model: Name, insecure: Insecure = False) -> None:
+    """Fetch a model from a registry."""
+    from swell.cli.transfers import pull as pull_model
+
+    with _client() as client:
+        client.heartbeat()
+        pull_model(client, clean(model), insecure=insecure)
+
+
+@app.command(cls=Command)
+def push(model: Name, insecure: Insecure = False) -> None:
+    """Send a model to a registry."""
+    from swell.cli.transfers import push as push_model
+
+    with _client() as client:
+        client.heartbeat()
+        push_model(client, clean(model), insecure=insecure)
+
+
+@app.command(cls=Command)
+def cp(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="A model's name.", autocompletion=model_names)],
+    destination: Annotated[str, typer.Argument(metavar="DESTINATION", help="The other name it gets.")],
+) -> None:
+    """Give a model another name."""
+    from swell.cli.manage import copy_model
+
+    with _client() as client:
+        copy_model(client, clean(source), clean(destination))
+    print(f"copied '{source}' to '{destination}'")
+
+
+@app.command(cls=Command)
+def rm(
+    models: Annotated[list[str], typer.Argument(metavar="MODEL", help="Models' names.", autocompletion=model_names)],
+) -> None:
+    """Delete models."""
+    from swell.cli.manage import remove_model
+
+    with _client() as client:
+        for model in models:
+            remove_model(client, clean(model))
+            print(f"deleted '{model}'")
 
 
 @app.command(cls=Command)
@@ -178,7 +257,6 @@ def show(
 ) -> None:
     """Show information about a model."""
     from swell.cli.errors import UsageError
-    from swell.cli.names import model_name
     from swell.cli.show import sections, show_model
 
     flags = {
@@ -204,7 +282,6 @@ def show(
 @app.command(cls=Command)
 def stop(model: Model) -> None:
     """Unload a model."""
-    from swell.cli.names import model_name
     from swell.cli.stop import stop_model
 
     with _client() as client:
@@ -227,37 +304,20 @@ app.command("ls", cls=Command, hidden=True, help="Same as list.")(list_)
 def ps(
     prefix: Prefix = "",
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show active context and memory too.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Go on showing them; with -v the same as top.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print an object of JSON for each model.")] = False,
 ) -> None:
     """List the models that are loaded."""
-    from swell.cli.listing import list_running
+    from swell.cli.tools import show_running
 
-    with _client() as client:
-        sys.stdout.write(list_running(client, prefix, verbose=verbose))
+    show_running(prefix, verbose=verbose, watch=watch, as_json=json)
 
 
-@app.command()
-def worker(
-    host: Annotated[str, typer.Option(metavar="ADDRESS", help="The IPv4 address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 is any that is free.")] = 50052,
-    memory: Annotated[
-        str, typer.Option(metavar="SIZE", help="How much to lend (8GB, 8GiB, 50%); all there is unless given.")
-    ] = "",
-    threads: Annotated[int, typer.Option(min=0, help="Threads; 0 is as many as the machine can give.")] = 0,
-) -> None:
-    """Lend this machine's memory and processor to servers elsewhere (docs/workers.md)."""
-    from swell.cli.errors import UsageError
-    from swell.memory.probe import MemoryProbe
-    from swell.remote.worker import work
-    from swell.settings import Settings
-    from swell.variables import parse_optional_budget
-
-    try:
-        budget = parse_optional_budget(memory)
-    except ValueError as error:
-        raise UsageError(f"--memory: {error}") from error
-    limit_bytes = budget.limit_bytes(MemoryProbe().total_bytes()) if budget else None
-    log_level = Settings.from_environment().log_level
-    work(host, port, limit_bytes=limit_bytes, threads=threads or None, log_level=log_level)
+app.command()(worker)
+app.command()(fleet)
+app.command(cls=Command)(doctor)
+app.command(cls=Command)(launch)
+app.command(cls=Command)(top)
 
 
 @bench.callback(invoke_without_command=True)  # without a callback, the only command would have no name

@@ -32,6 +32,12 @@ class Tags(msgspec.Struct, frozen=True):
     models: list[StoredModel]
 
 
+class ModelLength(msgspec.Struct, frozen=True):
+    """GET /v1/models/{model}: the longest conversation with it, in tokens."""
+
+    max_model_len: int
+
+
 class RunningModel(msgspec.Struct, frozen=True, kw_only=True):
     """A row of GET /api/ps; the optional numbers are Swell's own, in tokens and bytes."""
 
@@ -41,8 +47,10 @@ class RunningModel(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime
     size_vram: int = 0
     context_length: int = 0
+    context_used: int | None = None
     context_active: int | None = None
     context_allocated: int | None = None
+    context_initial: int | None = None
     threads: int | None = None
     threads_allowed: int | None = None
     ram_used: int | None = None
@@ -80,6 +88,20 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     tensors: list[TensorRow] = []
     capabilities: list[str] = []
 
+    @property
+    def is_embedder(self) -> bool:
+        """Whether the model makes vectors instead of answers."""
+        return "embedding" in self.capabilities
+
+
+class StepLine(msgspec.Struct, frozen=True):
+    """One line of a pull, a push or a create. With a `total`, that of the file with this digest, in bytes."""
+
+    status: str = ""
+    digest: str = ""
+    total: int = 0
+    completed: int = 0
+
 
 class EmbedAnswer(msgspec.Struct, frozen=True):
     """POST /api/embed; the vectors as the server wrote them."""
@@ -88,11 +110,15 @@ class EmbedAnswer(msgspec.Struct, frozen=True):
 
 
 class ChatMessage(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One turn of a conversation, in requests too; `thinking` is what the model thought before `content`."""
+    """One turn of a conversation, in requests too; `thinking` is what the model thought before `content`.
+
+    `images` are in base64.
+    """
 
     role: str
     content: str
     thinking: str = ""
+    images: list[str] = []
 
 
 class Chunk(msgspec.Struct, frozen=True, kw_only=True):

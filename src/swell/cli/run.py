@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from swell.cli.answer import Answer, timings
+from swell.cli.attachments import attach
 from swell.cli.client import Client
 from swell.cli.errors import UsageError
 from swell.cli.names import clean
@@ -105,7 +106,8 @@ def answer_once(client: Client, run: RunOptions, prompt: str) -> None:
     answer = run.answer()
     try:
         if prompt:
-            answer.show(client.stream("/api/generate", run.question(prompt=prompt), Chunk))
+            text, images = attach(client, run.model, prompt)
+            answer.show(client.stream("/api/generate", run.question(prompt=text, images=images or None), Chunk))
         else:
             load(client, run)
     except KeyboardInterrupt:

@@ -1,11 +1,9 @@
 """`show`: everything that is known of a model."""
 
 from collections.abc import Mapping
-from http import HTTPStatus
 from typing import Any
 
 from swell.cli.client import Client
-from swell.cli.errors import RefusedError
 from swell.cli.human import human_count
 from swell.cli.replies import Shown
 from swell.cli.tables import WIDE_WRAP_COLUMNS, section
@@ -20,19 +18,6 @@ def show_model(client: Client, name: str, *, verbose: bool) -> Shown:
     """Ask the server about a model; `verbose` includes the arrays in its metadata."""
     client.heartbeat()
     return client.post("/api/show", {"model": name, "verbose": verbose}, Shown)
-
-
-def is_embedder(client: Client, name: str) -> bool:
-    """Whether a model makes vectors instead of answers.
-
-    False for a model that isn't there, so that the request for an answer fails with the right text.
-    """
-    try:
-        return "embedding" in client.post("/api/show", {"model": name}, Shown).capabilities
-    except RefusedError as error:
-        if error.status != HTTPStatus.NOT_FOUND:
-            raise
-        return False
 
 
 def sections(shown: Shown, *, verbose: bool) -> str:

@@ -5,6 +5,7 @@ Available Commands:
   /set            Set session variables
   /show           Show model information
   /load <model>   Load another model, and begin anew
+  /save <model>   Make a model of this conversation
   /list           List the models there are
   /clear          Clear session context
   /bye            Exit
@@ -52,6 +53,8 @@ Available keyboard shortcuts:
   Ctrl + p            The line before in the history (Up)
   Ctrl + n            The next line in the history (Down)
   Ctrl + r            Search the history
+  Ctrl + j            Begin a new line of the message
+  Ctrl + g            Go on in an editor
 
   Ctrl + l            Clear the screen
   Ctrl + c            Stop the model from responding

@@ -23,6 +23,12 @@ CASES: list[tuple[Any, list[Any], list[Any]]] = [
     ({**PERSON, "additionalProperties": {"type": "null"}}, [{"name": "a", "x": None}], [{"name": "a", "x": 1}]),
     ({**PERSON, "unevaluatedProperties": {"type": "null"}}, [{"name": "a", "x": None}], []),
     ({**PERSON, "patternProperties": {"^x-": {}}}, [{"name": "a", "x-1": 1}], [{"name": "a", "y": 1}]),
+    ({"type": "object", "patternProperties": {"^x-": {}}}, [{}, {"x-1": 1}], [{"y": 1}]),
+    (
+        {"type": "object", "patternProperties": {"^x-": {"type": "integer"}}, "required": ["x-1"]},
+        [{"x-1": 1}, {"x-1": 1, "x-2": 2}],
+        [{"x-1": "a"}, {"x-2": 1}, {"x-1": 1, "y": 1}],
+    ),
     ({"type": "array", "items": PERSON}, [[{"name": "a"}]], [[{"name": "a", "x": 1}]]),
     (
         {"$defs": {"person": PERSON}, "properties": {"one": {"$ref": "#/$defs/person"}}},

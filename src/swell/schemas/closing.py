@@ -9,6 +9,7 @@ from typing import Any
 
 from swell.schemas.walk import IN_PLACE, Schema, mapped, target
 
+_DECLARING = ("properties", "patternProperties")
 _OPEN_NAME = "swell-open-"  # no client's definitions are called so
 
 
@@ -47,7 +48,7 @@ class _Closing:
         if is_part or self._speaks(schema, set()) or not self._declares(schema):
             return copy
         own = _dict(copy.get("properties"))
-        others = (name for name in self._names(schema, set()) if name not in own)
+        others = (name for name in (*self._names(schema, set()), *self._required(schema, set())) if name not in own)
         copy["properties"] = {**own, **dict.fromkeys(others, True)}
         copy["additionalProperties"] = False
         return copy
@@ -65,7 +66,7 @@ class _Closing:
     def _has_parts(self, schema: dict[str, Any]) -> bool:
         """Whether more than one place describes an object, so that none of them can be closed alone."""
         lists = [schema[key] for key in IN_PLACE if isinstance(schema.get(key), list)]
-        places = len(lists) + ("$ref" in schema) + ("properties" in schema)
+        places = len(lists) + ("$ref" in schema) + any(key in schema for key in _DECLARING)
         all_of = schema.get("allOf")
         return places > 1 or (isinstance(all_of, list) and len(all_of) > 1)
 
@@ -85,9 +86,18 @@ class _Closing:
             for part in self._parts(schema):
                 yield from self._names(part, seen)
 
+    def _required(self, schema: Schema, seen: set[int]) -> Iterator[str]:
+        """All properties that the same object must have, whether or not anything else is said of them."""
+        if isinstance(schema, dict) and id(schema) not in seen:
+            seen.add(id(schema))
+            if isinstance(required := schema.get("required"), list):
+                yield from (name for name in required if isinstance(name, str))
+            for part in self._parts(schema):
+                yield from self._required(part, seen)
+
     def _declares(self, schema: dict[str, Any]) -> bool:
         """Whether it says itself what an object is; what has one part only is closed there."""
-        return isinstance(schema.get("properties"), dict) or (
+        return any(isinstance(schema.get(key), dict) for key in _DECLARING) or (
             self._has_parts(schema) and next(self._names(schema, set()), None) is not None
         )
 

@@ -7,6 +7,7 @@ from swell.errors import InvalidRequestError
 from swell.schemas.bounding import bounded
 from swell.schemas.closing import closed
 from swell.schemas.ends import has_document
+from swell.schemas.meaning import meant
 from swell.schemas.patterns import followable
 from swell.schemas.walk import Schema
 
@@ -37,6 +38,7 @@ def grammar_of(schema: str) -> str:
 
 def _followed(schema: Schema) -> Schema:
     """What of `schema` can be followed, closed and bounded."""
+    schema = meant(schema)
     if not has_document(schema):
         raise ValueError("it has no document that comes to an end")
     return closed(bounded(followable(schema)))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import unquote
 
 Schema = Any
 """A JSON schema as it was parsed: an object, or a boolean."""
@@ -34,11 +35,11 @@ def inner(schema: dict[str, Any]) -> Iterator[Schema]:
 
 
 def target(root: Schema, reference: object) -> Schema:
-    """What a `$ref` within `root` means; None if it isn't there, or in another document."""
-    if not isinstance(reference, str) or not reference.startswith("#"):
+    """What a `$ref` within `root` means; None if it isn't there, elsewhere, or a name and no path."""
+    if not isinstance(reference, str) or (reference != "#" and not reference.startswith("#/")):
         return None
     found = root
-    for part in reference[1:].split("/")[1:]:
+    for part in unquote(reference[1:]).split("/")[1:]:
         key = part.replace("~1", "/").replace("~0", "~")
         if isinstance(found, dict) and key in found:
             found = found[key]

@@ -4,7 +4,7 @@ from typing import Any
 
 from tests.text.parsing.recorded import Recorded
 
-from swell.text.parsing.parts import Text, Thought, ToolCall
+from swell.text.parsing.parts import Part, Text, Thought, ToolCall
 
 
 def _paris(**more: Any) -> ToolCall:
@@ -31,7 +31,150 @@ def _lfm(inside: str, *parts: ToolCall) -> Recorded:
     return Recorded(f"LFM2: {inside}", LFM, output, [*parts] or [Text(output)])
 
 
+def _mistral(output: str, *parts: Part) -> Recorded:
+    return Recorded(f"Mistral: {output}", "[TOOL_CALLS][THINK][/THINK]", output, [*parts] or [Text(output)])
+
+
+_MISTRAL = [
+    _mistral('get_weather[ARGS]{"location": "Paris"}', _paris()),
+    _mistral('I look. get_weather[ARGS]{"location": "Paris"}', Text("I look."), _paris()),
+    _mistral('[TOOL_CALLS]get_weather[ARGS]{"location": "Paris"}now[ARGS]{}', _paris(), NOW),
+    _mistral("[TOOL_CALLS]now[ARGS]", NOW),
+    _mistral("[TOOL_CALLS]now[ARGS][TOOL_CALLS]now[ARGS]{}", NOW, NOW),
+    _mistral('[TOOL_CALLS] get_weather [CALL_ID] a1 [ARGS] {"location": "Paris"}', _paris()),
+    _mistral('[TOOL_CALLS]weather.get_weather[ARGS]```json\n{"location": "Paris"}\n```', _paris()),
+    _mistral('[TOOL_CALLS]```json\n[{"name": "now", "arguments": {}}]\n```', NOW),
+    _mistral('[TOOL_CALLS]get_weather[ARGS]"{\\"location\\": \\"Paris\\"}"', _paris()),
+    _mistral('[TOOL_CALLS]get_weather[ARGS]{"name": "get_weather", "arguments": {"location": "Paris"}}', _paris()),
+    _mistral(
+        '[TOOL_CALLS]write_file[ARGS]{"text": "[TOOL_CALLS]now[ARGS]"}',
+        ToolCall("write_file", {"text": "[TOOL_CALLS]now[ARGS]"}),
+    ),
+    _mistral('[THINK]I look.get_weather[ARGS]{"location": "Paris"}', Thought("I look."), _paris()),
+    _mistral("[TOOL_CALLS]"),
+    _mistral("[TOOL_CALLS]unknown[ARGS]"),
+    _mistral("[TOOL_CALLS]get_weather Paris"),
+    _mistral("The mark is [ARGS], as in f[ARGS]{}."),
+]
+
+M3 = "]<]minimax[>["
+
+
+def _m3(inside: str, *parts: Part) -> Recorded:
+    output = f"<tool_call>{inside}</tool_call>".replace("<", f"{M3}<")
+    return Recorded(f"MiniMax M3: {inside}", M3, output, [*parts] or [Text(output)])
+
+
+_NOW_JSON = '{"name": "now", "arguments": {}}'
+_REPORTED = [
+    _gemma(_NOW_JSON, NOW),
+    _gemma(f"call:get_weather(location:{MARK}Paris{MARK})", _paris()),
+    _gemma('call:get_weather(location="Paris", days=2)', _paris(days=2)),
+    _gemma(f":get_weather{{location:{MARK}Paris{MARK}}}", _paris()),
+    _gemma("call:write_file{text:`a {b: 'c', d: [1]}`}", ToolCall("write_file", {"text": "a {b: 'c', d: [1]}"})),
+    _gemma(f"call:write_file{{text:':\\w+'{MARK}}}", ToolCall("write_file", {"text": ":\\w+"})),
+    _gemma(f"call:now{{@a:{MARK}b{MARK}}}", ToolCall("now", {"@a": "b"})),
+    Recorded(
+        "Gemma 4, a tag of results behind a call", GEMMA, "<|tool_call>call:now{}<tool_call|><|tool_response>", [NOW]
+    ),
+    Recorded(
+        "Gemma 4, no opening tag",
+        GEMMA,
+        f"Hm.\ncall:get_weather{{location:{MARK}Paris{MARK}}}<tool_call|>",
+        [Text("Hm."), _paris()],
+    ),
+    Recorded("Gemma 4, no tags", GEMMA, f"call:get_weather{{location:{MARK}Paris{MARK}}}", [_paris()]),
+    Recorded(
+        "Gemma 4, no tags, cut",
+        GEMMA,
+        f"call:get_weather{{location:{MARK}Par",
+        [Text(f"call:get_weather{{location:{MARK}Par")],
+    ),
+    Recorded(
+        "Llama 3.1, Python", "<|python_tag|>", "<|python_tag|>get_weather.call(location='Paris')<|eom_id|>", [_paris()]
+    ),
+    Recorded("Llama 3.1, a program", "<|python_tag|>", "<|python_tag|>print(1)", [Text("<|python_tag|>print(1)")]),
+    Recorded(
+        "Llama 3.1, a function", "<|python_tag|>", '<function=get_weather>{"location": "Paris"}</function>', [_paris()]
+    ),
+    Recorded("Llama 4", "<|python_start|><|python_end|>", "<|python_start|>[now(), now()]<|python_end|>", [NOW, NOW]),
+    Recorded(
+        "Llama 4, a list behind text",
+        "<|python_tag|>",
+        "I look.\n\n[get_weather(location='Paris')]",
+        [Text("I look."), _paris()],
+    ),
+    Recorded(
+        "a list of something else behind text",
+        "<|python_tag|>",
+        "See [x](y) and [now] ()",
+        [Text("See [x](y) and [now] ()")],
+    ),
+    Recorded("Phi 4", "<|tool_call|>", f"<|tool_call|>[{_NOW_JSON}]<|/tool_call|>", [NOW]),
+    Recorded("Phi 4 mini", "<|tool_call|>", f"functools[{_NOW_JSON}]", [NOW]),
+    Recorded("functools in an answer", "<|tool_call|>", "Use functools [1].", [Text("Use functools [1].")]),
+    Recorded(
+        "InternLM",
+        "<|action_start|><|plugin|>",
+        f"Hm.<|action_start|><|plugin|>\n{_NOW_JSON}<|action_end|>",
+        [Text("Hm."), NOW],
+    ),
+    Recorded("LongCat", "<longcat_tool_call>", f"<longcat_tool_call>\n{_NOW_JSON}\n</longcat_tool_call>", [NOW]),
+    *(
+        Recorded(f"any model, {tag}", LFM, f"Hm.\n<{tag}>{_NOW_JSON}</{tag}>", [Text("Hm."), NOW])
+        for tag in ("tool_call", "function_call", "tools", "toolcall")
+    ),
+    Recorded("any model, an unknown tool", LFM, '<tools>{"name": "f"}</tools>', [Text('<tools>{"name": "f"}</tools>')]),
+    Recorded("Apertus, a name", "<|tools_prefix|>", f"<|tools_prefix|>[{_NOW_JSON}]<|tools_suffix|>", [NOW]),
+    Recorded("Apertus, a string", "<|tools_prefix|>", '<|tools_prefix|>[{"now": "{}"}]<|tools_suffix|>', [NOW]),
+    Recorded(
+        "Cohere, an answer",
+        "<|START_THINKING|><|END_THINKING|><|START_RESPONSE|><|END_RESPONSE|>",
+        "<|START_THINKING|>a<|END_THINKING|><|START_RESPONSE|>b<|END_RESPONSE|>",
+        [Thought("a"), Text("b")],
+    ),
+    Recorded(
+        "Cohere, an answer without a thought",
+        "<|START_THINKING|><|END_THINKING|><|START_RESPONSE|><|END_RESPONSE|>",
+        "<|START_RESPONSE|>b<|END_RESPONSE|>",
+        [Text("b")],
+    ),
+    *(
+        Recorded(f"MiniMax M2, {name}", "<minimax:tool_call>", output, [Text("Hm."), _paris()])
+        for name, output in (
+            (
+                "no opening tag",
+                'Hm.<invoke name="get_weather">\n<parameter name="location">Paris</parameter>\n</invoke>\n'
+                "</minimax:tool_call>",
+            ),
+            ("no outer tags", 'Hm.<invoke name="get_weather"><parameter name="location">Paris</parameter></invoke>'),
+        )
+    ),
+    _m3('<invoke name="get_weather">\n<location>Paris</location>\n<days>2</days>\n</invoke>', _paris(days=2)),
+    _m3('<invoke name="now"></invoke>\n<invoke name="now"></invoke>', NOW, NOW),
+    _m3(
+        '<invoke name="get_weather"><hours><item>1</item><item>2.5</item></hours></invoke>',
+        ToolCall("get_weather", {"hours": [1, 2.5]}),
+    ),
+    _m3(
+        '<invoke name="now"><a><b>x y</b><c><item><d>true</d></item></c></a></invoke>',
+        ToolCall("now", {"a": {"b": "x y", "c": [{"d": True}]}}),
+    ),
+    _m3('<invoke name="now"><a>1</a><a>2</a><a>3</a></invoke>', ToolCall("now", {"a": [1, 2, 3]})),
+    _m3(
+        '<invoke name="get_weather"><location>75001</location></invoke>', ToolCall("get_weather", {"location": "75001"})
+    ),
+    _m3('<invoke name="now"><a>1</b></invoke>'),
+    _m3('<invoke name="now">'),
+    _m3('So <invoke name="now"></invoke>'),
+    _m3("<location>Paris</location>"),
+    _m3('<invoke name="now">Paris<a>1</a></invoke>'),
+    Recorded("MiniMax M3, thoughts", "<mm:think></mm:think>", "<mm:think>a</mm:think>b", [Thought("a"), Text("b")]),
+]
+
 NEWER = [
+    *_MISTRAL,
+    *_REPORTED,
     _gemma(f"call:get_weather{{location={MARK}Paris{MARK},days=2}}", _paris(days=2)),
     _gemma('call:get_weather{location:"Paris"}', _paris()),
     _gemma("call:get_weather{location:'Paris'}", _paris()),
@@ -156,6 +299,14 @@ NEWER = [
         "</arg_key:opensource>\n<arg_value:opensource>Paris</arg_value:opensource>\n</tool_call:opensource>\n"
         "</tool_calls:opensource>",
         [_paris()],
+    ),
+    Recorded(
+        "Hunyuan 3, tags that the template makes",
+        "{% set END = ':opensource' %}{{ '<think{}>'.format(END) }}{{ '</think{}>'.format(END) }}"
+        "{{ '<tool_calls{}>'.format(END) }}{{ '</tool_calls{}>'.format(OTHER) }}",
+        "<think:opensource>Hm</think:opensource><tool_calls:opensource><tool_call:opensource>now<tool_sep:opensource>\n"
+        "</tool_call:opensource></tool_calls:opensource>",
+        [Thought("Hm"), NOW],
     ),
     Recorded(
         "Hunyuan 3, thoughts",

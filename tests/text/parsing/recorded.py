@@ -528,6 +528,47 @@ _THOUGHTS: tuple[tuple[str, str, Sequence[Part]], ...] = (
     ),
 )
 
-THOUGHTS = [Recorded(name, QWEN + "<function=", output, parts) for name, output, parts in _THOUGHTS]
+_TAGS_OF_THOUGHTS: tuple[tuple[str, str, Sequence[Part]], ...] = (
+    ("an opening tag twice", "<think>\n<think>\na</think>b", [Thought("a"), Text("b")]),
+    ("a closing tag twice", "<think>a</think>\n</think>\n\nb", [Thought("a"), Text("b")]),
+    ("a closing tag after the answer", "<think>a</think>b\n</think>", [Thought("a"), Text("b\n")]),
+    ("a closing tag first", "</think>\n\nb", [Text("b")]),
+    ("a closing tag before a call", f"</think>\n{_NOW}", [NOW]),
+    ("a closing tag after a call", f"<think>a</think>{_NOW}\n</think>\nb", [Thought("a"), NOW, Text("\nb")]),
+    ("a closing tag without a thought", "a</think>b", [Text("ab")]),
+    ("a tag that is explained", "Write <think>x</think>.", [Text("Write <think>x</think>.")]),
+    ("a closing tag in backticks", "It ends with `</think>`.", [Text("It ends with `</think>`.")]),
+    ("a closing tag in quotes", "s.split('</think>')", [Text("s.split('</think>')")]),
+    ("half a quote", "say '</think>", [Text("say '")]),
+    (
+        "a closing tag in backticks in a thought",
+        "<think>`</think>` ends.</think>b",
+        [Thought("`</think>` ends."), Text("b")],
+    ),
+    ("code before a closing tag", "<think>a `b`</think>c", [Thought("a `b`"), Text("c")]),
+    ("code at the end", "<think>a `b`</think>", [Thought("a `b`")]),
+    ("a backtick before a closing tag", "<think>a `</think>", [Thought("a `")]),
+)
+
+THOUGHTS = [
+    *(Recorded(name, QWEN, output, parts) for name, output, parts in _TAGS_OF_THOUGHTS),
+    Recorded(
+        "an opening tag after one in the prompt", QWEN, "<think>\na</think>b", [Thought("a"), Text("b")], "<think>\n"
+    ),
+    Recorded(
+        "Gemma 4, half an opening tag",
+        "<|channel>thought<channel|>",
+        "<|channel>\na<channel|>b",
+        [Thought("a"), Text("b")],
+    ),
+    Recorded("Gemma 4, a closing tag", "<|channel>thought<channel|>", "a\n<channel|>", [Text("a\n")]),
+    Recorded(
+        "words that are no tag",
+        "Here is my thought process: Here is my response:",
+        "So. Here is my response: a",
+        [Text("So. Here is my response: a")],
+    ),
+]
+THOUGHTS += [Recorded(name, QWEN + "<function=", output, parts) for name, output, parts in _THOUGHTS]
 
 RECORDED = [*THINKING, *CALLS, *TAGS, *JSON, *THOUGHTS]

@@ -37,6 +37,17 @@ def parse(pieces: Sequence[str]) -> list[Part]:
         (SAVE + '{"path": "a"}\n ]<|call|>', [SAVED]),
         (SAVE + '[{"path": "a"}, {"path": "b"}]<|call|>', [Text(SAVE + '[{"path": "a"}, {"path": "b"}]<|call|>')]),
         (SAVE + '{"path": "a"} and more<|call|>', [Text(SAVE + '{"path": "a"} and more<|call|>')]),
+        (SAVE + '```json\n{"path": "a"}\n```<|call|>', [SAVED]),
+        (SAVE + '"{\\"path\\": \\"a\\"}"<|call|>', [SAVED]),
+        (SAVE + '{"name": "save", "arguments": {"path": "a"}}<|call|>', [SAVED]),
+        (SAVE + '{"path": "a"<|call|>', [SAVED]),
+        (SAVE + '{"path": "a"', [Text(SAVE + '{"path": "a"')]),
+        (SAVE + '<|message|>{"path": "a"}<|call|>', [SAVED]),
+        *(
+            (SAVE.replace("functions.", namespace) + '{"path": "a"}<|call|>', [SAVED])
+            for namespace in ("functions:", "assistant.functions.", "tools.", "")
+        ),
+        (SAVE.replace("save", "f.g") + "{}<|call|>", [ToolCall("f.g", {})]),
         (SAVE + '["a"]<|call|>', [Text(SAVE + '["a"]<|call|>')]),
         (SAVE + '{"path": "a', [Text(SAVE + '{"path": "a')]),
         (SAVE + "<|call|>", [ToolCall("save", {})]),

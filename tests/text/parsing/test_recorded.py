@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 from tests.text.parsing.newer import NEWER
 from tests.text.parsing.recorded import CALLS, Recorded
 from tests.text.parsing.recorded import RECORDED as OLDER
+from tests.text.parsing.reported import REPORTED
 
 from swell.text.parsing.dialect import dialect_of
 from swell.text.parsing.parser import Parser, merged
 from swell.text.parsing.parts import Part, Text, ToolCall
 
-RECORDED = [*OLDER, *NEWER]
+RECORDED = [*OLDER, *NEWER, *REPORTED]
 
 every_recording = pytest.mark.parametrize("recorded", RECORDED, ids=lambda recorded: recorded.name)
 

@@ -48,6 +48,11 @@ def test_a_value_that_breaks_off_is_none(value: Any) -> None:
         ('{"a": "b\n\tc"}', {"a": "b\n\tc"}),
         ("{'a': '\\u00e9\\ud83d\\ude00\\n'}", {"a": "é😀\n"}),
         ("None", None),
+        ('{"a": "say "hi" to "them""}', {"a": 'say "hi" to "them"'}),
+        ("{'a': 'it's', 'b': 1}", {"a": "it's", "b": 1}),
+        ('{"a": "x" "b": [1] "c": 2}', {"a": "x", "b": [1], "c": 2}),
+        ('{"a": 1, // one\n "b": /* two */ 2}', {"a": 1, "b": 2}),
+        ('{"a": "http://b", "c": "/* d */"}', {"a": "http://b", "c": "/* d */"}),
     ],
 )
 def test_as_models_write_it(text: str, value: Any) -> None:
@@ -84,7 +89,9 @@ def test_backslashes(written: str, meant: str) -> None:
         '{"a": 1}}',
         '[{"a": 1], ]',
         '{"a": 1} {"b": 2}',
-        '{"a": "say "hi""}',
+        '{"a": "f("b", "c")"}',
+        '{"a": "{"b": 1}"}',
+        '["a "b", c"]',
         '{"a": "b',
         "[01]",
         "[NaN]",

@@ -149,6 +149,23 @@ def _items(calls: Sequence[Call], name: str = "name", arguments: str = "argument
     return _json([{name: one[0], arguments: one[1]} for one in calls])
 
 
+def _deepseek(call: str) -> Callable[[Sequence[Call]], str]:
+    def write(calls: Sequence[Call]) -> str:
+        written = (call.format(name=name, arguments=_json(arguments)) for name, arguments in calls)
+        inside = "\n".join(f"<｜tool▁call▁begin｜>{one}<｜tool▁call▁end｜>" for one in written)
+        return f"<｜tool▁calls▁begin｜>{inside}<｜tool▁calls▁end｜>"
+
+    return write
+
+
+_BAR_DAMAGES: tuple[Callable[[str], str], ...] = (
+    lambda output: output.removeprefix("<｜tool▁calls▁begin｜>"),
+    lambda output: output.removesuffix("<｜tool▁calls▁end｜>"),
+    lambda output: output.replace("<｜tool▁call▁end｜>", ""),
+    lambda output: output.replace("｜", "|").replace("▁", "_"),
+    lambda output: output.replace("```json", "```"),
+)
+
 _TOOLS = "{% if tools %}{{ tools | tojson }}{% endif %}"
 _K3 = ("<|open|>", "<|close|>", "<|sep|>")
 
@@ -252,6 +269,50 @@ FORMATS = (
         ),
         (),
         (*_K3, "<|close|>call<|sep|>", "<|close|>argument<|sep|>", "<|close|>tools<|sep|>"),
+    ),
+    Written(
+        "Mistral",
+        "[TOOL_CALLS]",
+        lambda calls: "".join(f"[TOOL_CALLS]{name}[ARGS]{_json(arguments)}" for name, arguments in calls),
+        (
+            lambda output: output.replace("[TOOL_CALLS]", ""),
+            lambda output: output.replace("[ARGS]", ""),
+            lambda output: output.replace("[ARGS]", "[CALL_ID]a1b2[ARGS]"),
+        ),
+        ("[TOOL_CALLS]", "[ARGS]", "f[ARGS]{", "[TOOL_CALLS]f[ARGS]"),
+    ),
+    Written(
+        "Kimi K2",
+        "<|tool_calls_section_begin|>",
+        lambda calls: (
+            "<|tool_calls_section_begin|>"
+            + "".join(
+                f"<|tool_call_begin|>functions.{name}:{index}<|tool_call_argument_begin|>{_json(arguments)}<|tool_call_end|>"
+                for index, (name, arguments) in enumerate(calls)
+            )
+            + "<|tool_calls_section_end|>"
+        ),
+        (
+            lambda output: output.replace("functions.", "functions_").replace(":", "_", 1),
+            lambda output: output.removeprefix("<|tool_calls_section_begin|>"),
+            lambda output: output.replace("<|tool_call_end|>", ""),
+            lambda output: output.replace("}<|tool_call_end|>", "}}<|tool_call_end|>"),
+        ),
+        ("<|tool_call_end|>", "<|tool_calls_section_end|>", "<|tool_call_begin|>", "<|tool_call_argument_begin|>"),
+    ),
+    Written(
+        "DeepSeek V3",
+        "<｜tool▁calls▁begin｜>",
+        _deepseek("function<｜tool▁sep｜>{name}\n```json\n{arguments}\n```"),
+        _BAR_DAMAGES,
+        ("<｜tool▁calls▁end｜>", "<｜tool▁call▁end｜>", "<｜tool▁call▁begin｜>", "\n```", "```json"),
+    ),
+    Written(
+        "DeepSeek V3.1",
+        "<｜tool▁calls▁begin｜>",
+        _deepseek("{name}<｜tool▁sep｜>{arguments}"),
+        _BAR_DAMAGES,
+        ("<｜tool▁calls▁end｜>", "<｜tool▁call▁end｜>", "<｜tool▁call▁begin｜>", "<｜tool▁sep｜>"),
     ),
     Written(
         "Solar Open",

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swell.sandbox.job import Render
+from swell.sandbox.rendering_jobs import Render
 from swell.text.prompts.messages import Message
 
 SYSTEM = {

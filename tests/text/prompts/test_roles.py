@@ -24,8 +24,8 @@ from tests.text.prompts.demands import (
 )
 
 from swell.errors import InvalidRequestError
-from swell.sandbox.job import Render
-from swell.text.prompts.messages import Message, ToolCall, ToolFunction
+from swell.sandbox.rendering_jobs import Render
+from swell.text.prompts.messages import Message, Tool, ToolCall, ToolFunction, ToolSpec
 from swell.text.prompts.roles import forms
 
 TEMPLATES = [
@@ -79,7 +79,7 @@ def test_any_conversation_fits_any_template(template: str, messages: list[Messag
 def test_what_a_template_takes_is_left_as_it_is(messages: list[Message]) -> None:
     first, *others = list(forms(messages))
     assert first == messages
-    assert len(others) < 72
+    assert len(others) < 108
     assert all(form != messages for form in others)
 
 
@@ -112,6 +112,45 @@ def test_what_a_template_takes_is_left_as_it_is(messages: list[Message]) -> None
 )
 def test_the_least_that_a_template_demands_is_changed(demands: str, messages: list[dict[str, Any]], text: str) -> None:
     assert _rendered(demands + WRITE, *messages) == f"{text}<assistant>"
+
+
+def test_calls_that_a_template_does_not_write_are_text() -> None:
+    unheard = "{% if tools %}f, g{% endif %}{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}"
+    talk = [said("user", "a"), said("assistant", "b", "f", "g"), said("tool", "1"), said("tool", "2")]
+    assert _rendered(unheard, *talk) == (
+        '<user>a<assistant>b\n{"name": "f", "arguments": {}}\n{"name": "g", "arguments": {}}<tool>1<tool>2'
+    )
+
+
+def test_an_assistant_who_says_nothing_is_left_out_where_that_is_refused() -> None:
+    demands = "{% for m in messages %}{% if m.role == 'assistant' and not m.content %}{{ raise_exception('!') }}"
+    demands += "{% endif %}{% endfor %}"
+    talk = [said("user", "a"), said("assistant", ""), said("user", "b")]
+    assert _rendered(demands + WRITE, *talk) == "<user>a\n\nb<assistant>"
+    assert _rendered(WRITE, *talk) == "<user>a<assistant><user>b<assistant>"
+
+
+_TYPES = "{% macro a(t) %}{% if t in ('string', 'object') %}{{ t }}{% else %}{{ raise_exception('!') }}{% endif %}"
+_TYPES += "{% endmacro %}"
+_TYPES += "{% for t in tools %}{% for p in t.function.parameters.properties.values() %}{{ a(p.type) }}"
+_TYPES += "{% if p.type == 'object' %} of {{ a(p.additionalProperties.type) }}{% endif %};{% endfor %}{% endfor %}"
+
+
+def test_types_are_made_plain_where_a_template_knows_no_others() -> None:
+    properties = {"a": {"type": ["null", "string"]}, "b": {"type": "object"}, "c": {"type": ["null"]}}
+    tool = Tool(function=ToolSpec(name="f", parameters={"properties": properties})).for_template()
+    talk = [Message(role="user", content="x")]
+
+    def written(template: str, *tools: dict[str, Any]) -> str:
+        return Render(
+            template=template, messages=talk, bos_token="", eos_token="", tools=list(tools), thinking=None
+        ).run()
+
+    assert written(_TYPES + WRITE, tool) == "string;object of string;string;<user>x<assistant>"
+    assert written("{{ tools[0].function.parameters.properties.a.type | first }}" + WRITE, tool).startswith("null")
+    assert written(_TYPES + WRITE) == "<user>x<assistant>"
+    with pytest.raises(InvalidRequestError, match="never"):
+        written("{{ raise_exception('never') }}", tool)
 
 
 def test_results_stay_with_the_calls_that_they_name() -> None:

@@ -44,7 +44,7 @@ class Style:
         """A string in quotes. A quote of the same kind ends it only if what follows may stand after a value."""
         inside = (
             rf"{quotes}(?:[^{quotes[0]}\\]|\\.|{quotes[0]}(?!{quotes[1:]}{self.after.pattern}))*+{quotes}(?={self.after.pattern})"
-            for quotes in ('"""', "'''", '"', "'")
+            for quotes in ('"""', "'''", '"', "'", "`")
         )
         return re.compile("|".join(inside), re.DOTALL)
 
@@ -57,7 +57,7 @@ class Style:
     def key(self) -> re.Pattern[str]:
         """The name of an argument, with what separates it from its value."""
         return re.compile(
-            rf"\s*(?:(?P<mark>{self._mark})(.*?)(?P=mark)|\"([^\"]*)\"|'([^']*)'|([\w.$-]+))\s*[:=]\s*", re.DOTALL
+            rf"\s*(?:(?P<mark>{self._mark})(.*?)(?P=mark)|\"([^\"]*)\"|'([^']*)'|([\w.$@-]+))\s*[:=]\s*", re.DOTALL
         )
 
     @property
@@ -70,7 +70,7 @@ class Style:
 
 
 _BLANK = re.compile(r"\s*")
-_NEXT_KEY = re.compile(r",\s*([\w.$-]+)\s*[:=]\s*")
+_NEXT_KEY = re.compile(r",\s*([\w.$@-]+)\s*[:=]\s*")
 _PLAIN = re.compile(r"[^{}\[\]]+")
 _EXPRESSION = re.compile(r"[()+*%=<>]")
 _CLOSING = {"{": "}", "[": "]", "(": ")"}
@@ -182,12 +182,14 @@ class ArgumentsReader:
             self.position = unopened.end()
             self.lacks_ends = True
             text = unopened["text"]
+            if text[:1] in ('"', "'") and text[:1] == text[1:][-1:]:  # in quotes, with a mark behind them
+                text = text[1:-1]
         else:
             return self._bare(name)
         return _Item(text, text)
 
     def _quoted(self, quote: str) -> str | None:
-        if quote not in ('"', "'") or quote in self._unclosed:
+        if quote not in ('"', "'", "`") or quote in self._unclosed:
             return None
         if (found := self._style.quoted.match(self._text, self.position)) is None:
             self._unclosed.add(quote)
@@ -195,6 +197,8 @@ class ArgumentsReader:
         self.position = found.end()
         width = 3 if found[0].startswith(quote * 3) and found[0].endswith(quote * 3) and len(found[0]) >= 6 else 1
         inside = found[0][width:-width]
+        if quote == "`":
+            return inside
         escaped = re.sub(rf"(\\.)|{quote}", lambda one: one[1] or f"\\{quote}", inside, flags=re.DOTALL)
         value = parse_value(f"{quote}{escaped}{quote}")
         return value if isinstance(value, str) else inside

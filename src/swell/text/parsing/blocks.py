@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
 from swell.text.parsing.brackets import Brackets
-from swell.text.parsing.calls import Read, Tools, call, parse_json, read_json
+from swell.text.parsing.calls import Read, Tools, call, parse_json
 from swell.text.parsing.parts import ToolCall
 from swell.text.stream import match_end
 
@@ -26,25 +26,6 @@ class Block(Protocol):
         `text` is that of the time before with more at its end; `is_final` means that no more follows.
         """
         ...
-
-
-class Tagged:
-    """Calls that end at the first closing tag, or where the output ends."""
-
-    def __init__(self, opening: str, closing: str, read: Read, tools: Tools) -> None:
-        self._opening = opening
-        self._closing = closing
-        self._read = read
-        self._tools = tools
-        self._searched = len(opening)
-
-    def look(self, text: str, *, is_final: bool) -> Found | None:
-        end = text.find(self._closing, self._searched)
-        self._searched = max(self._searched, len(text) - len(self._closing) + 1)
-        if end < 0 and not is_final:
-            return None
-        length, end = (end + len(self._closing), end) if end >= 0 else (len(text), len(text))
-        return Found(length, self._read(text[len(self._opening) : end], self._tools))
 
 
 class Json:
@@ -96,7 +77,8 @@ _BLANK = re.compile(r"\s*")
 class TaggedJson:
     """Calls in JSON values between tags, perhaps in a fence, up to the closing tag or before the next opening one.
 
-    What means nothing between the values is skipped: tags written twice, commas, brackets too many.
+    What means nothing between the values is skipped: tags written twice, commas, brackets too many. Whole calls also
+    end before other text, unless that looks like more of them. If a string is never closed, a tag in it may be the end.
     """
 
     _AFTER = re.compile(r"[\s;,}\]]*")
@@ -108,8 +90,8 @@ class TaggedJson:
         self._read = read
         self._tools = tools
         self._calls: list[ToolCall] = []
-        self._position = len(opening)
-        """Up to where all is read."""
+        self._position = self._whole = len(opening)
+        """Up to where all is read, and where the last call ends."""
         self._value: Brackets | None = None
 
     def look(self, text: str, *, is_final: bool) -> Found | None:
@@ -119,17 +101,24 @@ class TaggedJson:
             if self._value is None:
                 return Found(len(text), self._calls) if is_final else None
             end = self._value.find(text)
-            if end is None and is_final:
-                end = len(text)
-                if not self._value.lacks_only_the_last(text):
-                    return Found(end, [])
-            if end is None:
+            if end is None and not is_final:
                 return None
+            if end is None and not self._value.lacks_only_the_last(text):
+                return self._unclosed(text, self._value.start)
+            end = len(text) if end is None else end
             calls = self._read(self._value.closed(text, end), self._tools)
             if not calls:
                 return Found(end, [])
             self._calls += calls
-            self._position, self._value = end, None
+            self._position = self._whole = end
+            self._value = None
+
+    def _unclosed(self, text: str, start: int) -> Found:
+        """The calls in `text`, which is all there is, and of which the last value begins at `start` and has no end."""
+        place = text.find(self._closing, start)
+        if place >= 0 and (calls := self._read(text[start:place], self._tools)):
+            return Found(place + len(self._closing), self._calls + calls)
+        return Found(self._whole, self._calls) if self._calls else Found(len(text), [])
 
     def _begin(self, text: str) -> Found | None:
         """Begin the next value, or return what was found where there is none. Does neither while that isn't certain."""
@@ -148,7 +137,8 @@ class TaggedJson:
         if rest[:1] in ("{", "["):
             self._value = Brackets(start, (self._opening, self._closing))
         elif not any(tag.startswith(rest) for tag in (self._opening, self._closing, "```")):
-            return Found(start, [])
+            is_more = rest[:1] in ('"', "'", ":") or "," in text[self._whole : start]
+            return Found(start, []) if is_more or not self._calls else Found(self._whole, self._calls)
         return None
 
 
@@ -165,7 +155,7 @@ class BlockChoice:
         while self._chosen is None:
             self._position = match_end(_BLANK, text, self._position)
             rest = text[self._position : self._position + max(map(len, (self._opening, *self._blocks)))]
-            if rest.startswith(self._opening):
+            if self._opening and rest.startswith(self._opening):
                 self._position += len(self._opening)
             elif not is_final and any(
                 len(rest) < len(one) and one.startswith(rest) for one in (self._opening, *self._blocks)
@@ -174,29 +164,3 @@ class BlockChoice:
             else:
                 self._chosen = next(begin for start, begin in self._blocks.items() if rest.startswith(start))()
         return self._chosen.look(text, is_final=is_final)
-
-
-class Mistral:
-    """`[TOOL_CALLS]` with a JSON list, or with a name and an object as newer models write it."""
-
-    OPENING = "[TOOL_CALLS]"
-    _NAME = re.compile(r"\s*([\w.-]+)(?:\[CALL_ID\]\w*)?(?:\[ARGS\])?\s*")
-    _NAME_MAX = 200
-
-    def __init__(self, tools: Tools) -> None:
-        self._list = Json(self.OPENING, read_json, tools)
-        self._arguments: Arguments | None = None
-
-    def look(self, text: str, *, is_final: bool) -> Found | None:
-        rest = text[len(self.OPENING) :]
-        if not rest.strip() or rest.lstrip()[0] in "{[":
-            return self._list.look(text, is_final=is_final)
-        if self._arguments is None:
-            name, brace, _ = rest.partition("{")
-            found = self._NAME.fullmatch(name)
-            if (brace and found is None) or len(name) > self._NAME_MAX or (is_final and not brace):
-                return Found(len(self.OPENING), [])
-            if not brace or found is None:
-                return None
-            self._arguments = Arguments(found[1], len(self.OPENING) + len(name))
-        return self._arguments.look(text, is_final=is_final)

@@ -9,7 +9,7 @@ _CLOSED_BY = {"{": "}", "[": "]"}
 
 
 class Brackets:
-    """Looks for the end of the JSON object or list that begins at `start`, and looks at every character once.
+    """Looks for the end of the JSON object, list or string that begins at `start`; looks at every character once.
 
     `stops` are tags that end it, too, unless they stand in a string, although brackets are still open.
     """
@@ -32,6 +32,8 @@ class Brackets:
             self._position = mark.end()
             if self._quote:
                 self._quote = "" if mark[0] == self._quote else self._quote
+                if not self._quote and not self._open:
+                    return mark.end()
             elif mark[0] in ('"', "'"):
                 self._quote = mark[0]
             elif mark[0] in _CLOSED_BY:
@@ -41,7 +43,7 @@ class Brackets:
                     pass  # an inner one wasn't closed
                 if not self._open:
                     return mark.end()
-        held = partial_length(text, self._stops) if self._stops else 0
+        held = partial_length(text, self._stops)
         self._position = max(self._position, len(text) - max(held, text.endswith("\\")))
         return None
 

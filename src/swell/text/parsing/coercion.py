@@ -1,5 +1,6 @@
 """Makes arguments that a model wrote as text the types that a tool's schema wants. Pure."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,26 @@ def coerced(texts: Mapping[str, str], schema: Schema) -> dict[str, Any]:
     reading = _Reading(schema)
     properties = reading.properties(schema)
     return {name: _coerced(text, reading.types(properties.get(name, _STRING))) for name, text in texts.items()}
+
+
+def fitted(values: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
+    """`values`, which a model wrote as JSON, with those changed that the schema doesn't allow as they are.
+
+    A text that can be read as one of the types that are allowed becomes one, and a number a text where only that is.
+    """
+    reading = _Reading(schema)
+    properties = reading.properties(schema)
+    return {name: _fitted(value, reading.types(properties.get(name))) for name, value in values.items()}
+
+
+def _fitted(value: Any, types: frozenset[str]) -> Any:
+    if isinstance(value, str):
+        return value if "string" in types else _coerced(value, types)
+    if _type(value) in types or not isinstance(value, int | float):
+        return value
+    if isinstance(value, float) and value.is_integer() and "integer" in types:
+        return int(value)
+    return json.dumps(value) if "string" in types else value
 
 
 def declared(schema: Schema) -> dict[str, Schema]:

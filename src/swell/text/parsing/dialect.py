@@ -1,5 +1,6 @@
 """How a model writes thoughts and calls, as its chat template shows it."""
 
+import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -121,11 +122,26 @@ class Harmony(Dialect):
 @lru_cache(maxsize=64)
 def dialect_of(template: str) -> Dialect:
     """The dialect of a model with this chat template; "" for a model that has none."""
+    template = _filled(template)
     if harmony.START in template and harmony.CHANNEL in template:
         return Harmony()
     if frame := frame_of(template):
         return Framed(frame.tags, tool_formats(template), frame=frame)
     return Dialect(thinking_tags(template), tool_formats(template))
+
+
+_SET = re.compile(r"set (\w{1,40}) = '([^'\n]{1,40})'")
+_FORMAT = re.compile(r"'([^'\n{}]{1,80})\{\}([^'\n{}]{0,80})'\.format\((\w{1,40})\)")
+
+
+def _filled(template: str) -> str:
+    """`template` with the tags whole that it makes of a text and a name, like Hunyuan 3: `'<tag{}>'.format(NAME)`."""
+    if ".format(" not in template:
+        return template
+    values = {found[1]: found[2] for found in _SET.finditer(template)}
+    return _FORMAT.sub(
+        lambda found: f"'{found[1]}{values[found[3]]}{found[2]}'" if found[3] in values else found[0], template
+    )
 
 
 class ForcedCall:

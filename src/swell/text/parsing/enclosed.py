@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from swell.text.parsing.blocks import Found
 from swell.text.parsing.calls import Read, Tools
-from swell.text.parsing.parts import ToolCall
 from swell.text.stream import partial_length
 
 
@@ -46,8 +45,8 @@ _DOUBTS_MAX = 4
 class Enclosed:
     """Calls that end at the first closing tag outside of strings.
 
-    If what ends there can't be read, or no such tag comes, some string was never closed, and a tag within it is the
-    end.
+    If no such tag comes, all that follows may be calls. If what ends there can't be read, some string was never closed,
+    and a tag within it is the end.
     """
 
     def __init__(self, enclosure: Enclosure, tools: Tools) -> None:
@@ -99,14 +98,14 @@ class Enclosed:
     def _settled(self, text: str, end: int | None) -> Found:
         """The calls up to the closing tag at `end`, None if there is none, or up to the first one within a string that
         makes them readable."""
+        if end is None and (whole := self._read_cut(text[self._start :], self._tools)):
+            return Found(len(text), whole)
         for place in [*([] if end is None else [end]), *self._doubtful]:
             if calls := self._read(text[self._start : place + self._kept], self._tools):
                 return Found(place + len(self._closing), calls)
         return self._unread(text, end)
 
     def _unread(self, text: str, end: int | None) -> Found:
-        """Text up to the first tag that may be the end; without such a tag calls that were cut off, or text."""
-        if ends := [*self._doubtful, *([] if end is None else [end])]:
-            return Found(ends[0] + len(self._closing), [])
-        calls: list[ToolCall] = self._read_cut(text[self._start :], self._tools)
-        return Found(len(text), calls)
+        """Text up to the first tag that may be the end, or all of it."""
+        ends = [*self._doubtful, *([] if end is None else [end])]
+        return Found(ends[0] + len(self._closing) if ends else len(text), [])

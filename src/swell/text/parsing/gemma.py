@@ -3,20 +3,20 @@
 import re
 
 from swell.text.parsing.arguments import ArgumentsReader, Style
-from swell.text.parsing.calls import Tools
+from swell.text.parsing.calls import Tools, read_known_json
 from swell.text.parsing.enclosed import JSON_QUOTES, Quotes
 from swell.text.parsing.names import tool_name
 from swell.text.parsing.parts import ToolCall
 
 MARKS = ('<|"|>', "<escape>")
 QUOTES = (*(Quotes(mark, mark) for mark in MARKS), JSON_QUOTES)
-_STYLE = Style(bracket="}", marks=MARKS)
-_HEAD = re.compile(r"\s*(call:\s*)?([\w.:/-]+)\s*(\{?)")
+_STYLES = {"{": Style(bracket="}", marks=MARKS), "(": Style(bracket=")", marks=MARKS)}
+_HEAD = re.compile(r"\s*(call:\s*)?([\w.:/-]+)\s*([{(]?)")
 
 
 def read_gemma(body: str, tools: Tools) -> list[ToolCall]:
-    """The calls that stand between the tags."""
-    return [call for call, _ in _read(body, tools)]
+    """The calls that stand between the tags, or JSON."""
+    return [call for call, _ in _read(body, tools)] or read_known_json(body, tools)
 
 
 def read_cut_gemma(body: str, tools: Tools) -> list[ToolCall]:
@@ -39,7 +39,7 @@ def _read(body: str, tools: Tools) -> list[tuple[ToolCall, bool]]:
                 calls.append((ToolCall(name, {}), True))
                 position = head.end()
                 continue
-            arguments = ArgumentsReader(body, head.end(), _STYLE, tools.get(name, {}))
+            arguments = ArgumentsReader(body, head.end(), _STYLES[head[3]], tools.get(name, {}))
             calls.append((ToolCall(name, arguments.read()), arguments.lacks_ends))
             while not arguments.has_bare_strings and arguments.following() in ("}", "]"):
                 arguments.position += 1

@@ -2,8 +2,11 @@
 
 import json
 import re
+from collections.abc import Collection
 
-from swell.text.parsing.calls import Tools, call, parse_json
+from swell.text.parsing.brackets import Brackets
+from swell.text.parsing.calls import Tools, meant_call, parse_json
+from swell.text.parsing.names import tool_name
 from swell.text.parsing.parts import Part, Text, Thought, ToolCall
 from swell.text.stream import partial_length
 
@@ -73,11 +76,15 @@ class HarmonyParser:
         self._is_begun = True
         return True
 
+    @property
+    def _is_call(self) -> bool:
+        return self._head is not None and _RECIPIENT.search(self._head) is not None
+
     def _take(self, text: str) -> list[Part]:
         """The parts in `text`, which has no marks. Of heads and calls there are none before their end."""
         if not text:
             return []
-        if self._head is None or _RECIPIENT.search(self._head):
+        if self._head is None or self._is_call:
             self._kept.append(text)
             self._strings.feed(text)
             return []
@@ -91,6 +98,8 @@ class HarmonyParser:
             if mark == MESSAGE:
                 self._head, self._kept, self._strings = "".join(self._kept), [], _Strings()
             return []
+        if mark == MESSAGE and self._is_call and not "".join(self._kept).strip():
+            return []  # a head may end twice
         if mark == MESSAGE or (self._head is not None and self._strings.are_open):
             return self._take(mark)
         parts = self._leave(mark if mark in _ENDS else "")
@@ -113,10 +122,10 @@ class HarmonyParser:
 
         An empty body means no arguments, unless the output broke off before arguments that the tool must have.
         """
-        name = recipient.removeprefix("functions.")
+        name = _name(recipient, self._tools)
         if not body.strip():
             return ToolCall(name, {}) if is_closed or not self._tools.get(name, {}).get("required") else None
-        return call(name, _arguments(body))
+        return meant_call(recipient, _arguments(body, is_closed=is_closed), self._tools, _name)
 
 
 class _Strings:
@@ -142,14 +151,24 @@ class _Strings:
                 self._held = "\\"
 
 
+def _name(recipient: str, tools: Collection[str]) -> str:
+    return tool_name(recipient.removeprefix("functions."), tools)
+
+
 _DECODER = json.JSONDecoder(strict=False)
+_FENCED = re.compile(r"\s*```\w{0,20}\s(?P<inside>.*?)(?:```\s*)?\Z", re.DOTALL)
 
 
-def _arguments(body: str) -> object:
-    """The JSON object in `body`. Models also write it as the only item of a list, and close brackets too many."""
-    value = parse_json(body)
+def _arguments(body: str, *, is_closed: bool) -> object:
+    """The JSON object in `body`. Models also write it as the only item of a list, in a fence, and with brackets too
+    many, or too few before a mark that ends the message."""
+    fenced = _FENCED.match(body)
+    text = body if fenced is None else fenced["inside"]
+    value = parse_json(text)
     if value is None:
-        value = parse_json(_without_ends(body.strip()))
+        value = parse_json(_without_ends(text.strip()))
+    if value is None and is_closed:
+        value = parse_json(_with_ends(text.strip()))
     return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
@@ -160,3 +179,9 @@ def _without_ends(text: str) -> str:
     except (ValueError, RecursionError):
         return text
     return text if text[end:].strip("]} \t\r\n") else text[:end]
+
+
+def _with_ends(text: str) -> str:
+    """`text` with the brackets that it lacks at its end."""
+    value = Brackets(0)
+    return value.closed(text, len(text)) if value.find(text) is None else text

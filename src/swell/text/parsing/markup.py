@@ -35,27 +35,30 @@ class Markup:
 _NAME = re.compile(r"\w(?:[\w.:/-]*\w)?")
 _BEGUN_MAX = 1000
 _TAG_BEGUN = r"(?:<[^<>\n]{0,200})?\Z"
+_LINE_BREAK = r"(?:\r?\n)?"
 
 FUNCTION = Markup(
     re.compile(
         r"(?P<block><(?:seed:)?tool_call>)"
-        r"|<function=(?P<name>[^<>\s]{1,200})>"
-        r"|\n?<parameter=(?P<key>[^<>\n]{1,200})>\n?"
-        r"|\n?(?:(?P<end1></parameter>)|(?P<end2></function>)|(?P<end3></(?:seed:)?tool_call>))"
+        r"|<function(?:\s+name)?\s*=\s*[\"']?(?P<name>[^<>\s\"']{1,200})[\"']?(?:\s*>|(?=\s{1,9}<parameter))"
+        rf"|{_LINE_BREAK}<parameter(?:\s+name)?\s*=\s*[\"']?(?P<key>[^<>\n\"']{{1,200}})[\"']?\s*?(?:>{_LINE_BREAK}|\r?\n)"
+        rf"|{_LINE_BREAK}(?:(?P<end1></parameter(?:=[^<>\n]{{1,200}})?>)|(?P<end2></function(?:=[^<>\n]{{1,200}}|_invocation)?>)"
+        r"|(?P<end3></(?:seed:)?tool_call>))"
     ),
-    re.compile(r"\n?" + _TAG_BEGUN),
+    re.compile(r"\r?\n?(?:<function[^<>\n]{0,200}\s{1,9})?" + _TAG_BEGUN),
 )
-"""`<function=NAME>` and `<parameter=KEY>` of Qwen 3 Coder, Nemotron and Seed."""
+"""`<function=NAME>` and `<parameter=KEY>` of Qwen 3 Coder, Nemotron and Seed. Names may be quoted, or lack `>`."""
 
 KEYS = Markup(
     re.compile(
         r"<tool_call>\s{0,9}(?P<name>[^\s<]{1,200})(?=\s{0,9}<)"
         r"|(?P<block><tool_call>)"
-        r"|\n?<arg_key>(?P<key>[^<]{1,200})(?:</?arg_key>\s{0,9}){0,4}<arg_value>"
-        r"|(?P<end1></arg_value>)|\n?(?P<end3></tool_call>)"
+        rf"|{_LINE_BREAK}<arg_key>(?P<key>[^<]{{1,200}})(?:</?arg_key>\s{{0,9}}){{0,4}}<arg_value>"
+        rf"|(?P<end1></arg_value>)|{_LINE_BREAK}(?P<end3></tool_call>)"
     ),
     re.compile(
-        r"\n?(?:<tool_call>\s{0,9}[^\s<]{0,200}\s{0,9}|<arg_key>[^<]{0,200}(?:</?arg_key>\s{0,9}){0,4})?" + _TAG_BEGUN
+        r"\r?\n?(?:<tool_call>\s{0,9}[^\s<]{0,200}\s{0,9}|<arg_key>[^<]{0,200}(?:</?arg_key>\s{0,9}){0,4})?"
+        + _TAG_BEGUN
     ),
 )
 """A name, then `<arg_key>KEY</arg_key><arg_value>VALUE</arg_value>`, of GLM."""
@@ -185,7 +188,7 @@ class MarkedCall:
         limit = len(text)
         if not is_final and (begun := self._markup.begun.search(text, max(self._position, limit - _BEGUN_MAX))):
             limit = begun.start()
-        if tag is not None and tag.start() < limit and (is_final or tag.end() < len(text)):
+        if tag is not None and tag.start() < limit and (is_final or text[tag.end() : tag.end() + 2] not in ("", "\r")):
             return tag, tag.start()
         return None, limit if tag is None else min(limit, tag.start())
 

@@ -30,6 +30,12 @@ def read_cut_python(body: str, tools: Tools) -> list[ToolCall]:
     return [] if calls.lacks_ends else found or read_json(body, tools)
 
 
+def read_known_python(body: str, tools: Tools) -> list[ToolCall]:
+    """As `read_cut_python`, but all calls must be of tools of the request: what stands there may be a program."""
+    found = read_cut_python(body, tools)
+    return found if all(call.name in tools for call in found) else []
+
+
 class _CallsReader:
     """Reads all calls of `body`, or none if it holds anything else."""
 
@@ -119,8 +125,7 @@ class BareList:
             if not is_final:
                 return None
             end = len(text)
-        calls = read_cut_python(text[:end], self._tools)
-        return Found(end, calls if all(call.name in self._tools for call in calls) else [])
+        return Found(end, read_known_python(text[:end], self._tools))
 
     def _end(self, text: str) -> int | None:
         """The position after the closing bracket of the list; looks only at what it hasn't looked at before."""

@@ -61,7 +61,7 @@ class StopStrings:
         """
         found = [(index, -len(stop), stop) for stop in self._stops if (index := text.find(stop)) >= 0]
         if not found:
-            return len(text) - (partial_length(text, self._stops) if self._stops else 0)
+            return len(text) - partial_length(text, self._stops)
         end, _, self.met = min(found)
         return end
 

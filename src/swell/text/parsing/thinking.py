@@ -9,8 +9,7 @@ from swell.text.parsing.calls import Tools
 from swell.text.parsing.formats import ToolFormat
 from swell.text.parsing.parser import Parser
 from swell.text.parsing.parts import Part, Text, Thought
-from swell.text.parsing.tools import any_of
-from swell.text.stream import partial_length
+from swell.text.stream import any_of, match_end, partial_length
 
 
 @dataclass(frozen=True)
@@ -21,6 +20,13 @@ class ThinkingTags:
     closing: str
     answer_opening: str = ""
     answer_closing: str = ""
+    short_opening: str = ""
+    """The beginning of `opening`, if models also write only that."""
+
+    @property
+    def are_words(self) -> bool:
+        """Whether they are ordinary words, which an answer may hold."""
+        return " " in self.closing
 
     def are_open_in(self, prompt: str) -> bool:
         """Whether the template has written the opening tag already, so that the model begins by thinking."""
@@ -31,15 +37,20 @@ _KNOWN = (
     ThinkingTags("<think>", "</think>", "<response>", "</response>"),  # Granite 3.3
     ThinkingTags("<think>", "</think>", "<answer>", "</answer>"),  # Hunyuan
     ThinkingTags("<think>", "</think>"),
-    ThinkingTags("<|channel>thought", "<channel|>"),  # Gemma 4
+    ThinkingTags("<|channel>thought", "<channel|>", short_opening="<|channel>"),  # Gemma 4
     ThinkingTags("[THINK]", "[/THINK]"),  # Mistral
-    ThinkingTags("<|START_THINKING|>", "<|END_THINKING|>"),  # Cohere
+    ThinkingTags("<|START_THINKING|>", "<|END_THINKING|>", "<|START_RESPONSE|>", "<|END_RESPONSE|>"),  # Cohere
+    ThinkingTags("<|START_THINKING|>", "<|END_THINKING|>"),
     ThinkingTags("<seed:think>", "</seed:think>"),
     ThinkingTags("<thought>", "</thought>"),  # EXAONE
     ThinkingTags("<|inner_prefix|>", "<|inner_suffix|>"),  # Apertus
     ThinkingTags("Here is my thought process:", "Here is my response:"),  # Granite 3.2
     ThinkingTags("Here are my reasoning steps:", "[BEGIN FINAL RESPONSE]"),  # Apriel 1.6
     ThinkingTags("<think:opensource>", "</think:opensource>"),  # Hunyuan 3
+    ThinkingTags("<mm:think>", "</mm:think>"),  # MiniMax M3
+    ThinkingTags("<longcat_think>", "</longcat_think>"),
+    ThinkingTags("<thinking>", "</thinking>"),
+    ThinkingTags("<reasoning>", "</reasoning>"),
 )
 
 
@@ -59,8 +70,9 @@ class TagParser:
     """Tells the thought between the tags from the answer after it.
 
     Blank space around the tags belongs to neither. If other text comes before the opening tag, the model doesn't think,
-    and everything is answer. If a thought is never closed, but the output ends with calls of `tools` in one of the
-    `formats`, the thought ends before these, and they are answer.
+    and everything is answer. Tags that are written twice are passed over, and so is a closing one before all else; one
+    in backticks is only mentioned. If a thought is never closed, but the output ends with calls of `tools` in one of
+    the `formats`, the thought ends before these, and they are answer.
     """
 
     def __init__(
@@ -68,7 +80,7 @@ class TagParser:
     ) -> None:
         self._tags = tags
         self._tools = tools or {}
-        self._marked = {one.opening: one for one in formats if one.opening}
+        self._marked = {opening: one for one in formats for opening in one.openings(self._tools)}
         self._openings = any_of(self._marked)
         self._closings = [tag for one in formats for tag in one.closings]
         self._passed = re.compile(rf"(?:\s|{any_of(self._closings).pattern})*")
@@ -99,25 +111,41 @@ class TagParser:
             return [Text(self._calls + held) if self._ends_with_calls(held) else Thought(self._calls + held)]
         if self._state == self._wrapped_answer and held.strip() == self._tags.answer_closing:
             return []
+        if self._state == self._thought:
+            held = held.removesuffix(self._tags.closing)
         return [Thought(held) if self._state == self._thought else Text(held)] if held else []
 
     # Each state takes what is certain from what is held, and may set the next state.
 
     def _before_tag(self) -> None:
-        text = self._held.lstrip()
-        if text.startswith(self._tags.opening):
-            self._held = text.removeprefix(self._tags.opening)
+        text, tags = self._held.lstrip(), self._tags
+        if text.startswith(tags.opening):
+            self._held = text.removeprefix(tags.opening)
             self._state = self._before_thought
-        elif not self._tags.opening.startswith(text):
-            self._state = self._answer
+        elif text.startswith(tags.closing) or (tags.answer_opening and text.startswith(tags.answer_opening)):
+            self._held = text.removeprefix(tags.closing)
+            self._state = self._before_answer
+        elif not any(tag.startswith(text) for tag in (tags.opening, tags.closing, tags.answer_opening)):
+            short = tags.short_opening
+            self._state = self._before_thought if short and text.startswith(short) else self._answer
+            self._held = text.removeprefix(short) if self._state == self._before_thought else self._held
 
     def _before_thought(self) -> None:
-        self._held = self._held.lstrip()
-        if self._held:
+        self._held = _without(self._tags.opening, self._held)
+        if not self._tags.opening.startswith(self._held):
             self._state = self._thought
 
+    def _closing(self) -> int:
+        """Where the thought that is held is closed; -1 if it isn't, or if that isn't certain."""
+        tag, place = self._tags.closing, -1
+        while (place := self._held.find(tag, place + 1)) > 0 and self._held[place - 1] == "`":
+            following = self._held[place + len(tag) : place + len(tag) + 1]
+            if following != "`":
+                return place if following else -1
+        return place
+
     def _thought(self) -> Part | None:
-        closing, opening = self._held.find(self._tags.closing), self._openings.search(self._held)
+        closing, opening = self._closing(), self._openings.search(self._held)
         if opening is not None and not 0 <= closing < opening.start():
             length = len(self._held[: opening.start()].rstrip())
             thought, self._calls = self._held[:length], self._held[length : opening.start()]
@@ -126,7 +154,8 @@ class TagParser:
             thought, self._held = self._held[:closing].rstrip(), self._held[closing + len(self._tags.closing) :]
             self._state = self._before_answer
         else:
-            length = len(self._held) - partial_length(self._held, (self._tags.closing, *self._marked))
+            mention = f"`{self._tags.closing}`"
+            length = len(self._held) - partial_length(self._held, (self._tags.closing, mention, *self._marked))
             length = len(self._held[:length].rstrip())  # blank space counts only if more thought follows
             thought, self._held = self._held[:length], self._held[length:]
         return Thought(thought) if thought else None
@@ -178,8 +207,10 @@ class TagParser:
         return self._passed.fullmatch(held) is not None
 
     def _before_answer(self) -> None:
-        self._held = self._held.lstrip()
-        wrapping = self._tags.answer_opening
+        wrapping, closing = self._tags.answer_opening, self._tags.closing
+        self._held = _without(closing, self._held)
+        if closing.startswith(self._held):
+            return
         if wrapping and self._held.startswith(wrapping):
             self._held = self._held.removeprefix(wrapping)
             self._state = self._before_wrapped_answer
@@ -206,17 +237,29 @@ class TagParser:
         return Text(text) if text else None
 
 
+def _without(tag: str, text: str) -> str:
+    """`text` without any `tag` and blank space at its beginning."""
+    return text[match_end(re.compile(rf"(?:\s|{re.escape(tag)})*"), text) :]
+
+
 class ThinkingAgain:
     """What `parser` gives, with further thoughts taken out of the answer. There are none before the first thought.
 
-    An opening tag that isn't closed before the next call or the end of the output is answer.
+    An opening tag that isn't closed before the next call or the end of the output is answer. A closing tag that closes
+    nothing is left out, unless it stands in quotes.
     """
 
     def __init__(self, parser: Parser, tags: ThinkingTags) -> None:
         self._parser = parser
         self._tags = tags
-        self._held: str | None = None
-        """Text of the answer that may turn out to be a thought; None before the first thought."""
+        self._either = any_of((tags.opening,) if tags.are_words else (tags.opening, tags.closing))
+        self._has_thought = False
+        self._mentioned = 0
+        """How many opening tags in the answer aren't closed."""
+        self._held = ""
+        """Text of the answer that may turn out to be a thought or a tag."""
+        self._before = ""
+        """The character before it."""
         self._searched = 0
         """How many characters of `_held` were searched for the closing tag."""
 
@@ -229,31 +272,65 @@ class ThinkingAgain:
     def _parted(self, parts: Sequence[Part]) -> list[Part]:
         parted: list[Part] = []
         for part in parts:
-            if isinstance(part, Text) and self._held is not None:
+            if isinstance(part, Text):
                 self._held += part.text
-                while found := self._next():
+                while (found := self._next()) is not None:
                     parted.append(found)
             else:
                 parted += [*self._rest(), part]
-                self._held = "" if isinstance(part, Thought) else self._held
-        return parted
+                self._has_thought |= isinstance(part, Thought)
+        return [part for part in parted if not isinstance(part, Text) or part.text]
 
     def _next(self) -> Part | None:
         """Takes what is certain from what is held."""
-        held = self._held or ""
-        start = held.find(self._tags.opening)
-        if start == 0:
-            end = held.find(self._tags.closing, self._searched)
-            if end < 0:
-                self._searched = max(0, len(held) - len(self._tags.closing) + 1)
-                return None
-            self._held, self._searched = held[end + len(self._tags.closing) :], 0
-            return Thought(held[len(self._tags.opening) : end].strip())
-        length = len(held) - partial_length(held, (self._tags.opening,)) if start < 0 else start
-        self._held = held[length:]
-        return Text(held[:length]) if length else None
+        found = self._either.search(self._held)
+        start = None if found is None else found.start()
+        if found is None or start:
+            certain = len(self._held) - partial_length(self._held, (self._tags.opening, self._tags.closing))
+            length = certain if start is None else start
+            return self._text(length) if length else None
+        if found[0] == self._tags.closing:
+            return self._stray(is_final=False)
+        return self._thought() if self._has_thought else self._mention()
+
+    def _thought(self) -> Part | None:
+        opening, closing = self._tags.opening, self._tags.closing
+        end = self._held.find(closing, self._searched)
+        if end < 0:
+            self._searched = max(0, len(self._held) - len(closing) + 1)
+            return None
+        thought = Thought(self._held[len(opening) : end].strip())
+        self._held, self._searched = self._held[end + len(closing) :], 0
+        return thought
+
+    def _mention(self) -> Part:
+        self._mentioned += 1
+        return self._text(len(self._tags.opening))
+
+    def _stray(self, *, is_final: bool) -> Part | None:
+        """What is held begins with a closing tag."""
+        length = len(self._tags.closing)
+        is_open, following = self._mentioned > 0, self._held[length : length + 1]
+        if is_open or (self._before in _QUOTES and following == self._before):
+            self._mentioned -= is_open
+            return self._text(length)
+        if self._before in _QUOTES and not following and not is_final:
+            return None
+        self._held = self._held[length:]
+        return Text("")
+
+    def _text(self, length: int) -> Text:
+        text, self._held = self._held[:length], self._held[length:]
+        self._before = text[-1:]
+        return Text(text)
 
     def _rest(self) -> list[Part]:
-        rest, self._searched = self._held, 0
-        self._held = None if rest is None else ""
-        return [Text(rest)] if rest else []
+        rest: list[Part] = []
+        if self._held.startswith(self._tags.closing) and not self._tags.are_words:
+            rest += filter(None, [self._stray(is_final=True)])
+        rest.append(self._text(len(self._held)))
+        self._searched = 0
+        return [part for part in rest if isinstance(part, Text) and part.text]
+
+
+_QUOTES = ("`", '"', "'")

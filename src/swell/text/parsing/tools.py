@@ -1,14 +1,14 @@
 """Takes tool calls out of the answer."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from enum import Enum, auto
 
 from swell.text.parsing.blocks import Block
 from swell.text.parsing.calls import Tools
-from swell.text.parsing.formats import BARE, ToolFormat
+from swell.text.parsing.formats import BARE, ToolFormat, with_fallbacks
 from swell.text.parsing.parts import Part, Text
-from swell.text.stream import match_end, partial_length
+from swell.text.stream import any_of, match_end, partial_length
 
 
 class _Place(Enum):
@@ -27,7 +27,8 @@ class ToolParser:
     """
 
     def __init__(self, formats: Sequence[ToolFormat], tools: Tools) -> None:
-        self._marked = {one.opening: one for one in formats if one.opening}
+        formats = with_fallbacks(formats)
+        self._marked = {opening: one for one in formats for opening in one.openings(tools)}
         self._openings = any_of(self._marked)
         self._closings = sorted({tag for one in formats for tag in one.closings})
         closing = any_of(self._closings).pattern
@@ -45,6 +46,10 @@ class ToolParser:
         self._held = ""
         self._blank = ""
         """Text before `_held` that is shown only if no call follows."""
+        self._shown = ""
+        """The end of what was shown last."""
+        self._ignored: tuple[str, ...] = ()
+        """Tags that may stand within the calls behind an opening tag that could not be read."""
         self._block: Block | None = None
 
     def feed(self, text: str) -> list[Part]:
@@ -80,10 +85,15 @@ class ToolParser:
             self._block = None
             if found.calls:
                 parts += found.calls
+                self._shown, self._ignored = "", ()
                 self._place = _Place.AFTER_FENCED_CALL if _FENCE in self._blank else _Place.AFTER_CALL
                 self._blank = ""
-            else:
-                self._answer(parts, settled)
+                continue
+            opened = self._openings.match(settled)
+            if opened and (form := self._marked[opened[0]]).opening == opened[0]:
+                self._ignored = form.others
+            if self._held or not (is_final and self._is_after_call and settled in self._marked):
+                self._answer(parts, settled)  # a tag with nothing behind it is left over, too
         return parts
 
     def _text(self, *, is_final: bool) -> list[Part]:
@@ -94,10 +104,10 @@ class ToolParser:
             return parts
         if self._place != _Place.IN_TEXT and (not (is_final or self._is_certain()) or self._begin_bare()):
             return parts
-        if found := self._openings.search(self._held):
+        if found := self._opening():
             end = found.start()
         else:
-            end = len(self._held) - (partial_length(self._held, list(self._marked)) if self._marked else 0)
+            end = len(self._held) - partial_length(self._held, self._marked)
             end = len(self._held) if is_final else end
         before = self._held[:end].rstrip()
         if before:
@@ -108,16 +118,32 @@ class ToolParser:
             self._block = self._marked[found[0]].begin(self._tools)
         return parts
 
+    def _opening(self) -> re.Match[str] | None:
+        """The text that begins the next call, unless it is only mentioned or part of a word."""
+        for found in self._openings.finditer(self._held):
+            if found[0] in self._ignored:
+                continue
+            before = self._held[max(found.start() - 3, 0) : found.start()]
+            before = (self._shown + self._blank[-3:] + before)[-3:]
+            is_word = found[0][0] == "{" or found[0][0].isalnum()
+            if not (before[-1:] == "`" and before != _FENCE) and not (is_word and _WORD.match(before[-1:])):
+                return found
+        return None
+
     def _begin_bare(self) -> bool:
         """Begin a call that nothing marks, or that stands in a fence; whether there is one."""
-        if self._openings.match(self._held):
-            return False
         start = match_end(_FENCE_LINE, self._held)
-        is_bare, marked = self._held[start : start + 1] in ("{", "["), self._openings.match(self._held, start)
-        if not is_bare and not marked:
+        marked = self._openings.match(self._held, start)
+        if marked and not marked[0].startswith("{"):
+            form = self._marked[marked[0]]
+        elif self._held[start : start + 1] in ("{", "["):
+            form = BARE
+        else:
+            return False
+        if form is not BARE and start == 0:
             return False
         self._move_blank(start)
-        self._block = (BARE if marked is None else self._marked[marked[0]]).begin(self._tools)
+        self._block = form.begin(self._tools)
         return True
 
     def _is_certain(self) -> bool:
@@ -133,15 +159,12 @@ class ToolParser:
         blank = self._left_over.sub("", self._blank) if self._is_after_call else self._blank
         text = text if self._is_after_call and not blank.strip() else blank + text
         parts += [Text(text)] if text else []
+        self._shown = text[-3:]
         self._blank, self._place = "", _Place.IN_TEXT
-
-
-def any_of(texts: Iterable[str]) -> re.Pattern[str]:
-    """Matches one of `texts`, the longest if there are several."""
-    return re.compile("|".join(map(re.escape, sorted(texts, key=len, reverse=True))) or r"(?!)")
 
 
 _BLANK = re.compile(r"\s*")
 _SEPARATORS = r"\s;,}\]"
 _FENCE = "```"
+_WORD = re.compile(r"[\w\"'>-]")
 _FENCE_LINE = re.compile(r"(?:```\w{0,20}\s{0,200})?")

@@ -1,8 +1,9 @@
 """JSON values as models write them. Pure.
 
 Whatever JSON allows means what it means there. Beyond that: single quotes, the literals of Python, keys without quotes,
-a comma too many, brackets that aren't closed before the one around them is, line breaks in strings, and backslashes
-that escape nothing, as in Windows' paths. A value that breaks off, or a word that is no literal, is no value.
+a comma too many, or one too few before a key, comments, brackets that aren't closed before the one around them is, line
+breaks in strings, quotes in them after which no string can end, and backslashes that escape nothing, as in Windows'
+paths. A value that breaks off, or a word that is no literal, is no value.
 """
 
 import json
@@ -41,8 +42,13 @@ def _refuse(word: str) -> NoReturn:
     raise ValueError(f"{word} is not a value")
 
 
-_BLANK = re.compile(r"\s*")
+_BLANK = re.compile(r"(?:\s|//[^\n]*|/\*.*?\*/)*", re.DOTALL)
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*+)"' r"|'((?:[^'\\]|\\.)*+)'", re.DOTALL)
+_ENDED = re.compile(r"""\s*(?:[,:}\]"'/]|\Z)""")
+_LOOSE_STRING = re.compile(
+    "|".join(rf"{quote}((?:[^{quote}\\]|\\.|{quote}(?!\s*(?:[,:}}\]]|\Z)))*+){quote}" for quote in "\"'"), re.DOTALL
+)
+"""A string with quotes in it that aren't escaped."""
 _WORD = re.compile(r"[\w+.$-]+")
 _LITERALS = {"true": True, "True": True, "false": False, "False": False, "null": None, "None": None}
 
@@ -91,7 +97,8 @@ class _ValueReader:
             if not (key or is_quoted) or not self._take(":"):
                 raise ValueError("no key, or one without a value")
             items[key] = self._value()
-            self._separate()
+            if self._next() != '"':  # that of the next key, after a comma too few
+                self._separate()
         return items
 
     def _list(self) -> list[Any]:
@@ -111,6 +118,8 @@ class _ValueReader:
 
     def _string(self) -> str:
         found = _STRING.match(self._text, self._position)
+        if found and not _ENDED.match(self._text, found.end()):
+            found = _LOOSE_STRING.match(self._text, self._position)
         if found is None:
             raise ValueError("a string without an end")
         self._position = found.end()

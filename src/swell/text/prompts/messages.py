@@ -44,6 +44,28 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
         return {"type": self.type, "function": fields}
 
 
+def plainly_typed(value: Any) -> Any:
+    """A tool, or a part of one, with a single type where there may be several, with one of what an object holds, and
+    with a description of each argument.
+
+    Some templates (of Hermes and Command R+) translate types, and know no others.
+    """
+    if isinstance(value, list):
+        return [plainly_typed(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    plain = {key: plainly_typed(item) for key, item in value.items()}
+    if isinstance(types := value.get("type"), list):
+        plain["type"] = next((name for name in types if name != "null"), "string")
+    if plain.get("type") == "object" and not isinstance(value.get("additionalProperties"), dict):
+        plain["additionalProperties"] = {"type": "string"}
+    if isinstance(arguments := plain.get("properties"), dict):
+        plain["properties"] = {
+            name: {"description": "", **one} if isinstance(one, dict) else one for name, one in arguments.items()
+        }
+    return plain
+
+
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """One message. `images` are base64; `tool_name` and `tool_call_id` belong to the role "tool"."""
 

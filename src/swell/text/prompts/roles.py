@@ -16,7 +16,7 @@ _Adaptation = Callable[[list[Message]], list[Message]]
 
 
 def forms(messages: Sequence[Message]) -> Iterator[list[Message]]:
-    """`messages` as they are, then all other forms, those that change the least first; at most 72."""
+    """`messages` as they are, then all other forms, those that change the least first; at most 108."""
     tried: list[list[Message]] = []
     for levels in sorted(itertools.product(*(range(len(demand)) for demand in _DEMANDS)), key=_change):
         form = list(messages)
@@ -74,14 +74,23 @@ def one_call_each(messages: list[Message]) -> list[Message]:
     return split
 
 
+def calls_as_text(messages: list[Message]) -> list[Message]:
+    """Calls as JSON in the assistant's text, before their results."""
+    return [_as_text(message) if _role(message) == "assistant" else message for message in messages]
+
+
 def tools_as_text(messages: list[Message]) -> list[Message]:
     """Calls as JSON in the assistant's text, and their results as the user's."""
     return [_as_text(message) for message in messages]
 
 
 def neighbours_merged(messages: list[Message]) -> list[Message]:
-    """What one role says in a row as one message; calls stay apart from what follows them, and so do results."""
-    return _merged(messages, {("user", "user"), ("assistant", "assistant"), ("system", "system")})
+    """What one role says in a row as one message; calls stay apart from what follows them, and so do results.
+
+    An assistant who says nothing isn't heard at all.
+    """
+    speaking = [one for one in messages if _role(one) != "assistant" or one.content or one.thinking or one.tool_calls]
+    return _merged(speaking, {("user", "user"), ("assistant", "assistant"), ("system", "system")})
 
 
 def text_into_results(messages: list[Message]) -> list[Message]:
@@ -100,7 +109,7 @@ _DEMANDS = (
     (_Option(0), _Option(2, (system_first,)), _Option(5, (system_as_user,))),
     (_Option(0), _Option(3, (user_first,))),
     (_Option(0), _Option(1, (one_call_each,))),
-    (_Option(0), _Option(12, (tools_as_text,))),
+    (_Option(0), _Option(4, (calls_as_text,)), _Option(12, (tools_as_text,))),
     (_Option(0), _Option(1, (neighbours_merged,)), _Option(2, (neighbours_merged, text_into_results))),
 )
 """Met in this order: a later adaptation mends what an earlier one leaves."""

@@ -36,15 +36,20 @@ def render(
     which some do on purpose, for example when roles don't alternate.
     """
     program = compile_template(template)
+    values = {
+        "messages": list(messages),
+        "add_generation_prompt": True,
+        "bos_token": bos_token,
+        "eos_token": eos_token,
+        **_thinking_variables(thinking),
+    }
     try:
-        return program.render(
-            messages=list(messages),
-            add_generation_prompt=True,
-            bos_token=bos_token,
-            eos_token=eos_token,
-            tools=list(tools) or None,
-            **_thinking_variables(thinking),
-        )
+        try:
+            return program.render(values, tools=list(tools) or None)
+        except TypeError:
+            if tools:
+                raise
+            return program.render(values, tools=[])  # some go over the tools even if there are none
     except Exception as error:  # a template is a foreign program: any error in it is one of this request
         raise _refused(error) from error
 

@@ -4,17 +4,12 @@
 an import. What follows from other arrows is left out, and so are the leaves, which everything may import.
 """
 
-import argparse
-import sys
-from pathlib import Path
-
 import grimp
+from written_part import keep
 
-DOCUMENT = Path(__file__).parents[1] / "docs/architecture.md"
-BEGIN, END = "<!-- picture: scripts/draw_rooms.py -->\n", "<!-- end of picture -->\n"
 LEAVES = {
-    *("cache", "cgroups", "clock", "devices", "durations", "errors", "files", "loss", "metrics", "options", "sampling"),
-    *("host", "settings", "variables", "version", "__main__"),
+    *("booleans", "cache", "cgroups", "clock", "devices", "durations", "errors", "files", "loss", "metrics", "options"),
+    *("host", "sampling", "settings", "template_preference", "variables", "version", "__main__"),
 }
 
 
@@ -51,25 +46,5 @@ def picture() -> str:
     return f"```mermaid\nflowchart TD\n{lines}```\n"
 
 
-def drawn(text: str) -> str:
-    """`text` with its picture made anew."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise SystemExit(f"{DOCUMENT.name} has no place for the picture")
-    return f"{before}{BEGIN}{picture()}{END}{after}"
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--check", action="store_true", help="fail if the picture isn't up to date")
-    text = DOCUMENT.read_text()
-    new = drawn(text)
-    if not parser.parse_args().check:
-        DOCUMENT.write_text(new)
-    elif new != text:
-        sys.exit("docs/architecture.md: the picture is out of date; run python scripts/draw_rooms.py")
-
-
 if __name__ == "__main__":
-    main()
+    keep("architecture.md", "picture", "draw_rooms.py", picture())

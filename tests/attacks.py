@@ -98,6 +98,21 @@ def nested_loops(url: str, _folder: Path) -> str:
     return _generate(url, path="/api/chat", messages=messages, template=loops)
 
 
+def nested_ranges(url: str, _folder: Path) -> str:
+    """A template of the request's own, in Go's language, that takes minutes."""
+    return _generate(url, template="{{ range 999999 }}{{ range 999999 }}{{ end }}{{ end }}")
+
+
+def growing_template(url: str, _folder: Path) -> str:
+    """One that would need a terabyte."""
+    return _generate(url, template='{{ $x := "aa" }}{{ range 40 }}{{ $x = print $x $x }}{{ end }}{{ $x }}')
+
+
+def dense_template(url: str, _folder: Path) -> str:
+    """One that takes as long to read as any may."""
+    return _generate(url, template="{{(1)}}" * 4_681)
+
+
 def huge_text(url: str, _folder: Path) -> str:
     """A template that would write 300 MB."""
     return _generate(url, template="{{ 'a' * 300000000 }}")
@@ -178,6 +193,9 @@ ATTACKS: dict[str, Attack] = {
         deep_schema,
         counted_schema,
         nested_loops,
+        nested_ranges,
+        growing_template,
+        dense_template,
         huge_text,
         open_braces,
         never_reads,

@@ -25,24 +25,28 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 COMPUTING = (
     *("swell.llama.", "swell.kv.copied", "swell.kv.reserved", "swell.kv.choose", "swell.kv.selfcheck"),
     *("swell.runner.engine", "swell.runner.embedder", "tests.kv.driving", "tests.kv.architectures"),
-    *("tests.runner.harness", "tests.e2e.", "tests.rpc."),
+    *("tests.runner.harness", "tests.devices."),
 )
-"""Modules that compute with llama.cpp, or start servers that do."""
+"""Modules that compute with llama.cpp."""
+SERVING = ("tests.e2e.",)
+"""Those that start servers which do."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what computes with a model: what has the fixture, or whose module has imported something that computes.
+    """Mark what computes with a model, here or in a server: what has the fixture, or whose module has imported
+    something that does.
 
     And what starts a command by the fixture for that: each takes half a second, and there are a hundred.
     """
-    computing: dict[ModuleType, bool] = {}
+    imported: dict[ModuleType, list[str]] = {}
     for item in items:
         assert isinstance(item, pytest.Function)
-        module = item.module
-        if module not in computing:
-            computing[module] = any(f"{name}.".startswith(COMPUTING) for name in _imported(module))
-        if computing[module] or "model" in item.fixturenames:
+        names = imported.setdefault(item.module, [f"{name}." for name in _imported(item.module)])
+        is_serving = any(name.startswith(SERVING) for name in names)
+        if is_serving or "model" in item.fixturenames or any(name.startswith(COMPUTING) for name in names):
             item.add_marker(pytest.mark.model)
+        if is_serving:
+            item.add_marker(pytest.mark.server)
         if "swell" in item.fixturenames:
             item.add_marker(pytest.mark.slow)
 

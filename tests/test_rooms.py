@@ -36,6 +36,7 @@ def test_the_contracts_hold() -> None:
         ("llama", "runner/engine.py", "import llama_cpp"),
         ("ctypes", "kv/policy.py", "import ctypes"),
         ("server", "memory/budget.py", "import numpy"),
+        ("registries", "registry/board.py", "import httpx"),
         ("commands", "cli/names.py", "import swell.scheduler.policy"),
         ("dialects", "api/openai/bodies.py", "import swell.api.anthropic.bodies"),
     ],

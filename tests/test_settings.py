@@ -7,6 +7,7 @@ import pytest
 from swell.durations import LONGEST_S
 from swell.host import HostAddress, parse_host
 from swell.settings import Settings, table
+from swell.template_preference import TemplatePreference
 from swell.variables import TRACE, parse_workers
 
 
@@ -79,6 +80,13 @@ def test_a_grant_is_at_least_one_token(caplog: pytest.LogCaptureFixture) -> None
     assert Settings.from_environment({"OLLAMA_KV_CACHE_INIT": "1"}).kv_initial_tokens == 1
 
 
+def test_a_first_grant_may_be_learned() -> None:
+    settings = Settings.from_environment({"OLLAMA_KV_CACHE_INIT": "auto"})
+    assert settings.kv_initial_tokens is None
+    assert settings.learns_first_grant
+    assert not Settings().learns_first_grant
+
+
 def test_more_slots_than_llama_cpp_has_are_refused(caplog: pytest.LogCaptureFixture) -> None:
     assert Settings.from_environment({"OLLAMA_NUM_PARALLEL": "257"}).num_parallel == 0
     assert "not a whole number from 0 to 256" in caplog.text
@@ -111,3 +119,11 @@ def test_addresses_of_workers_are_checked(text: str) -> None:
 
 def test_addresses_of_workers() -> None:
     assert parse_workers("far:1, 10.0.0.2:50052") == ("far:1", "10.0.0.2:50052")
+
+
+@pytest.mark.parametrize(
+    ("text", "preference"), [("auto", "auto"), ("1", "go"), ("yes", "go"), ("0", "jinja"), ("False", "jinja")]
+)
+def test_which_templates_go_first(text: str, preference: str) -> None:
+    assert Settings.from_environment({"OLLAMA_GO_TEMPLATE": text}).template_preference.value == preference
+    assert Settings.from_environment({}).template_preference is TemplatePreference.AUTO

@@ -2,11 +2,15 @@
 
 from enum import Enum
 
+INITIAL_TOKENS = 2048
+"""Granted to each slot at load where nothing else is said or learned."""
+
 
 class StoreKind(Enum):
     """The ways to hold a KV cache."""
 
     RESERVED = "reserved"  # addresses at load, memory as cells are written
+    PLACED = "placed"  # on devices copied into larger buffers when it grows; reserved in host memory
     COPIED = "copied"  # as large as it must be, moved into a larger one when it grows
     EAGER = "eager"  # all memory at load
 

@@ -1,7 +1,11 @@
-"""Files that aren't on any disk: what the kernel shows as such, and memory that processes share."""
+"""Files that aren't on any disk: what the kernel shows as such, and memory that processes share. And where those are
+that outlive a process.
+"""
 
 import os
 import tempfile
+from contextlib import suppress
+from pathlib import Path
 
 _READ_BYTES = 1 << 14  # a whole memory.stat or vmstat, 2 to 6 KB
 
@@ -18,6 +22,13 @@ def read_once(path: str) -> bytes:
         return b""
     finally:
         os.close(descriptor)
+
+
+def state_folder() -> Path | None:
+    """Where Swell keeps what it has noted of this user's doings; None for a user without a home."""
+    with suppress(RuntimeError):
+        return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "swell"
+    return None
 
 
 def anonymous_file(name: str) -> int:

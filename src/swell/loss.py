@@ -11,3 +11,4 @@ class Loss(Enum):
     CRASHED = "it crashed"
     WORKER = "a worker that it used is gone"
     STUCK = "it gave no sign of life and was ended"
+    REPLICA = "its replica is gone, frozen or cut off"

@@ -12,19 +12,24 @@ from types import FrameType, TracebackType
 from typing import Self
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from swell.api.app import create_app
 from swell.api.http.connection import connections, most_connections
 from swell.host import HostAddress
+from swell.library.library import Library
 from swell.memory.allocator import give_back_large_blocks
-from swell.models.bundled import BundledModels
-from swell.models.catalog import Catalog
-from swell.models.folder import FolderModels
-from swell.models.store import StoreModels
+from swell.models.catalog import whole_catalog
+from swell.observe.log_format import set_up_log
+from swell.observe.observing import Observing
+from swell.registry.transfers import Transfers
 from swell.sandbox.renderer import Renderer
 from swell.sandbox.schemas import SchemaChecker
 from swell.scheduler.scheduler import Scheduler
+from swell.scheduler.schedules import Schedules
 from swell.settings import Settings
+from swell.store.store import Store
+from swell.turns.services import Services
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +43,7 @@ def serve(settings: Settings, *, listen_fd: int | None = None, until_stdin_close
     Answers in progress are finished first, for as long as the settings allow; a second signal ends them at once.
     `listen_fd` is a listening socket that was inherited. Raises OSError when the address can't be bound.
     """
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    set_up_log(settings.log_level, settings.log_format)
     give_back_large_blocks()
     listener = socket.socket(fileno=listen_fd) if listen_fd is not None else _bind(settings.host)
     with listener:
@@ -55,9 +60,12 @@ class Server:
     Signals are the program's affair. A server that was stopped can't be started again.
     """
 
-    def __init__(self, settings: Settings | None = None) -> None:
-        """Without `settings` it listens on a free port of 127.0.0.1. The environment is not read."""
+    def __init__(self, settings: Settings | None = None, *, scheduler: Schedules | None = None) -> None:
+        """Without `settings` it listens on a free port of 127.0.0.1, without a `scheduler` it has one of its own. The
+        environment is not read.
+        """
         self._settings = settings or Settings(host=HostAddress("http", "127.0.0.1", 0))
+        self._scheduler = scheduler
         self._address: tuple[str, int] | None = None
         self._http: _HttpServer | None = None
         self._thread: threading.Thread | None = None
@@ -76,6 +84,11 @@ class Server:
         host, port = self.address
         return HostAddress("http", host, port).url
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started and hasn't ended."""
+        return self._thread is not None and self._thread.is_alive()
+
     def start(self) -> None:
         """Returns when requests are answered.
 
@@ -86,7 +99,7 @@ class Server:
         listener = _bind(self._settings.host)
         self._address = listener.getsockname()[:2]
         is_up = threading.Event()
-        self._http = _HttpServer(self._settings, on_startup=is_up.set)
+        self._http = _HttpServer(self._settings, self._scheduler, on_startup=is_up.set)
         self._thread = threading.Thread(target=self._run, args=(self._http, listener, is_up), name="swell")
         self._thread.start()
         is_up.wait()
@@ -147,13 +160,16 @@ class _HttpServer(uvicorn.Server):
     are ended with a reason; a second signal waits for none. The process exits with 0 then, not by the signal.
     """
 
-    def __init__(self, settings: Settings, on_startup: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, settings: Settings, scheduler: Schedules | None = None, on_startup: Callable[[], None] = lambda: None
+    ) -> None:
         """`on_startup` is called when connections are accepted."""
-        self._scheduler = Scheduler(settings)
+        self._scheduler: Schedules = scheduler or Scheduler(settings)
+        self._observing = Observing(settings, self._scheduler)
         self._drain_s = settings.drain_s
         self._on_startup = on_startup
         config = uvicorn.Config(
-            create_app(settings, self._scheduler, _catalog(settings), Renderer(), SchemaChecker()),
+            _application(settings, self._scheduler, self._observing),
             http=connections(settings.send_timeout_s),
             ws="none",
             limit_concurrency=most_connections(),
@@ -173,6 +189,7 @@ class _HttpServer(uvicorn.Server):
         self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._observing.live.close()  # views have no end of their own to wait for
         limit = asyncio.get_running_loop().call_later(self._drain_s, self._scheduler.interrupt)
         try:
             await super().shutdown(sockets)
@@ -201,7 +218,8 @@ def _bind(address: HostAddress) -> socket.socket:
     return socket.create_server((address.host, address.port), family=family, backlog=_BACKLOG)
 
 
-def _catalog(settings: Settings) -> Catalog:
-    """A user's own models go before what is bundled: its alias may be the name of one."""
-    folders = [FolderModels(settings.models_dir)] if settings.models_dir else []
-    return Catalog([*folders, StoreModels(settings.store_dir), BundledModels()])
+def _application(settings: Settings, scheduler: Schedules, observing: Observing) -> ASGIApp:
+    store = Store(settings.store_dir, prunes=not settings.no_prune, in_use=scheduler.files_in_use)
+    catalog = whole_catalog(store, settings.models_dir, settings.template_preference)
+    services = Services(settings, scheduler, catalog, Renderer(), SchemaChecker())
+    return create_app(services, Library(store, catalog, Transfers(store), scheduler), observing)

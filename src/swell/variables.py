@@ -9,10 +9,12 @@ from pathlib import Path
 from swell.cache import CacheType, FlashAttention, StoreKind
 from swell.durations import FOREVER_S, LONGEST_S, keep_alive_s, parse_duration_s
 from swell.memory.budget import Budget, parse_budget
+from swell.template_preference import TemplatePreference
 
 TRACE = 5
 """Log level below DEBUG, for `OLLAMA_DEBUG=2`: llama.cpp's own messages included."""
 WORKERS_MAX = 16  # as many as llama.cpp takes
+INT32_MAX = 2**31 - 1
 BODY_MAX_BYTES = 64 << 20  # what goes to a runner has to fit a frame of the protocol
 
 
@@ -41,6 +43,11 @@ def parse_seconds(text: str) -> float:
 def parse_keep_alive(text: str) -> float:
     """A Go duration or a whole number of seconds; negative is forever."""
     return keep_alive_s(float(text) if text.lstrip("+-").isdigit() else text)
+
+
+def parse_initial_tokens(text: str) -> int | None:
+    """A whole number of tokens, at least one; None for `auto`. Raises ValueError for anything else."""
+    return None if text == "auto" else parse_whole(1, INT32_MAX)(text)
 
 
 def parse_timeout(text: str) -> float:
@@ -103,6 +110,13 @@ def parse_flash_attention(text: str) -> FlashAttention:
     if text == "auto":
         return FlashAttention.AUTO
     return FlashAttention.ON if parse_bool(text) else FlashAttention.OFF
+
+
+def parse_template_preference(text: str) -> TemplatePreference:
+    """`auto`, or one of Go's booleans: whether templates in Go's language go before those of the weights."""
+    if text == "auto":
+        return TemplatePreference.AUTO
+    return TemplatePreference.GO if parse_bool(text) else TemplatePreference.JINJA
 
 
 def parse_optional_budget(text: str) -> Budget | None:

@@ -12,23 +12,31 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import httpx
+from starlette.types import ASGIApp
 
 from swell.api.app import create_app
 from swell.cache import StoreKind
 from swell.errors import UnreadError
-from swell.metrics import Metrics
+from swell.library.library import Library
+from swell.metrics.observer import Metrics
 from swell.models.catalog import Catalog, Model
 from swell.models.model import Summary, open_model
-from swell.models.names import ModelName, parse_name
+from swell.observe.observing import Observing
 from swell.options import Options
 from swell.protocol.messages import Emitted, Finished, FinishReason, Generate, Loaded, Prefilled
+from swell.registry.transfers import Transfers
 from swell.sampling import Sampling, ThinkingPreamble
-from swell.sandbox.job import CheckSchema, Render
+from swell.sandbox.job import CheckSchema
+from swell.sandbox.rendering_jobs import RenderJob
 from swell.scheduler.load_options import LoadOptions
 from swell.scheduler.runner_key import RunnerRole
 from swell.scheduler.scheduler import LoadedModel, Scheduler
 from swell.settings import Settings
+from swell.sizes.recent import RecentSizes
+from swell.store.names import ModelName, parse_name
+from swell.store.store import Store
 from swell.supervisor.stream import Event
+from swell.turns.services import Services
 
 BOS, BOS_TOKEN = "<s>", 1
 HANG = object()
@@ -66,6 +74,7 @@ class ScriptedRunner:
 
     def __init__(self) -> None:
         self.facts = FACTS
+        self.loading_ns = (0, 0)
         self.script: list[object] = ["Hel", "lo"]
         self.reason = FinishReason.STOP
         self.cached_tokens = 0
@@ -101,11 +110,11 @@ class ScriptedRunner:
             raise
 
     @contextlib.contextmanager
-    def generating(self, order: Generate) -> Iterator[AsyncIterator[list[Event]]]:
+    def generating(self, order: Generate) -> Iterator["ScriptedStream"]:
         """The script's steps. Leaving before the last one is a cancel."""
         self._is_over = False
         try:
-            yield self._steps(order)
+            yield ScriptedStream(self._steps(order))
         finally:
             if not self._is_over:
                 self.cancelled.set()
@@ -135,6 +144,16 @@ class ScriptedRunner:
         yield [Finished(1, self.reason, 6)]
 
 
+class ScriptedStream(NamedTuple):
+    """Steps as a stream gives them."""
+
+    steps: AsyncIterator[list[Event]]
+    growths: int = 0
+
+    def __aiter__(self) -> AsyncIterator[list[Event]]:
+        return self.steps
+
+
 class ScriptedScheduler:
     """Hands out one scripted runner and notes what it is asked."""
 
@@ -143,6 +162,7 @@ class ScriptedScheduler:
         self.calls: list[tuple[object, ...]] = []
         self.rows: list[LoadedModel] = []
         self.metrics = Metrics()
+        self.sizes = RecentSizes()
         self.error: Exception | None = None
         self.leases = 0
 
@@ -167,6 +187,9 @@ class ScriptedScheduler:
     def load_options_of(self, model: Model) -> None:
         return None
 
+    def replicas(self) -> tuple[()]:
+        return ()
+
     def count_idle(self, *, but: Model) -> int:
         return 0
 
@@ -178,6 +201,12 @@ class ScriptedScheduler:
 
     async def loaded(self) -> list[LoadedModel]:
         return self.rows
+
+    async def describe(self) -> list[LoadedModel]:
+        return self.rows
+
+    def count_queued(self) -> int:
+        return 0
 
     def check_integrity(self) -> list[str]:
         return []
@@ -207,7 +236,7 @@ class FileModels:
 class InProcess:
     """Does what the sandbox does where it is asked to: that a process of its own does no harm is tested elsewhere."""
 
-    async def render(self, job: Render) -> str:
+    async def render(self, job: RenderJob) -> str:
         return job.run()
 
     async def check(self, schema: str) -> None:
@@ -220,13 +249,20 @@ class InProcess:
         pass
 
 
+def application(settings: Settings, scheduler: Scheduler, catalog: Catalog) -> ASGIApp:
+    """The application with a sandbox that is none, and the store that the settings name."""
+    store = Store(settings.store_dir)
+    services = Services(settings, scheduler, catalog, InProcess(), InProcess())
+    return create_app(services, Library(store, catalog, Transfers(store), scheduler), Observing(settings, scheduler))
+
+
 @dataclass
 class Server:
     """The application over a scripted scheduler, with requests as plain calls."""
 
     catalog: Catalog
     scheduler: ScriptedScheduler
-    settings: Settings = field(default_factory=lambda: Settings(resume_attempts=1))
+    settings: Settings = field(default_factory=lambda: Settings(resume_attempts=1, store_dir=Path("/nonexistent")))
     client: tuple[str, int] = ("127.0.0.1", 5)
 
     @property
@@ -234,7 +270,7 @@ class Server:
         return self.scheduler.runner
 
     def app(self) -> Any:
-        return create_app(self.settings, cast(Scheduler, self.scheduler), self.catalog, InProcess(), InProcess())
+        return application(self.settings, cast(Scheduler, self.scheduler), self.catalog)
 
     def request(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
         async def ask() -> httpx.Response:

@@ -1,17 +1,24 @@
 """Files whose numbers make no sense: they cost little, and are answered in words."""
 
+import hashlib
+import random
 import struct
 import tracemalloc
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.api.scripted import ScriptedScheduler, Server
+from tests.fuzz.mutations import mutate
+from tests.fuzz.seeds import seeds
 
 from swell.cache import CacheType
 from swell.errors import DamagedModelError, ModelLoadError
 from swell.models import headers
+from swell.models.catalog import whole_catalog
 from swell.models.gguf import read_header
 from swell.models.headers import Headers
 from swell.models.model import open_model
@@ -19,6 +26,8 @@ from swell.options import Options
 from swell.scheduler import estimate
 from swell.scheduler.load_options import requested_load_options
 from swell.scheduler.placement import needs
+from swell.settings import Settings
+from swell.store.store import Store
 
 COST_BYTES = 16 << 20
 """Of a request, whatever the file."""
@@ -129,6 +138,26 @@ def test_absurd_numbers_cost_little_and_are_answered(
     finally:
         tracemalloc.stop()
     assert peak_bytes < COST_BYTES + COST_FACTOR * len(content)
+
+
+def test_damaged_uploads_are_refused_in_words_or_shown(tmp_path: Path) -> None:
+    asked = Settings(store_dir=tmp_path / "store")
+    catalog = whole_catalog(Store(asked.store_dir), None, asked.template_preference)
+    server = Server(catalog, ScriptedScheduler(), settings=asked)
+    sound = list(seeds(tmp_path))
+    counted = Counter[int]()
+    for number in range(60):
+        chance = random.Random(f"upload {number}")
+        content, _ = mutate(chance, chance.choice(sound)[1])
+        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        assert server.request("POST", f"/api/blobs/{digest}", content=content).status_code == 201
+        created = server.post("/api/create", model="made", files={"x.gguf": digest}, stream=False)
+        counted[created.status_code] += 1
+        if created.status_code == 200:
+            assert server.post("/api/show", model="made", verbose=True).status_code == 200
+        else:
+            assert list(created.json()) == ["error"]
+    assert set(counted) == {200, 400}
 
 
 def test_a_list_is_shown_without_being_made_of_objects(server: Any, tmp_path: Path) -> None:

@@ -124,13 +124,31 @@ def test_thinking(fields: dict[str, Any], think: object) -> None:
 def test_format() -> None:
     schema = {"type": "object"}
     assert _body(output_config={"format": {"type": "json_schema", "schema": schema}}).format == schema
+    assert _body(output_format={"type": "json_schema", "schema": schema}).format == schema
     assert _body().format is None
+    with pytest.raises(InvalidRequestError, match="must have a schema"):
+        _body(output_config={"format": {"type": "json_schema"}})
 
 
 def test_tools() -> None:
     tool = {"name": "add", "description": "Adds.", "input_schema": {"type": "object"}}
     body = _body(tools=[tool, {"type": "web_search_20250305", "name": "web_search"}])
     assert body.tools == [Tool(function=ToolSpec(name="add", description="Adds.", parameters={"type": "object"}))]
+
+
+def test_a_tool_has_a_name() -> None:
+    with pytest.raises(InvalidRequestError, match="no name"):
+        _body(tools=[{"input_schema": {"type": "object"}}])
+
+
+def test_documents_that_are_text_are_read() -> None:
+    document = {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "a"}}
+    other = {"type": "document", "source": {"type": "url", "url": "https://a/b.pdf"}}
+    result = {"type": "tool_result", "tool_use_id": "t", "content": [document, {"type": "text", "text": "b"}]}
+    assert _body({"role": "user", "content": [document, other, {"type": "text", "text": "c"}, result]}).messages == [
+        Message(role="tool", content="ab", tool_call_id="t"),
+        Message(role="user", content="ac"),
+    ]
 
 
 ADD, SUB = (Tool(function=ToolSpec(name=name)) for name in ("add", "sub"))

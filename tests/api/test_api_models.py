@@ -67,6 +67,7 @@ def test_ps(server: Any, moment: datetime) -> None:
     assert (full["size_vram"], full["context_length"], full["details"]) == (0, 1000, DETAILS)
     assert (full["context_used"], full["context_active"]) == (stats.context_used, stats.context_active)
     assert (full["context_allocated"], full["ram_used"]) == (stats.context_allocated, stats.resident_bytes)
+    assert full["context_initial"] == stats.context_initial
     assert full["weights_used"] == stats.weights_resident_bytes
     assert (full["kv_used"], full["kv_granted"]) == (stats.kv_resident_bytes, stats.kv_granted_bytes)
     assert full["other_used"] == stats.other_bytes

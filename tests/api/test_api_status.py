@@ -73,6 +73,19 @@ def test_unknown_paths(server: Any, path: str) -> None:
     assert response.headers["content-type"].startswith("text/plain")
 
 
+def test_slashes_in_a_row_count_as_one(server: Any) -> None:
+    """As comes of a base address that ends with a slash."""
+    assert (
+        server.request("GET", "http://127.0.0.1:11434//api/version").json()
+        == server.request("GET", "/api/version").json()
+    )
+    assert server.post("/v1//chat///completions").json()["error"]["message"] == "[] is too short - 'messages'"
+    assert server.request("GET", "http://127.0.0.1:11434//").status_code == 200
+    response = server.request("GET", "/v1//nope")
+    assert (response.status_code, response.json()["error"]["type"]) == (404, "not_found_error")
+    assert server.request("DELETE", "/v1//models").status_code == 405
+
+
 def test_unknown_paths_in_the_words_of_each_api(server: Any) -> None:
     for path in ("/api", "/api/nope", "/v1", "/v1/systemone", "/v1/messages/nope"):
         response = server.request("POST", path)

@@ -41,6 +41,17 @@ def test_null_fields_are_absent() -> None:
     assert body.stream
 
 
+def test_a_mark_of_the_byte_order_is_skipped() -> None:
+    assert parse_body(b'\xef\xbb\xbf {"model":"m"}', GenerateBody).model == "m"
+
+
+def test_whole_numbers_may_have_a_point() -> None:
+    assert parse_body(b'{"top_logprobs":2.0}', GenerateBody).top_logprobs == 2
+    for number in (b"2.5", b"true", b'"2"'):
+        with pytest.raises(InvalidRequestError):
+            parse_body(b'{"top_logprobs":%s}' % number, GenerateBody)
+
+
 def test_keys_match_in_any_case() -> None:
     body = parse_body(
         b'{"MODEL":"m","Messages":[{"Role":"user","CONTENT":"Hi","Tool_Calls":[{"Function":{"NAME":"f"}}]}],'

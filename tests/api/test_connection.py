@@ -21,7 +21,7 @@ Client = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Impatient(Connection):
-    limits_s: ClassVar = {_Awaited.HEAD: 0.1, _Awaited.BODY: 0.1}
+    limits_s: ClassVar = {_Awaited.NEXT: 0.1, _Awaited.HEAD: 0.1, _Awaited.BODY: 0.1}
 
 
 async def _app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -33,14 +33,35 @@ async def _app(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": b"ok"})
 
 
+async def _echo(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers with the body."""
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body, more = body + message.get("body", b""), message.get("more_body", False)
+    await send(
+        {"type": "http.response.start", "status": 200, "headers": [(b"content-length", str(len(body)).encode())]}
+    )
+    await send({"type": "http.response.body", "body": body})
+
+
 def _with_server(
-    test: Callable[[Callable[[], Coroutine[Any, Any, Client]]], Coroutine[Any, Any, None]], most: int = 10
+    test: Callable[[Callable[[], Coroutine[Any, Any, Client]]], Coroutine[Any, Any, None]],
+    most: int = 10,
+    app: ASGIApp = _app,
 ) -> None:
     """`test` is given a function that connects to a server."""
 
     async def run() -> None:
         config = uvicorn.Config(
-            _app, port=0, http=Impatient, lifespan="off", log_config=None, limit_concurrency=most, ws="none"
+            app,
+            port=0,
+            http=Impatient,
+            lifespan="off",
+            log_config=None,
+            limit_concurrency=most,
+            ws="none",
+            timeout_keep_alive=0,
         )
         server = uvicorn.Server(config)
         task = asyncio.create_task(server.serve())
@@ -78,6 +99,24 @@ def test_an_answer_may_take_longer_and_another_request_follow() -> None:
     _with_server(test)
 
 
+def test_a_connection_may_be_idle_for_longer_than_a_head_may_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And for longer than uvicorn allows."""
+    assert Connection.limits_s[_Awaited.NEXT] > 90
+    monkeypatch.setattr(Impatient, "limits_s", {**Impatient.limits_s, _Awaited.NEXT: 60.0})
+
+    async def test(connect: Callable[[], Coroutine[Any, Any, Client]]) -> None:
+        reader, writer = await connect()
+        for _ in range(2):
+            writer.write(REQUEST)
+            assert b"200 OK" in await reader.readuntil(b"ok")
+            await asyncio.sleep(0.3)
+        writer.write(REQUEST[:-2])  # a head that is begun is no idleness
+        assert await reader.read() == b""
+        writer.close()
+
+    _with_server(test)
+
+
 def test_two_requests_at_once_are_answered_in_turn() -> None:
     async def test(connect: Callable[[], Coroutine[Any, Any, Client]]) -> None:
         reader, writer = await connect()
@@ -86,6 +125,34 @@ def test_two_requests_at_once_are_answered_in_turn() -> None:
         writer.close()
 
     _with_server(test)
+
+
+HEAD = b"POST / HTTP/1.1\r\nhost: localhost\r\n"
+OFFER = b"Connection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAEAAEAAAAIAAAAA\r\n"
+
+
+@pytest.mark.parametrize(
+    "body", [b"content-length: 5\r\n\r\nhello", b"transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"]
+)
+@pytest.mark.parametrize(
+    "offer", [OFFER + b"Upgrade: h2c\r\n", b"Upgrade: h2c\r\n" + OFFER, b"upgrade:x\r\n" + OFFER, b""]
+)
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_an_offer_of_another_protocol_costs_no_body(offer: bytes, body: bytes, pieces: int) -> None:
+    """As Java's client sends it; in two pieces the body comes later."""
+
+    async def test(connect: Callable[[], Coroutine[Any, Any, Client]]) -> None:
+        reader, writer = await connect()
+        head, end, rest = (HEAD + offer + body).partition(b"\r\n\r\n")
+        writer.write(head + end + (rest if pieces == 1 else b""))
+        await asyncio.sleep(0.01)
+        writer.write(rest if pieces == 2 else b"")
+        assert (await reader.readuntil(b"hello")).startswith(b"HTTP/1.1 200 ")
+        writer.write(HEAD + offer + body)  # the connection goes on
+        assert (await reader.readuntil(b"hello")).startswith(b"HTTP/1.1 200 ")
+        writer.close()
+
+    _with_server(test, app=_echo)
 
 
 def test_headers_have_a_limit() -> None:

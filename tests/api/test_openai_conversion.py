@@ -12,7 +12,7 @@ from swell.api.openai.conversion import chat_body, generate_body, tools_and_requ
 from swell.api.openai.embeddings import texts_of
 from swell.api.openai.items import response_body
 from swell.errors import InvalidRequestError, UnsupportedError
-from swell.text.prompts.messages import Message, Tool, ToolCall, ToolFunction
+from swell.text.prompts.messages import Message, Tool, ToolCall, ToolFunction, ToolSpec
 
 USER = {"role": "user", "content": "Hi"}
 CALL = {"id": "call_1", "type": "function", "function": {"name": "add", "arguments": '{"a": 1}'}}
@@ -61,7 +61,9 @@ def test_all_options() -> None:
         ({"type": "text"}, None),
         ({"type": "json_object"}, "json"),
         ({"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}}}, {"type": "object"}),
-        ({"type": "json_schema"}, None),
+        ({"type": "json_schema", "json_schema": {"schema": {}}}, {}),
+        ({"type": "json_schema", "schema": {"type": "array"}}, {"type": "array"}),  # as for llama.cpp's server
+        ({"type": "json_object", "schema": {"type": "array"}}, {"type": "array"}),
         ({"type": "grammar"}, None),
     ],
 )
@@ -80,6 +82,19 @@ def test_efforts(effort: str | None, think: object) -> None:
     assert _chat(reasoning_effort=effort).think == think
     assert _chat(reasoning={"effort": effort}).think == think
     assert _respond("Hi", reasoning={"effort": effort}).think == think
+
+
+@pytest.mark.parametrize(
+    ("fields", "think"),
+    [
+        ({"chat_template_kwargs": {"enable_thinking": False}}, False),
+        ({"chat_template_kwargs": {"thinking": False}}, False),
+        ({"chat_template_kwargs": {"enable_thinking": True, "other": 1}}, None),  # as models do unless told not to
+        ({"chat_template_kwargs": {"enable_thinking": False}, "reasoning_effort": "high"}, "high"),
+    ],
+)
+def test_thinking_turned_off_as_for_other_servers(fields: dict[str, Any], think: object) -> None:
+    assert _chat(**fields).think == think
 
 
 def test_the_parts_of_a_content_stay_one_message() -> None:
@@ -145,10 +160,60 @@ def test_messages_that_are_refused(message: object, text: str) -> None:
         _chat(message)
 
 
-@pytest.mark.parametrize("fields", [{"n": 0}, {"n": 129}, {"reasoning_effort": "huge"}])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"n": 0}, {"n": 129}, {"reasoning_effort": "huge"}, {"response_format": {"type": "json_schema"}},
+        {"response_format": {"type": "json_schema", "json_schema": {"name": "x"}}},
+        {"tools": [{"type": "function"}]}, {"tools": [{"type": "function", "function": {"description": "x"}}]},
+    ],
+)  # fmt: skip
 def test_wishes_that_are_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequestError):
         _chat(**fields)
+
+
+def test_tools_are_functions() -> None:
+    schema = {"type": "object"}
+    nested = {"type": "function", "function": {"name": "add", "description": "Adds.", "parameters": schema}}
+    flat = {"type": "function", "name": "sub", "description": "Subtracts.", "parameters": schema}
+    tools = _chat(
+        tools=[nested, flat, {"function": {"name": "mul"}}, {"type": "custom", "custom": {"name": "x"}}]
+    ).tools
+    assert [tool.function for tool in tools] == [
+        ToolSpec(name="add", description="Adds.", parameters=schema),
+        ToolSpec(name="sub", description="Subtracts.", parameters=schema),
+        ToolSpec(name="mul"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("message", "same"),
+    [
+        ({"content": None, "reasoning": "Hm."}, Message(role="assistant", thinking="Hm.")),
+        ({"content": "a", "reasoning_content": "Hm."}, Message(role="assistant", content="a", thinking="Hm.")),
+        ({"content": [{"type": "refusal", "refusal": "No."}]}, Message(role="assistant", content="No.")),
+        (
+            {"content": [{"type": "output_text", "text": "a"}, {"type": "input_text", "text": "b"}]},
+            Message(role="assistant", content="a\nb"),
+        ),
+        (
+            {"content": [{"type": "thinking", "thinking": "H"}, {"type": "reasoning", "text": "m."}]},
+            Message(role="assistant", thinking="Hm."),
+        ),
+        (
+            {"tool_calls": [{"id": "call_1", "function": {"name": "add", "arguments": {"a": 1}}}]},
+            Message(role="assistant", tool_calls=[CALLED]),
+        ),
+        (
+            {"tool_calls": [{"function": {"name": "add", "arguments": None}}]},
+            Message(role="assistant", tool_calls=[ToolCall(function=ToolFunction(name="add"))]),
+        ),
+        ({"role": "tool", "content": None, "tool_call_id": "x"}, Message(role="tool", tool_call_id="x")),
+    ],
+)
+def test_what_other_servers_clients_send(message: dict[str, Any], same: Message) -> None:
+    assert _chat({"role": "assistant", **message}).messages == [same]
 
 
 def test_no_messages() -> None:
@@ -172,6 +237,7 @@ CHOSEN_SUB = {"type": "function", "function": {"name": "sub"}}
         ("auto", [ADD, SUB], []),
         ("none", [], []),
         ("required", [ADD, SUB], ["add", "sub"]),
+        ("any", [ADD, SUB], ["add", "sub"]),
         ({"type": "function", "function": {"name": "sub"}}, [ADD, SUB], ["sub"]),
         ({"type": "function", "name": "add"}, [ADD, SUB], ["add"]),
         ({"type": "allowed_tools"}, [ADD, SUB], []),
@@ -218,6 +284,12 @@ def test_a_completion_has_one_prompt_that_may_be_in_a_list() -> None:
             generate_body(CompletionRequest(prompt=prompts))
 
 
+def test_likelihoods_of_a_prompt_are_refused() -> None:
+    assert generate_body(CompletionRequest(prompt="a", echo=True)).prompt == "a"
+    with pytest.raises(UnsupportedError, match="echo with logprobs"):
+        generate_body(CompletionRequest(prompt="a", echo=True, logprobs=0))
+
+
 def test_a_response_of_a_text() -> None:
     body = _respond("Hi", model="m", instructions="Be short.", max_output_tokens=4, temperature=0.5)
     assert body.messages == [Message(role="system", content="Be short."), Message(role="user", content="Hi")]
@@ -249,6 +321,32 @@ def test_a_response_of_items() -> None:
     ]
 
 
+def test_a_response_of_items_of_other_servers_and_tools() -> None:
+    body = _respond(
+        [
+            {"type": "additional_tools", "tools": [{"type": "custom", "name": "exec"}]},
+            {"role": "user", "content": "a"},
+            {"type": "reasoning", "summary": [{"type": "summary_text", "text": "S"}], "content": None},
+            {"type": "custom_tool_call", "call_id": "call_2", "name": "exec", "input": "ls"},
+            {"type": "custom_tool_call_output", "call_id": "call_2", "output": "b"},
+            {"type": "reasoning", "content": [{"type": "reasoning_text", "text": "T"}], "summary": []},
+            {"type": "function_call", "call_id": "call_3", "namespace": "math", "name": "add", "arguments": {"a": 1}},
+            {"type": "function_call_output", "call_id": "call_3", "output": {"sum": 1}},
+            *({"type": f"{kind}_call", "id": "x"} for kind in ("web_search", "tool_search", "mcp", "local_shell")),
+        ]
+    )
+    called = ToolCall(id="call_2", function=ToolFunction(name="exec", arguments={"input": "ls"}))
+    added = ToolCall(id="call_3", function=ToolFunction(name="math.add", arguments={"a": 1}))
+    assert body.messages == [
+        Message(role="user", content="a"),
+        Message(role="assistant", thinking="S", tool_calls=[called]),
+        Message(role="tool", content="b", tool_name="exec", tool_call_id="call_2"),
+        Message(role="assistant", thinking="T", tool_calls=[added]),
+        Message(role="tool", content='{"sum":1}', tool_name="math.add", tool_call_id="call_3"),
+    ]
+    assert [tool.function.name for tool in body.tools] == ["exec"]
+
+
 @pytest.mark.parametrize(
     "input",
     [
@@ -276,8 +374,41 @@ def test_tools_of_a_response() -> None:
     tools = _respond("Hi", tools=[function, {"type": "web_search"}, space]).tools
     assert [tool.function.name for tool in tools] == ["add", "math.add"]
     assert tools[0].function.parameters == {"type": "object"}
-    with pytest.raises(InvalidRequestError):
-        _respond("Hi", tools=[{**function, "parameters": "x"}])
+    for bad in ({**function, "parameters": "x"}, {"type": "function"}, {"type": "custom"}):
+        with pytest.raises(InvalidRequestError):
+            _respond("Hi", tools=[bad])
+
+
+def test_tools_of_a_response_that_take_text() -> None:
+    grammar = {"type": "grammar", "syntax": "lark", "definition": "start: /.+/"}
+    patch = {"type": "custom", "name": "patch", "description": "Edits.", "format": grammar}
+    (tool,) = _respond("Hi", tools=[patch, {**patch, "description": "Again."}]).tools
+    assert tool.function == ToolSpec(
+        name="patch",
+        description="Edits.",
+        parameters={
+            "type": "object",
+            "properties": {
+                "input": {"type": "string", "description": "Text that follows this grammar (lark):\nstart: /.+/"}
+            },
+            "required": ["input"],
+        },
+    )
+    tools, must_call = tools_and_required([tool], {"type": "custom", "name": "patch"})
+    assert (tools, must_call) == ([tool], ["patch"])
+
+
+def test_tools_of_a_response_wherever_they_stand() -> None:
+    def spaces(*names: str) -> list[dict[str, object]]:
+        return [{"type": "namespace", "name": name, "tools": [{"type": "function", "name": "f"}]} for name in names]
+
+    items: list[dict[str, object]] = [
+        {"type": "additional_tools", "role": "developer", "tools": spaces("functions", "a")},
+        {"type": "tool_search_output", "call_id": "x", "tools": [*spaces("b"), {"type": "web_search"}, 5]},
+        {"type": "additional_tools", "tools": None},
+        {"role": "user", "content": "Hi"},
+    ]
+    assert [tool.function.name for tool in _respond(items, tools=spaces("c")).tools] == ["c.f", "f", "a.f", "b.f"]
 
 
 def test_texts_to_embed() -> None:

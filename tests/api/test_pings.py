@@ -94,6 +94,29 @@ def test_lines_stay_lines(server: Any, path: str) -> None:
     client, sent = _ask(server, path, LINES[path], [Pause(40), "Hello"])
     assert sent[0].at_s == 40
     assert all(json.loads(line) for line in client.received.decode().removesuffix("\n").split("\n"))
+    _, others = _ask(server, path, LINES[path], ["Hello"])
+    assert _kinds(sent) == _kinds(others)
+
+
+@pytest.mark.parametrize("path", LINES)
+def test_a_long_silence_is_broken_by_lines_that_say_nothing(server: Any, path: str) -> None:
+    client, sent = _ask(server, path, LINES[path], [Pause(110), "Hel", Pause(95), "lo"])
+    assert [one.at_s for one in sent if one.message["type"] == "http.response.start"] == [50]
+    lines = [json.loads(line) for line in client.received.decode().removesuffix("\n").split("\n")]
+    texts = [line["message"]["content"] if path == "/api/chat" else line["response"] for line in lines]
+    assert texts == ["", "", "Hel", "", "lo", ""]
+    assert [line["done"] for line in lines] == [False] * 5 + [True]
+    assert [one.at_s for one in sent if one.body] == [50, 100, 110, 200, 205, 205]
+
+
+@pytest.mark.parametrize("path", LINES)
+def test_an_error_after_a_line_that_says_nothing_is_a_line(server: Any, path: str) -> None:
+    client, _ = _ask(server, path, LINES[path], [Pause(40), PromptTooLongError(7, 4)])
+    assert client.status == 400
+    client, _ = _ask(server, path, LINES[path], [Pause(60), PromptTooLongError(7, 4)])
+    assert client.status == 200
+    first, last = (json.loads(line) for line in client.received.decode().removesuffix("\n").split("\n"))
+    assert (first["done"], list(last)) == (False, ["error"])
 
 
 @pytest.mark.parametrize("path", EVENTS)

@@ -36,7 +36,7 @@ def test_local_origins_are_allowed(server: Any, origin: str) -> None:
 
     assert response.status_code == 200
     assert response.headers["access-control-allow-origin"] == origin
-    assert response.headers["vary"] == "Origin"
+    assert response.headers["vary"] == "Accept, Origin"
 
 
 @pytest.mark.parametrize(
@@ -73,6 +73,9 @@ def test_a_preflight_is_answered(server: Any) -> None:
     assert (response.status_code, response.text) == (204, "")
     assert "POST" in response.headers["access-control-allow-methods"]
     assert "Authorization, Content-Type" in response.headers["access-control-allow-headers"]
+    allowed = response.headers["access-control-allow-headers"].lower().split(", ")
+    for header in ("x-api-key", "anthropic-version", "anthropic-dangerous-direct-browser-access", "openai-project"):
+        assert header in allowed
 
 
 def test_errors_have_the_header_too(server: Any) -> None:

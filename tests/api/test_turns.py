@@ -9,6 +9,7 @@ import msgspec
 from swell.api.anthropic.writing import MessageWriter
 from swell.api.http.events import Event
 from swell.api.openai.bodies import ResponseRequest
+from swell.api.openai.offered import offered_tools
 from swell.api.openai.output import begun
 from swell.api.openai.replies import Identity
 from swell.api.openai.turns import Turns
@@ -136,8 +137,9 @@ def _named(events: Iterator[Event] | Sequence[Event]) -> list[Any]:
     return [data for _, data in found]
 
 
-def _respond(*events: TurnEvent) -> tuple[ResponseWriter, list[Any]]:
-    writer = ResponseWriter(begun(ResponseRequest(model="m", input="Hi")))
+def _respond(*events: TurnEvent, tools: Sequence[dict[str, Any]] = ()) -> tuple[ResponseWriter, list[Any]]:
+    request = ResponseRequest(model="m", input="Hi", tools=list(tools))
+    writer = ResponseWriter(begun(request), offered_tools(request))
     said = _named([one for event in events for one in writer.add(event)])
     assert [data["sequence_number"] for data in said] == list(range(len(said)))
     return writer, said
@@ -184,6 +186,43 @@ def test_a_response_in_one_piece_has_calls_or_text() -> None:
     response = _plain(writer.whole())
     assert [item["type"] for item in response["output"]] == ["message"]
     assert (response["status"], response["incomplete_details"]) == ("completed", None)
+
+
+def test_calls_have_the_names_and_the_shape_of_their_tools() -> None:
+    tools = [
+        {"type": "namespace", "name": "math", "tools": [{"type": "function", "name": "add"}]},
+        {"type": "namespace", "name": "functions", "tools": [{"type": "custom", "name": "exec"}]},
+        {"type": "namespace", "name": "a", "tools": [{"type": "custom", "name": "b"}]},
+    ]
+    calls = (
+        ToolCall("math.add", {"a": 1}, "call_1"),
+        ToolCall("exec", {"input": "ls\n"}, "call_2"),
+        ToolCall("a.b", {"code": "x", "why": ""}, "call_3"),
+    )
+    writer, said = _respond(PromptRead(7, 0, 0), *calls, FINISH, tools=tools)
+    done = _plain(writer.whole())["output"]
+    for item, prefix in zip(done, ("fc_", "ctc_", "ctc_"), strict=True):
+        assert item.pop("id").startswith(prefix)
+        assert item.pop("status") == "completed"
+    assert done == [
+        {"type": "function_call", "call_id": "call_1", "namespace": "math", "name": "add", "arguments": '{"a":1}'},
+        {"type": "custom_tool_call", "call_id": "call_2", "name": "exec", "input": "ls\n"},
+        {
+            "type": "custom_tool_call",
+            "call_id": "call_3",
+            "namespace": "a",
+            "name": "b",
+            "input": '{"code":"x","why":""}',
+        },
+    ]
+    written = said[6:10]
+    assert _types(written) == [
+        "output_item.added", "custom_tool_call_input.delta", "custom_tool_call_input.done", "output_item.done",
+    ]  # fmt: skip
+    assert (written[0]["item"]["status"], written[0]["item"]["input"]) == ("in_progress", "")
+    assert written[1]["delta"] == written[2]["input"] == written[3]["item"]["input"] == "ls\n"
+    assert {data["output_index"] for data in written} == {1}
+    assert written[1]["item_id"] == written[2]["item_id"] == written[3]["item"]["id"]
 
 
 def test_a_response_that_says_nothing_is_an_empty_message() -> None:

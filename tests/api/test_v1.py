@@ -200,6 +200,7 @@ def test_models(server: Any) -> None:
     assert listed["object"] == "list"
     assert sorted(entry["id"] for entry in listed["data"]) == ["embed:latest", "tiny:latest"]
     assert all((entry["object"], entry["owned_by"]) == ("model", "library") for entry in listed["data"])
+    assert server.request("GET", "/v1/models/").json() == listed
     assert server.request("GET", "/v1/models/Tiny").json()["id"] == "Tiny"
     unknown = server.request("GET", "/v1/models/a%2Fb")
     assert unknown.status_code == 404
@@ -251,6 +252,33 @@ def test_a_stop_sequence_is_named(server: Any) -> None:
     events = dict(_events(server.post(MESSAGES, **body, stream=True).text))
     delta = json.loads(events["message_delta"])["delta"]
     assert delta == {"stop_reason": "stop_sequence", "stop_sequence": "wo"}
+
+
+@pytest.mark.parametrize(
+    ("path", "wish"),
+    [
+        (CHAT, {"parallel_tool_calls": False}),
+        (RESPONSES, {"parallel_tool_calls": False}),
+        (MESSAGES, {"tool_choice": {"type": "auto", "disable_parallel_tool_use": True}}),
+    ],
+)
+def test_one_call_at_a_time(server: Any, make_gguf: Any, path: str, wish: dict[str, Any]) -> None:
+    server.runner.script = ["<tool_call>", '{"name": "f", "arguments": {"a": 1}}', "</tool_call>"] * 2
+    function = {"name": "f", "parameters": {"type": "object", "properties": {"a": {"type": "integer"}}}}
+    tool = {
+        CHAT: {"type": "function", "function": function},
+        RESPONSES: {"type": "function", **function},
+        MESSAGES: {"name": "f", "input_schema": function["parameters"]},
+    }[path]
+    template = "{% for tool in tools or () %}{{ tool.function.name }}{% endfor %}<tool_call>{{ messages[-1].content }}"
+    body = {**BODIES[path], "model": str(make_gguf(template=template)), "tools": [tool]}
+
+    def calls(**more: Any) -> int:
+        text: str = server.post(path, **body, **more).text
+        return text.count('"name":"f","arguments"') + text.count('"tool_use","id"')
+
+    assert (calls(), calls(**wish)) == (2, 1)
+    assert calls(**wish, stream=True) * 2 == calls(stream=True)
 
 
 def test_seeds_of_several_answers(server: Any) -> None:

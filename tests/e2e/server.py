@@ -77,13 +77,15 @@ def running(
     *,
     before: Callable[[], None] | None = None,
     send_buffer_bytes: int | None = None,
+    port: int = 0,
 ) -> Iterator[Server]:
-    """A server on a free port of loopback, with settings from `environment` only. Its process first calls `before`.
+    """A server on `port` of loopback, a free one if that is 0, with settings from `environment` only.
 
+    Its process first calls `before`.
     The kernel keeps no more than about `send_buffer_bytes` for a client that doesn't read, instead of megabytes.
     """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("OLLAMA_", "SWELL_"))}
-    with socket.create_server(("127.0.0.1", 0)) as listener, log.open("wb") as output:
+    with socket.create_server(("127.0.0.1", port)) as listener, log.open("wb") as output:
         if send_buffer_bytes is not None:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer_bytes)
         port = listener.getsockname()[1]

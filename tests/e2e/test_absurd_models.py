@@ -1,7 +1,10 @@
 """Files that say nonsense: a load fails in words or succeeds, soon, and takes little memory."""
 
 import contextlib
+import json
+import os
 import re
+import shutil
 import struct
 import threading
 from collections.abc import Iterator
@@ -9,7 +12,10 @@ from pathlib import Path
 
 import pytest
 from tests.e2e.server import Server, running
+from tests.fuzz.document import parse
+from tests.tiny import ARCHITECTURES
 from tests.tiny.attention import write_llama
+from tests.tiny.layers import HEAD
 
 RUNNER_MAX_BYTES = 300_000_000
 """More than a tiny model takes, and a million cells of bookkeeping."""
@@ -17,7 +23,7 @@ RUNNER_MAX_BYTES = 300_000_000
 
 def _with(path: Path, **numbers: int) -> str:
     """A tiny model whose file says other numbers than it was written with."""
-    write_llama(path, reads_text=True)
+    write_llama(path)
     content = bytearray(path.read_bytes())
     for name, number in numbers.items():
         key = f"llama.{name.replace('__', '.')}".encode()
@@ -46,7 +52,6 @@ ABSURD = (
     {"attention__head_count_kv": 2**31},
     {"attention__key_length": 2**31},
     {"attention__value_length": 2**31},
-    {"rope__dimension_count": 2**31},
 )
 
 
@@ -59,6 +64,46 @@ def test_a_load_that_can_only_fail_fails_cheaply(tmp_path: Path, log: Path) -> N
             assert response.json()["error"]
     assert len(peaks) >= len(ABSURD)
     assert max(peaks.values()) < RUNNER_MAX_BYTES
+
+
+def test_a_model_that_llama_cannot_compute_with_costs_a_few_runners(tmp_path: Path, log: Path) -> None:
+    """It loads, and then ends each runner that is given a text. Another model answers meanwhile."""
+    path = tmp_path / "odd.gguf"
+    ARCHITECTURES["lfm2"].write(path)
+    document = parse(path.read_bytes())
+    document.put(b"lfm2.rope.dimension_count", 4, struct.pack("<I", 2 * HEAD))
+    path.write_bytes(document.encode())
+    model = str(path)
+    with running(log) as server:
+        for number in range(5):
+            body = {"model": model, "prompt": f"{number}", "stream": False}
+            response = server.http.post("/api/generate", json=body)
+            assert response.status_code == 500
+            assert f"llama.cpp crashed 2 times while it loaded {model}; replace the file" in response.json()["error"]
+            assert server.generate("One two three", predict=4)["eval_count"] == 4
+        assert log.read_text().count(f"loading {model}") == 3
+
+
+def test_a_file_that_is_truncated_under_its_runner(tmp_path: Path, log: Path, model_path: Path) -> None:
+    """The runner reads what isn't there any more, and is lost; the file is served when it is whole again."""
+    path = tmp_path / "model.gguf"
+    shutil.copyfile(model_path, path)
+    with running(log) as server:
+        body = {"model": str(path), "prompt": "One two three", "options": {"num_predict": 500, "num_ctx": 512}}
+        with server.http.stream("POST", "/api/generate", json=body) as response:
+            lines = response.iter_lines()
+            assert next(lines)
+            os.truncate(path, 4096)
+            last = [json.loads(line) for line in lines][-1]
+        assert str(path) in last["error"]
+        assert "was lost" in log.read_text()
+        for _ in range(3):
+            response = server.http.post("/api/generate", json={**body, "stream": False})
+            assert response.status_code == 400
+            assert "incomplete" in response.json()["error"]
+        assert log.read_text().count(f"loading {path}") <= 5
+        shutil.copyfile(model_path, path)
+        assert server.generate("One two three", predict=4, model=str(path))["eval_count"] == 4
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """The command line, from the shell's side of it."""
 
 import contextlib
+import hashlib
 import json
 import math
 import os
@@ -14,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 from tests.cli.terminal import CTRL_D, Terminal
+from tests.e2e.command import MARK, WINDOW, swell
 from tests.e2e.server import MODEL, Server, running
 from tests.e2e.templates import THINKS, write_with_template
 from tests.tiny.encoder import write_bert
@@ -21,28 +23,11 @@ from tests.waiting import wait_until
 
 from swell import __version__
 
-WINDOW = {"OLLAMA_CONTEXT_LENGTH": "96"}
-"""The commands sample, and now and then the little model doesn't know when to stop: a small window ends its answer."""
-MARK = "SWELL_TEST_MARK"
-
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with running(tmp_path_factory.mktemp("server") / "log", WINDOW) as started:
         yield started
-
-
-def swell(*arguments: str, host: str, stdin: str | None = None, mark: str = "") -> subprocess.CompletedProcess[str]:
-    """All processes that come of it have `mark` in their environment."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("OLLAMA_")}
-    return subprocess.run(
-        [sys.executable, "-m", "swell", *arguments],
-        env={**environment, **WINDOW, "OLLAMA_HOST": host, MARK: mark},
-        input=stdin if stdin is not None else "",
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
 
 
 @pytest.fixture
@@ -65,7 +50,11 @@ def test_run_reads_a_pipe_before_its_words(server: Server) -> None:
 
 
 def test_run_shows_thoughts(server: Server, model_path: Path, tmp_path: Path) -> None:
-    thinks = write_with_template(model_path, tmp_path / "thinks.gguf", THINKS)
+    file = write_with_template(model_path, tmp_path / "thinks.gguf", THINKS)
+    digest = f"sha256:{hashlib.sha256(Path(file).read_bytes()).hexdigest()}"
+    thinks, greedy = "thinks", {"temperature": 0, "num_predict": 40}  # sampled, it now and then says nothing
+    server.http.post(f"/api/blobs/{digest}", content=Path(file).read_bytes()).raise_for_status()
+    server.ask("/api/create", model=thinks, files={"m.gguf": digest}, parameters=greedy)
     shown = swell("run", thinks, "--think", "Say hello.", host=server.url)
     assert (shown.returncode, shown.stderr) == (0, "")
     assert shown.stdout.startswith("Thinking...\n")
@@ -164,8 +153,13 @@ def test_list_show_and_stop(server: Server) -> None:
 
 
 def test_errors_are_one_line(server: Server, nowhere: str) -> None:
-    unknown = swell("run", "nonesuch", "hi", host=server.url)
-    assert (unknown.returncode, unknown.stderr) == (1, "Error: 404 Not Found: model 'nonesuch' not found\n")
+    unknown = swell("show", "nonesuch", host=server.url)
+    assert (unknown.returncode, unknown.stderr) == (1, "Error: model 'nonesuch:latest' not found\n")
+    missing = swell("run", "/nowhere/nonesuch.gguf", "hi", host=server.url)
+    assert (missing.returncode, missing.stderr) == (1, "Error: model '/nowhere/nonesuch.gguf' not found\n")
+    unreachable = swell("run", f"{nowhere}/me/nonesuch", "hi", "--insecure", host=server.url)
+    assert (unreachable.returncode, unreachable.stdout) == (1, "")
+    assert unreachable.stderr.splitlines()[-1].startswith("Error: ")
     alone = swell("list", host=nowhere)
     assert alone.returncode == 1
     assert "run 'swell serve'" in alone.stderr

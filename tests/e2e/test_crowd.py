@@ -118,7 +118,7 @@ def test_a_slow_reader_stops_nobody_and_loses_nothing(server: Server) -> None:
 
 
 def test_who_reads_nothing_loses_its_connection_and_others_get_their_turn(tmp_path: Path, log: Path) -> None:
-    write_llama(tmp_path / "tiny.gguf", reads_text=True)
+    write_llama(tmp_path / "tiny.gguf")
     wish = {"model": MODEL, "prompt": STORY, "raw": True, "options": {"num_predict": -1, "num_ctx": 256}}
     settings = {"OLLAMA_NUM_PARALLEL": "1", "OLLAMA_MAX_LOADED_MODELS": "1", "SWELL_SEND_TIMEOUT": "1s"}
     with (

@@ -50,7 +50,7 @@ def twin(model_path: Path, tmp_path: Path) -> str:
 def tiny(tmp_path: Path) -> list[str]:
     """Three small models, whose tokens are bytes."""
     first, *others = (tmp_path / f"{name}.gguf" for name in ("a", "b", "c"))
-    write_llama(first, reads_text=True)
+    write_llama(first)
     for path in others:
         path.symlink_to(first)
     return [str(path) for path in (first, *others)]

@@ -27,7 +27,7 @@ SMALL = {"OLLAMA_NUM_PARALLEL": "1", "OLLAMA_KV_CACHE_INIT": "256", "OLLAMA_KV_C
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Three small models, whose tokens are bytes."""
     directory = tmp_path_factory.mktemp("models")
-    write_llama(directory / "0.gguf", reads_text=True)
+    write_llama(directory / "0.gguf")
     return [str(shutil.copy(directory / "0.gguf", directory / name)) for name in ("a.gguf", "b.gguf", "c.gguf")]
 
 

@@ -103,7 +103,7 @@ def test_a_quota_of_one_processor_is_one_thread(log: Path) -> None:
 
 def test_two_busy_models_share_the_processors(log: Path, tmp_path: Path) -> None:
     tiny = tmp_path / "tiny.gguf"
-    write_llama(tiny, reads_text=True)
+    write_llama(tiny)
     with running(log, ONE) as server, talking(server, [MODEL, str(tiny)]):
         wait_until(lambda: len(server.http.get("/stats").json()["models"]) == 2, "both are loaded")
         part = max(1, Allowance().threads() // 2)

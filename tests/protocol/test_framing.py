@@ -27,7 +27,7 @@ from swell.protocol.messages import (
 from swell.sampling import Sampling
 
 REQUESTS: list[Request] = [
-    Load(path="/m.gguf", log_level=20, ledger_fd=5, demands_fd=6, ledger_entry=0, idle_shrink_s=math.inf),
+    Load(path="/m.gguf", log_level=20, ledger_fd=5, devices_fd=4, demands_fd=6, ledger_entry=0, idle_shrink_s=math.inf),
     Generate(id=1, prompt=[1, 2, 3], window_tokens=8, limit_tokens=4, sampling=Sampling(seed=2**63 - 1)),
     Cancel(1),
     Embed(4, [[1, 2], [3]]),

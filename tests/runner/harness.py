@@ -13,7 +13,7 @@ from swell.kv.reserved import ReservedStore
 from swell.kv.store import BookedStore
 from swell.llama.context import ContextShape
 from swell.llama.model import LlamaModel
-from swell.protocol.messages import FinishReason, Generate, NeedMemory, Shrunk, SlotsSaved, StepOutput
+from swell.protocol.messages import FinishReason, Generate, GrantChanged, NeedMemory, Shrunk, SlotsSaved, StepOutput
 from swell.runner.engine import Engine, EngineLimits
 from swell.runner.prefix_cache import PrefixCache
 from swell.sampling import Sampling
@@ -43,6 +43,7 @@ class Harness:
         self.steps: list[StepOutput] = []
         self.needs: list[NeedMemory] = []
         self.shrunk: list[int] = []
+        self.grants: list[GrantChanged] = []
         self.engine = Engine(
             self.store,
             fixed(SHAPE.threads),
@@ -52,11 +53,14 @@ class Harness:
             prefixes=PrefixCache(prefix_folder, prefix_bytes, "tests", self.store) if prefix_folder else None,
         )
 
-    def _note(self, message: NeedMemory | Shrunk | SlotsSaved) -> None:
-        if isinstance(message, NeedMemory):
-            self.needs.append(message)
-        else:
-            self.shrunk.append(message.id)
+    def _note(self, message: NeedMemory | Shrunk | SlotsSaved | GrantChanged) -> None:
+        match message:
+            case NeedMemory():
+                self.needs.append(message)
+            case GrantChanged():
+                self.grants.append(message)
+            case _:
+                self.shrunk.append(message.id)
 
     def submit(
         self, request_id: int, prompt: str = PROMPT, *, limit: int = 40, window: int = 1024, **more: Any

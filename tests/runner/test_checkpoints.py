@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.runner.answers import ROUNDING, asked, distance
 from tests.runner.byte_models import open_byte_model
 from tests.runner.harness import Harness
 from tests.tiny import ARCHITECTURES, MemoryKind
@@ -29,24 +30,15 @@ def uncut(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         yield loaded
 
 
-def asked(harness: Harness, request_id: int, prompt: list[int], limit: int = ANSWER) -> list[int]:
-    harness.submit_tokens(request_id, prompt, limit=limit)
-    harness.run()
-    return harness.emitted(request_id)
-
-
 def test_a_turn_without_the_last_thoughts_goes_on_at_the_end_of_its_prompt(uncut: LlamaModel) -> None:
-    """And its answer is that of a conversation that ended there, but for rounding: cells of a window come back in
-    another order, and one of nine models then chooses another token after 159. One that is read from the beginning is
-    computed in other chunks; of these random models, two then go on differently, after 159 and 164 tokens.
-    """
+    """And its answer is that of a conversation that ended there, but for rounding."""
     first = [*SYSTEM, *TURN]
     warm = Harness(uncut, checkpoints=MOST)
-    second = [*first, *asked(warm, 1, first)[ANSWER // 2 :], *TURN]
-    answer = asked(warm, 2, second)
+    second = [*first, *asked(warm, 1, first, limit=ANSWER)[0][ANSWER // 2 :], *TURN]
+    answered = asked(warm, 2, second, limit=ANSWER)
     silent = Harness(uncut)
     asked(silent, 1, first, limit=0)
-    assert asked(silent, 2, second)[: ANSWER // 2] == answer[: ANSWER // 2]
+    assert distance(asked(silent, 2, second, limit=ANSWER), answered) < ROUNDING
     assert warm.cached_tokens(2) == silent.cached_tokens(2) == len(first)
     assert warm.store.check_integrity() == []
 
@@ -54,8 +46,8 @@ def test_a_turn_without_the_last_thoughts_goes_on_at_the_end_of_its_prompt(uncut
 def test_without_checkpoints_it_is_read_from_the_beginning(uncut: LlamaModel) -> None:
     first = [*SYSTEM, *TURN]
     harness = Harness(uncut)
-    second = [*first, *asked(harness, 1, first)[ANSWER // 2 :], *TURN]
-    asked(harness, 2, second)
+    second = [*first, *asked(harness, 1, first, limit=ANSWER)[0][ANSWER // 2 :], *TURN]
+    asked(harness, 2, second, limit=ANSWER)
     assert harness.cached_tokens(2) <= len(first)
     assert harness.store.checkpoint_bytes == 0
 
@@ -72,7 +64,7 @@ def test_a_line_that_changes_again_is_gone_back_to(uncut: LlamaModel) -> None:
 
 
 def test_a_busy_slots_system_prompt_is_copied_at_its_checkpoint(uncut: LlamaModel) -> None:
-    """Beside another's tokens a prompt is read in other chunks, so one of ten models goes on differently after 26."""
+    """Beside another's tokens a prompt is read in other chunks, which rounding shows."""
     first, second = [*SYSTEM, *TURN], [*SYSTEM, *TURN[::-1]]
     alone = Harness(uncut, checkpoints=MOST)
     asked(alone, 1, SYSTEM, limit=1)
@@ -82,10 +74,9 @@ def test_a_busy_slots_system_prompt_is_copied_at_its_checkpoint(uncut: LlamaMode
     harness.run()
     harness.submit_tokens(1, first, limit=ANSWER)
     harness.step(12)
-    harness.submit_tokens(2, second, limit=ANSWER // 2)
-    harness.run()
+    answered = asked(harness, 2, second, limit=ANSWER // 2)
     assert alone.cached_tokens(2) == harness.cached_tokens(2) == len(SYSTEM)
-    assert harness.emitted(2)[:20] == expected[:20]
+    assert distance(expected, answered) < ROUNDING
     assert harness.store.check_integrity() == []
 
 

@@ -1,24 +1,21 @@
 """The same answers whatever is cached: 56 conversations, each cold, warm, after restores from files and checkpoints.
 
-How many tokens are computed together, and in which order a window's cells lie, shows in the last bits. So two answers
-may part where two tokens are as likely as each other but for that, and nowhere else.
+But for what arithmetic does to the last bits: see tests/runner/answers.
 """
 
-import math
 import random
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.runner.answers import ROUNDING, Answer, asked, distance
 from tests.runner.byte_models import open_byte_model
 from tests.runner.harness import Harness
 from tests.tiny import ARCHITECTURES, Architecture, MemoryKind
 
 from swell.llama.model import LlamaModel
-from swell.protocol.messages import KeepPrefixes, TokenLikelihood
+from swell.protocol.messages import KeepPrefixes
 
-ROUNDING = 0.2
-"""In natural logarithms of probabilities. Another order of cells gives 0.075 at most, a wrong token 1 to 8."""
 INDEX_ROUNDING = 3.0
 """Of sparse attention, where the last bits choose what is attended to: with nothing cached, reading in chunks of
 63 tokens instead of 64 gives up to 2.4."""
@@ -26,8 +23,6 @@ CONVERSATIONS = 4
 TURNS = 3
 ANSWER = 48
 MOST = 8
-
-Answer = tuple[list[int], list[TokenLikelihood]]
 
 
 @pytest.fixture(scope="module", params=ARCHITECTURES.values(), ids=list(ARCHITECTURES))
@@ -42,13 +37,6 @@ def tiny(architecture: Architecture, tmp_path_factory: pytest.TempPathFactory) -
         yield loaded
 
 
-def asked(harness: Harness, request_id: int, prompt: list[int]) -> Answer:
-    harness.submit_tokens(request_id, prompt, limit=ANSWER, top_logprobs=20)
-    harness.run()
-    likelihoods = [one for step in harness.steps for one in step.likelihoods if one.id == request_id]
-    return harness.emitted(request_id), likelihoods
-
-
 def ended(harness: Harness) -> None:
     harness.engine.submit(KeepPrefixes(99))
     harness.engine._take_work()
@@ -57,25 +45,16 @@ def ended(harness: Harness) -> None:
 
 def cold(model: LlamaModel, turn: int, prompt: list[int]) -> Answer:
     harness = Harness(model)
-    answer = asked(harness, turn, prompt)
+    answer = asked(harness, turn, prompt, limit=ANSWER)
     harness.store.close()
     return answer
 
 
 def restored(model: LlamaModel, turn: int, prompt: list[int], folder: Path) -> Answer:
     harness = Harness(model, checkpoints=MOST, prefix_folder=folder)
-    answer = asked(harness, turn, prompt)
+    answer = asked(harness, turn, prompt, limit=ANSWER)
     ended(harness)
     return answer
-
-
-def distance(one: Answer, other: Answer) -> float:
-    """By how much the token where `other` leaves `one` is less likely than that of `one`; 0 where it doesn't."""
-    for token, likelihood, others in zip(*one, other[0], strict=False):
-        if token != others:
-            likelihoods = {choice.piece: choice.logprob for choice in likelihood.top}
-            return likelihood.logprob - likelihoods.get(bytes([others]), -math.inf)
-    return 0.0
 
 
 @pytest.mark.parametrize("number", range(CONVERSATIONS))
@@ -89,7 +68,7 @@ def test_what_is_cached_changes_no_answer(
     warm = Harness(tiny, checkpoints=MOST)
     for turn in range(TURNS):
         expected = cold(tiny, turn, prompt)
-        assert distance(expected, asked(warm, turn, prompt)) < rounding
+        assert distance(expected, asked(warm, turn, prompt, limit=ANSWER)) < rounding
         assert distance(expected, restored(tiny, turn, prompt, tmp_path)) < rounding
         kept = expected[0][ANSWER // 2 if number % 2 else 0 :]
         prompt = [*prompt, *kept, *(drawn.randrange(256) for _ in range(drawn.randrange(1, 60)))]

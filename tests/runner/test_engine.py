@@ -9,7 +9,7 @@ from tests.counting import PROMPT, expected
 from tests.runner.harness import POLICY, SHAPE, Harness
 
 from swell.errors import DecodeError, InvalidRequestError, KvGrowError, from_data
-from swell.kv.admission import OpenAdmission
+from swell.kv.admission import OpenAdmission, Refusal
 from swell.kv.copied import CopiedStore
 from swell.llama.batch import Batch
 from swell.llama.context import Context
@@ -113,7 +113,7 @@ def test_an_abort_costs_the_others_nothing_but_time(harness: Harness) -> None:
 def test_a_refused_growth_fails_only_the_one_that_asked(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     harness.submit(1, "Hello there", limit=5)
     harness.step()
-    monkeypatch.setattr(harness.store._books.admission, "claim", lambda additional_bytes: 0)
+    monkeypatch.setattr(harness.store._books.admission, "claim", lambda *_: Refusal(0))
     harness.submit(2, limit=5)
     harness.run()
     (failed,) = [event for step in harness.steps for event in step.failed]

@@ -11,10 +11,11 @@ import psutil
 import pytest
 from tests.waiting import is_alive, settle, until
 
-from swell.errors import InvalidRequestError
-from swell.sandbox.job import Job, Render
+from swell.errors import InvalidRequestError, InvalidTemplateError
+from swell.sandbox.job import Job
 from swell.sandbox.processes import Processes
 from swell.sandbox.renderer import Renderer
+from swell.sandbox.rendering_jobs import Render, RenderGap, RenderGo
 from swell.sandbox.schemas import SCHEMA_CHARACTERS_MAX, SchemaChecker
 from swell.text.prompts.messages import Message, Tool, ToolCall, ToolFunction, ToolSpec
 
@@ -88,6 +89,64 @@ def test_bombs_hit_nobody_else(template: str) -> None:
         bomb, others = asyncio.create_task(renderer.render(_job(template))), []
         while not bomb.done():
             others.append(await renderer.render(_job("{{ messages[0].content }}")))
+            await asyncio.sleep(0.01)
+        with pytest.raises(InvalidRequestError):
+            await bomb
+        assert set(others) <= {"Hi"}
+
+    _run(test)
+
+
+def _go_job(template: str) -> RenderGo:
+    return RenderGo(template=template, messages=[Message(role="user", content="Hi")], tools=[], thinking=None)
+
+
+def test_what_a_template_in_gos_language_writes() -> None:
+    async def test(renderer: Renderer) -> None:
+        call = ToolCall(id="a", function=ToolFunction(name="f", arguments={"x": [10**30, {"é": None}]}))
+        job = RenderGo(
+            template="{{ .Tools }}{{ range .Messages }}{{ .ToolCalls }}{{ end }}{{ .ThinkLevel }}",
+            messages=[Message(role="assistant", tool_calls=[call])],
+            tools=[Tool(function=ToolSpec(name="g"))],
+            thinking="low",
+        )
+        assert await renderer.render(job) == (
+            '[{"type":"function","function":{"name":"g","parameters":{"type":"object","properties":{}}}}]'
+            '[{a {0 f {"x":[1000000000000000000000000000000,{"é":null}]}}}]low'
+        )
+        gap = RenderGap(template="{{ .Suffix }}<{{ .Prompt }}", prompt="a", suffix="b", thinking=None)
+        assert await renderer.render(gap) == "b<a"
+
+    _run(test)
+
+
+def test_a_template_in_gos_language_that_can_not_be_read_keeps_its_error() -> None:
+    async def test(renderer: Renderer) -> None:
+        with pytest.raises(InvalidTemplateError) as caught:
+            await renderer.render(_go_job("\n{{ if }}"))
+        assert caught.value.line == 2
+        assert len(_processes()) == 1
+
+    _run(test)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ range 999999 }}{{ range 999999 }}{{ range 999999 }}{{ end }}{{ end }}{{ end }}",
+        '{{ $x := "aa" }}{{ range 60 }}{{ $x = print $x $x }}{{ end }}{{ len $x }}',
+        '{{ $x := "aa" }}{{ range 60 }}{{ $x = printf "%q" $x }}{{ end }}{{ len $x }}',
+        '{{ range 99 }}{{ printf "%999999d" 1 }}{{ end }}',
+        '{{ define "x" }}{{ template "x" . }}{{ template "x" . }}{{ end }}{{ template "x" . }}',
+        "{{ range $i, $_ := .Messages }}{{ range 99999999 }}{{ $.Messages }}{{ end }}{{ end }}",
+        "{{ .Prompt.Nothing }}",
+    ],
+)
+def test_bombs_in_gos_language_hit_nobody_else(template: str) -> None:
+    async def test(renderer: Renderer) -> None:
+        bomb, others = asyncio.create_task(renderer.render(_go_job(template))), []
+        while not bomb.done():
+            others.append(await renderer.render(_go_job("{{ .Prompt }}")))
             await asyncio.sleep(0.01)
         with pytest.raises(InvalidRequestError):
             await bomb

@@ -17,6 +17,7 @@ from swell.errors import KvGrowError, LoadDiedError, RunnerLostError, SwellError
 from swell.loss import Loss
 from swell.memory.ledger import Ledger
 from swell.protocol.messages import (
+    CacheCount,
     DevicesFound,
     Emitted,
     Finished,
@@ -31,7 +32,7 @@ from swell.protocol.messages import (
     ThreadStats,
     Totals,
 )
-from swell.supervisor.runner import OnNeed, PlaceLayers, Runner
+from swell.supervisor.runner import OnNotice, PlaceLayers, Runner
 from swell.supervisor.stream import GenerationStream
 
 WINDOW_TOKENS = 256
@@ -79,10 +80,12 @@ def letter(prompt: list[int], index: int) -> bytes:
 class Process:
     """One runner. Its generations are tasks that share its slots."""
 
-    def __init__(self, order: Load, need: OnNeed, fate: Fate, number: int) -> None:
+    def __init__(self, order: Load, need: OnNotice, fate: Fate, number: int) -> None:
         self.order = order
         self.process_id = number
         self.lost = asyncio.Event()
+        self.has_answered = False
+        self.loading_ns = (0, 0)
         self.facts = Loaded(
             context_max=WINDOW_TOKENS,
             slots=order.slots or 4,
@@ -102,7 +105,7 @@ class Process:
         self._offers: dict[int, asyncio.Event] = {}
         self._busy_bytes: dict[int, int] = {}
         self._cached_bytes = 0
-        self._error = RunnerLostError(-9, Loss.KILLED)
+        self.loss = RunnerLostError(-9, Loss.KILLED)
 
     # --- what the server asks --------------------------------------------------------------------------------------
 
@@ -118,7 +121,7 @@ class Process:
         await self._pass(Moment.EMBED)
         return [[float(len(tokens)), 1.0] for tokens in inputs]
 
-    async def stats(self) -> Stats:
+    async def stats(self, count: CacheCount = CacheCount.PAGES) -> Stats:
         await self._pass(Moment.STATS)
         granted = self._granted_bytes()
         return Stats(
@@ -185,7 +188,7 @@ class Process:
         """As the kernel ends a process: at once, whatever it does, and its entry in the books stays."""
         if not self.lost.is_set():
             self.lost.set()
-            self.interrupt(self._error)
+            self.interrupt(self.loss)
             self._ledger.close()
 
     async def _generate(self, number: int, order: Generate, stream: GenerationStream) -> None:
@@ -214,6 +217,7 @@ class Process:
             await self._pass(Moment.TOKEN)
             stream.put(Emitted(number, 97, letter(order.prompt, index)))
             known += 1
+        self.has_answered = True
         stream.put(Finished(number, FinishReason.LENGTH, 6))
 
     async def _grow(self, number: int, cells: int) -> None:
@@ -255,7 +259,7 @@ class Process:
 
     def _check(self) -> None:
         if self.lost.is_set():
-            raise self._error
+            raise self.loss
 
 
 @dataclasses.dataclass
@@ -265,8 +269,8 @@ class Launcher:
     fate: Fate
     started: list[Process] = dataclasses.field(default_factory=list)
 
-    async def start(self, order: Load, timeout_s: float, on_need: OnNeed, place: PlaceLayers) -> Runner:
-        process = Process(order, on_need, self.fate, len(self.started))
+    async def start(self, order: Load, timeout_s: float, on_notice: OnNotice, place: PlaceLayers) -> Runner:
+        process = Process(order, on_notice, self.fate, len(self.started))
         self.started.append(process)
         try:
             for moment in (Moment.START, Moment.LOADED):

@@ -14,14 +14,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.api.scripted import FileModels, InProcess
+from tests.api.scripted import FileModels, application
 from tests.scheduler.fakes import Memory
 from tests.stories.client import Client
 from tests.stories.process import POISON_TOKENS, Fate, Launcher, Moment
 from tests.tiny.header import write_gguf
 from tests.virtual_time import VirtualClock, VirtualLoop
 
-from swell.api.app import create_app
 from swell.memory.budget import parse_budget
 from swell.models.catalog import Catalog
 from swell.scheduler.scheduler import Scheduler
@@ -123,7 +122,7 @@ async def tell(story: Story, catalog: Catalog, look: Callable[[], None] = lambda
     launcher = Launcher(story.fate)
     limits = Settings(**story.limits)
     scheduler = Scheduler(limits, memory=Memory(), launch=launcher.start, clock=VirtualClock())
-    app = create_app(limits, scheduler, catalog, InProcess(), InProcess())
+    app = application(limits, scheduler, catalog)
 
     async def come(after_s: float, client: Client) -> None:
         await asyncio.sleep(after_s)

@@ -9,6 +9,7 @@ from typing import Any
 
 import psutil
 import pytest
+import uvloop
 
 from swell.devices import HOST_ONLY
 from swell.errors import LoadDiedError, ProtocolError, RunnerLostError, UnreadError
@@ -19,7 +20,7 @@ from swell.supervisor import stream
 from swell.supervisor.process import RunnerProcess
 from swell.supervisor.runner import Runner
 
-ORDER = Load(path="x", log_level=20, ledger_fd=0, ledger_entry=0, demands_fd=0)
+ORDER = Load(path="x", log_level=20, ledger_fd=0, ledger_entry=0, devices_fd=0, demands_fd=0)
 
 
 def _files() -> int:
@@ -73,6 +74,26 @@ def test_a_reply_that_nobody_understands_ends_the_runner(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(Runner, "_dispatch", fail)
     asyncio.run(run())
+
+
+def test_requests_to_a_process_that_has_just_ended_are_told_so() -> None:
+    """Its connection is closed before it is known how it ended; uvloop lets nobody write to that meanwhile."""
+
+    async def run() -> None:
+        runner, theirs = await _runner()
+        theirs.close()
+        asking = []
+        for _ in range(5):
+            asking.append(asyncio.create_task(runner.stats()))
+            await asyncio.sleep(0)
+        runner._process.kill()
+        for one in asking:
+            with pytest.raises(RunnerLostError):
+                await one
+        await runner.stop()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
+        loop.run(run())
 
 
 def test_a_stream_that_is_not_read_is_broken_off(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """The web application: every route, and what stands before it."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
@@ -9,13 +10,15 @@ from starlette.responses import Response
 from starlette.routing import Router
 from starlette.types import ASGIApp
 
-from swell.api import stats
+from swell.api import live, stats
 from swell.api.anthropic import messages as anthropic_messages
 from swell.api.anthropic.errors import error_answer as anthropic_error
 from swell.api.http.endpoint import Endpoint, ExactRoute, UnknownPath
 from swell.api.http.errors import ErrorAnswer
+from swell.api.http.requests import RequestMiddleware
 from swell.api.http.security import CorsMiddleware, HostMiddleware
-from swell.api.ollama import chat, embed, generate, models, ps, status
+from swell.api.http.services import Parts
+from swell.api.ollama import blobs, chat, cloud, create, embed, generate, library, models, ps, status
 from swell.api.ollama.errors import error_answer as ollama_error
 from swell.api.openai import chat as openai_chat
 from swell.api.openai import completions as openai_completions
@@ -23,11 +26,9 @@ from swell.api.openai import embeddings as openai_embeddings
 from swell.api.openai import models as openai_models
 from swell.api.openai import responses as openai_responses
 from swell.api.openai.errors import error_answer as openai_error
-from swell.models.catalog import Catalog
-from swell.sandbox.renderer import Renders
-from swell.sandbox.schemas import ChecksSchemas
-from swell.scheduler.scheduler import Scheduler
-from swell.settings import Settings
+from swell.api.web import dashboard
+from swell.library.library import Library
+from swell.observe.observing import Observing
 from swell.turns.services import Services
 
 Routes = Mapping[str, tuple[Sequence[str], Callable[[Request], Awaitable[Response]]]]
@@ -35,18 +36,32 @@ Routes = Mapping[str, tuple[Sequence[str], Callable[[Request], Awaitable[Respons
 _GET, _POST, _READ = ("GET",), ("POST",), ("GET", "HEAD")
 
 OLLAMA: Routes = {
-    "/": (_READ, status.alive),
+    "/": (_READ, dashboard.home),
+    "/web/{version}/{name}": (_READ, dashboard.file),
     "/health": (_READ, status.health),
     "/api/version": (_READ, status.version),
     "/api/status": (_GET, status.status),
     "/api/tags": (_READ, models.tags),
     "/api/ps": (_GET, ps.ps),
+    "/api/events": (_GET, live.events),
     "/stats": (_GET, stats.stats),
+    "/metrics": (_GET, live.metrics),
     "/api/show": (_POST, models.show),
+    "/api/create": (_POST, create.create),
+    "/api/blobs/{digest}": (("HEAD", "POST"), blobs.blob),
+    "/api/copy": (_POST, library.copy),
+    "/api/delete": (("DELETE",), library.delete),
+    "/api/pull": (_POST, library.pull),
+    "/api/push": (_POST, library.push),
     "/api/generate": (_POST, generate.generate),
     "/api/chat": (_POST, chat.chat),
     "/api/embed": (_POST, embed.embed),
     "/api/embeddings": (_POST, embed.embeddings),
+    "/api/me": (_POST, cloud.account),
+    "/api/signout": (_POST, cloud.account),
+    "/api/experimental/web_search": (_POST, cloud.web_search),
+    "/api/experimental/web_fetch": (_POST, cloud.web_fetch),
+    "/api/experimental/model-recommendations": (_GET, cloud.recommendations),
 }
 OPENAI: Routes = {
     "/v1/models": (_GET, openai_models.models),
@@ -75,30 +90,35 @@ PREFIXES: Mapping[str, ErrorAnswer] = {
 """In whose words it is said that a path isn't there."""
 
 
-def create_app(
-    settings: Settings, scheduler: Scheduler, catalog: Catalog, renderer: Renders, schemas: ChecksSchemas
-) -> ASGIApp:
-    """The application over a running scheduler and the sandbox, which it closes when it shuts down."""
+def create_app(services: Services, changes: Library, observing: Observing) -> ASGIApp:
+    """The application over the server's parts, which it closes when it shuts down."""
+    settings = services.settings
 
     @asynccontextmanager
     async def lifespan(_app: ASGIApp) -> AsyncIterator[None]:
-        await renderer.warm()
+        await observing.start()
+        pruning = asyncio.create_task(changes.prune())
+        await services.renderer.warm()
         try:
             yield
         finally:
-            await renderer.close()
-            await schemas.close()
-            await scheduler.close()
+            await pruning
+            await changes.close()
+            await services.renderer.close()
+            await services.schemas.close()
+            await services.scheduler.close()
+            await observing.close()
 
-    services = Services(settings, scheduler, catalog, renderer, schemas)
+    parts = Parts(services, changes, observing)
     return Router(
         routes=[
-            ExactRoute(path, methods, Endpoint(function, answer_error, services))
+            ExactRoute(path, methods, Endpoint(function, answer_error, parts))
             for answer_error, routes in ROUTES.items()
             for path, (methods, function) in routes.items()
         ],
         default=UnknownPath(PREFIXES),
         middleware=[
+            Middleware(RequestMiddleware, metrics=services.metrics),
             Middleware(CorsMiddleware, origins=settings.origins),
             Middleware(HostMiddleware, bound_host=settings.host.host),
         ],

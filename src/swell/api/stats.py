@@ -1,6 +1,7 @@
 """GET /stats: everything that Swell counts and measures. Ollama has no such endpoint."""
 
 import asyncio
+import dataclasses
 from typing import Any
 
 import msgspec
@@ -22,7 +23,7 @@ async def stats(request: Request) -> Response:
     """
     scheduler = services(request).scheduler
     loaded = await scheduler.loaded()
-    models = [{"name": row.model.name, "stats": _stats(row)} for row in loaded]
+    models = [{"name": row.model.name, "stats": _stats(row), **_place(row)} for row in loaded]
     server = {
         "resident_bytes": process_resident().total_bytes,
         "tasks": len(asyncio.all_tasks()),
@@ -31,6 +32,11 @@ async def stats(request: Request) -> Response:
         "faults": scheduler.check_integrity(),
     }
     return json_response({"models": models, "server": server})
+
+
+def _place(loaded: LoadedModel) -> dict[str, str]:
+    """Where in a fleet it is."""
+    return dataclasses.asdict(loaded.place) if loaded.place else {}
 
 
 def _stats(loaded: LoadedModel) -> dict[str, Any] | None:

@@ -19,6 +19,7 @@ from swell.api.ollama.bodies import ChatBody
 from swell.api.ollama.requests import check_chat, turn_request
 from swell.errors import InterruptedTurnError, InvalidRequestError, RequestError
 from swell.models.model import Model
+from swell.text.parsing.parts import ToolCall
 from swell.turns.checks import check_top_logprobs
 from swell.turns.conversation import Conversation
 from swell.turns.events import Finish, PromptRead, TurnEvent
@@ -66,6 +67,13 @@ def open_conversation(
     return turn_request(body, model, None, started_ns), conversation
 
 
+def required_schema(schema: dict[str, Any] | None) -> dict[str, Any]:
+    """Raises InvalidRequestError where there is none: an answer in any form is not what was asked for."""
+    if schema is None:
+        raise InvalidRequestError('a format of the type "json_schema" must have a schema')
+    return schema
+
+
 class TurnWriter(Protocol):
     """Puts a model's turn into the words of one API."""
 
@@ -107,6 +115,18 @@ async def unbroken(events: AsyncGenerator[TurnEvent, None]) -> AsyncGenerator[Tu
         async for event in events:
             if isinstance(event, Finish) and event.error:
                 raise InterruptedTurnError(event.error)
+            yield event
+
+
+async def with_one_call(events: AsyncGenerator[TurnEvent, None]) -> AsyncGenerator[TurnEvent, None]:
+    """`events` without calls of tools after the first one: for a client that asked for one at a time."""
+    has_called = False
+    async with aclosing(events):
+        async for event in events:
+            if isinstance(event, ToolCall):
+                if has_called:
+                    continue
+                has_called = True
             yield event
 
 

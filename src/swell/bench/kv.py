@@ -41,7 +41,7 @@ from swell.bench.results import (
     WasteRequest,
     WasteResult,
 )
-from swell.cache import StoreKind
+from swell.cache import INITIAL_TOKENS, StoreKind
 from swell.settings import Settings
 
 LEAST_WINDOW_TOKENS = 512
@@ -242,7 +242,7 @@ def _waste_request(options: BenchOptions, subject: str, slots: int, window: int,
         slots=slots,
         window_tokens=window,
         threads=options.threads,
-        initial_tokens=defaults.kv_initial_tokens,
+        initial_tokens=INITIAL_TOKENS,
         block_tokens=defaults.kv_grow_tokens,
     )
     return WasteRequest(setup=setup, token_counts=counts)

@@ -13,6 +13,7 @@ from swell.kv.base import KvStore
 from swell.kv.copied import CopiedStore
 from swell.kv.eager import EagerStore
 from swell.kv.memory_admission import MemoryAdmission
+from swell.kv.placed_store import PlacedStore
 from swell.kv.policy import GrowthPolicy
 from swell.kv.reserved import ReservedStore
 from swell.kv.selfcheck import reserved_refusal
@@ -52,6 +53,8 @@ def open_store(model: LlamaModel, setup: Setup, admission: Admission) -> KvStore
     match setup.kind:
         case StoreKind.RESERVED:
             return ReservedStore(model, shape, policy, admission)
+        case StoreKind.PLACED:
+            return PlacedStore(model, shape, policy, admission)
         case StoreKind.COPIED:
             return CopiedStore(model, shape, policy, admission)
         case StoreKind.EAGER:

@@ -9,7 +9,7 @@ from swell.bench.child import answer
 from swell.bench.dialogue import GENERATED_TOKENS, Dialogue, window_of
 from swell.bench.results import Setup, TurnsRequest, TurnsResult
 from swell.bench.stores import loaded, open_store, real_admission
-from swell.cache import StoreKind
+from swell.cache import INITIAL_TOKENS, StoreKind
 from swell.processors.governor import Governor
 from swell.processors.shares import Demands
 from swell.protocol.loading import BATCH_TOKENS
@@ -28,7 +28,7 @@ def measure(request: TurnsRequest) -> TurnsResult:
         slots=1,
         window_tokens=window_tokens,
         threads=request.threads,
-        initial_tokens=min(defaults.kv_initial_tokens, window_tokens),
+        initial_tokens=min(INITIAL_TOKENS, window_tokens),
         block_tokens=defaults.kv_grow_tokens,
     )
     steps: SimpleQueue[StepOutput] = SimpleQueue()

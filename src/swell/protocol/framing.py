@@ -22,7 +22,7 @@ _request_decoder = msgspec.msgpack.Decoder(Request)
 _reply_decoder = msgspec.msgpack.Decoder(Reply)
 
 
-def encode(message: Request | Reply) -> bytes:
+def encode(message: msgspec.Struct) -> bytes:
     """`message` as one frame."""
     buffer = bytearray(_LENGTH.size)
     _encoder.encode_into(message, buffer, _LENGTH.size)
@@ -32,10 +32,27 @@ def encode(message: Request | Reply) -> bytes:
 
 async def requests(stream: asyncio.StreamReader) -> AsyncIterator[Request]:
     """Requests as they come, until the server is gone. Raises ProtocolError."""
-    frames = _Frames(_request_decoder)
+    async for request in messages(stream, _request_decoder):
+        yield request
+
+
+async def messages(stream: asyncio.StreamReader, decoder: msgspec.msgpack.Decoder[T]) -> AsyncIterator[T]:
+    """Messages of any kind as they come, until who sends them is gone. Raises ProtocolError."""
+    frames = _Frames(decoder)
     async for data in _pieces(stream):
-        for request in frames.feed(data):
-            yield request
+        for message in frames.feed(data):
+            yield message
+
+
+async def read_message(stream: asyncio.StreamReader, decoder: msgspec.msgpack.Decoder[T], most_bytes: int) -> T:
+    """One message, and nothing of what follows it. Raises ProtocolError, EOFError or ConnectionError."""
+    (length,) = _LENGTH.unpack(await stream.readexactly(_LENGTH.size))
+    if length > most_bytes:
+        raise ProtocolError(f"a frame of {length} bytes")
+    try:
+        return decoder.decode(await stream.readexactly(length))
+    except msgspec.MsgspecError as error:
+        raise ProtocolError(str(error)) from error
 
 
 async def replies(stream: asyncio.StreamReader) -> AsyncIterator[Iterator[Reply]]:

@@ -4,7 +4,7 @@ import math
 
 import msgspec
 
-from swell.cache import CacheType, FlashAttention, StoreKind
+from swell.cache import INITIAL_TOKENS, CacheType, FlashAttention, StoreKind
 from swell.devices import HOST_ONLY, DeviceMemory, DeviceUse, Placement
 
 
@@ -44,22 +44,24 @@ class Load(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     """What to load, and how. Comes once, after DevicesFound. Where a number is 0, the runner chooses."""
 
     path: str
+    adapters: list[str] = []  # paths of LoRA adapters, all of which are applied
     log_level: int
     slots: int = 0
     eager_tokens: int = 0  # per slot, if the cache is not elastic; 0: as many as the model was trained for
     store: StoreKind | None = None  # None: the best that works
     cache_type: CacheType = CacheType.F16
     flash_attention: FlashAttention = FlashAttention.AUTO
-    initial_tokens: int = 2048
+    initial_tokens: int = INITIAL_TOKENS
     grow_tokens: int = 1024
     checkpoints: int = 0  # per slot, at most
     prefix_cache: str = ""  # the folder for conversations that slots lose; "" for none
     prefix_cache_bytes: int = 0  # the most that all files in it may take
-    weights: str = ""  # what tells the weights from all others, and from what they were before
+    model: str = ""  # what tells weights and adapters from all others, and from what they were before
     idle_shrink_s: float = math.inf
     memory_wait_s: float = 0  # how long a generation may wait for memory from other models
     ledger_fd: int  # inherited; the ledger of all runners
     ledger_entry: int
+    devices_fd: int  # inherited; the ledger of devices, with the same entries
     demands_fd: int  # inherited; the table of who computes, by the entries of the ledger
     budget_bytes: int | None = None  # for all runners together
     headroom_bytes: int = 0

@@ -4,6 +4,9 @@ from enum import Enum
 
 import msgspec
 
+from swell.cache import StoreKind
+from swell.metrics.events import ShrinkCause
+
 
 class ShrinkLevel(Enum):
     """How much a runner gives back that no running generation needs; each level includes those before it."""
@@ -27,16 +30,36 @@ class Shrunk(msgspec.Struct, frozen=True, tag=True):
 
 
 class NeedMemory(msgspec.Struct, frozen=True, tag=True, kw_only=True):
-    """Generation `id` can't go on without `missing_bytes` of other models' memory, and waits for MemoryOffered."""
+    """Generation `id` can't go on without `missing_bytes` of other models' memory, and waits for MemoryOffered.
+
+    It is memory of `device`, or, where that is "", of the host, or the budget.
+    """
 
     id: int
     missing_bytes: int
+    device: str = ""
 
 
 class MemoryOffered(msgspec.Struct, frozen=True, tag=True):
     """The answer to NeedMemory: others have given back what they could. Generation `id` is to try again."""
 
     id: int
+
+
+class GrantChanged(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+    """The grant of `slot` was raised or lowered; the whole cache's is `granted_bytes` now. `generation` is the id of
+    that in the slot, 0 if there is none. `cause` says why it was lowered, if it was. Nothing was computed for
+    `stall_ns`.
+    """
+
+    generation: int
+    slot: int
+    from_tokens: int
+    to_tokens: int
+    granted_bytes: int
+    cause: ShrinkCause
+    store: StoreKind
+    stall_ns: int
 
 
 class SaveSlots(msgspec.Struct, frozen=True, tag=True):

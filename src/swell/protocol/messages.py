@@ -26,6 +26,7 @@ from swell.protocol.loading import (
     WorkerMissing,
 )
 from swell.protocol.memory import (
+    GrantChanged,
     KeepPrefixes,
     MemoryOffered,
     NeedMemory,
@@ -35,7 +36,9 @@ from swell.protocol.memory import (
     Shrunk,
     SlotsSaved,
 )
+from swell.protocol.prefixes import GetPrefixes, Prefixes
 from swell.protocol.stats import (
+    CacheCount,
     GetStats,
     Ping,
     Pong,
@@ -49,15 +52,16 @@ from swell.protocol.texts import Embed, Embedded, Tokenize, Tokenized
 
 # fmt: off
 __all__ = [
-    "WORKER_EXIT_CODES", "Cancel", "DevicesFound", "Embed", "Embedded", "Emitted", "Failed", "FindDevices",
-    "FinishReason", "Finished", "Generate", "GetStats", "KeepPrefixes", "Load", "LoadFailed", "LoadProgress", "Loaded",
-    "MemoryOffered", "NeedMemory", "Ping", "Pong", "Prefilled", "Reply", "Request", "SaveSlots", "Shrink",
-    "ShrinkLevel", "Shrunk", "SlotState", "SlotStats", "SlotsSaved", "Stats", "StepOutput", "ThreadStats",
-    "TokenAlternative", "TokenLikelihood", "Tokenize", "Tokenized", "Totals", "WorkerMissing",
+    "WORKER_EXIT_CODES", "CacheCount", "Cancel", "DevicesFound", "Embed", "Embedded", "Emitted", "Failed",
+    "FindDevices", "FinishReason", "Finished", "Generate", "GetPrefixes", "GetStats", "GrantChanged", "KeepPrefixes",
+    "Load", "LoadFailed", "LoadProgress", "Loaded", "MemoryOffered", "NeedMemory", "Ping", "Pong", "Prefilled",
+    "Prefixes", "Reply", "Request", "SaveSlots", "Shrink", "ShrinkLevel", "Shrunk", "SlotState", "SlotStats",
+    "SlotsSaved", "Stats", "StepOutput", "ThreadStats", "TokenAlternative", "TokenLikelihood", "Tokenize",
+    "Tokenized", "Totals", "WorkerMissing",
 ]
 Request = (
     FindDevices | SaveSlots | KeepPrefixes | Load | Generate | Embed | Cancel | Tokenize | GetStats | Ping | Shrink
-    | MemoryOffered
+    | MemoryOffered | GetPrefixes
 )
 # fmt: on
 
@@ -74,5 +78,7 @@ Reply = (
     | Stats
     | Pong
     | NeedMemory
+    | GrantChanged
     | Shrunk
+    | Prefixes
 )

@@ -8,10 +8,20 @@ from swell.cache import StoreKind
 from swell.devices import DeviceUse
 
 
+class CacheCount(Enum):
+    """How the cache's memory is counted: page by page, as the kernel has it, which takes a millisecond per GB and stops
+    Python for some of it; or as the books have it, in which each cell that was written counts.
+    """
+
+    PAGES = "pages"
+    BOOKS = "books"
+
+
 class GetStats(msgspec.Struct, frozen=True, tag=True):
     """Count memory and slots. Answered by Stats."""
 
     id: int
+    count: CacheCount = CacheCount.PAGES
 
 
 class SlotState(Enum):
@@ -54,8 +64,12 @@ class Totals(msgspec.Struct, kw_only=True):
     cached: int = 0  # those of them that were in a slot's cached prefix
     generated: int = 0  # tokens
     cut: int = 0  # tokens left out of prompts, or forgotten because a window was full
+    computed: int = 0  # tokens, of prompts and generated ones
     batches: int = 0
     reclaims: int = 0  # cached conversations that were given up because memory was short
+    growths: int = 0  # how often a slot's grant was raised
+    shrinks: int = 0  # how often one was lowered
+    stall_ns: int = 0  # how long nothing was computed because grants were raised and lowered
     pauses: int = 0  # how often a generation had to wait because memory was short
 
 

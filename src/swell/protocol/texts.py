@@ -1,5 +1,9 @@
 """Making tokens of texts, and vectors of tokens."""
 
+import array
+import sys
+from collections.abc import Sequence
+
 import msgspec
 
 
@@ -43,3 +47,19 @@ class Embedded(msgspec.Struct, frozen=True, tag=True):
 
     id: int
     vectors: list[bytes]
+
+
+def pack_vector(numbers: Sequence[float]) -> bytes:
+    """A vector as Embedded holds it."""
+    packed = array.array("f", numbers)
+    if sys.byteorder == "big":
+        packed.byteswap()
+    return packed.tobytes()
+
+
+def unpack_vector(vector: bytes) -> list[float]:
+    """The numbers of a vector in Embedded."""
+    numbers = array.array("f", vector)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers.tolist()

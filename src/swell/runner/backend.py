@@ -3,12 +3,14 @@
 from typing import Protocol
 
 from swell.protocol.messages import (
+    CacheCount,
     Cancel,
     Embed,
     Generate,
     KeepPrefixes,
     Loaded,
     MemoryOffered,
+    Prefixes,
     SaveSlots,
     Shrink,
     Stats,
@@ -32,5 +34,8 @@ class Backend(Protocol):
     def batches(self) -> int | None:
         """How many batches were computed; None while nothing is to be computed."""
 
-    def stats(self, request_id: int) -> Stats:
+    def stats(self, request_id: int, count: CacheCount = CacheCount.PAGES) -> Stats:
         """Memory and slots at this moment."""
+
+    def prefixes(self, request_id: int) -> Prefixes:
+        """What the slots hold at this moment."""

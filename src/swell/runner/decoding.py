@@ -52,9 +52,11 @@ class Decoder:
             for part in parts:
                 self._store.rewind(part.slot.index, 0)
             return Decoded([], error)
+        tokens = 0
         for part in parts:
             self._store.advance(part.slot.index, part.size)
-        self._counters.batch_computed()
+            tokens += part.size
+        self._counters.batch_computed(tokens)
         return Decoded(parts, None)
 
     def _fill(self, parts: Sequence[SlotBatch]) -> None:

@@ -16,6 +16,7 @@ from swell.llama.embedding import SEQUENCES_MAX, EmbeddingContext
 from swell.llama.model import LlamaModel
 from swell.processors.governor import Governor
 from swell.protocol.messages import (
+    CacheCount,
     Cancel,
     Embed,
     Embedded,
@@ -25,6 +26,7 @@ from swell.protocol.messages import (
     Loaded,
     MemoryOffered,
     NeedMemory,
+    Prefixes,
     Reply,
     SaveSlots,
     Shrink,
@@ -139,16 +141,17 @@ class Embedder:
             bos_text=vocabulary.text(vocabulary.bos),
             eos_text=vocabulary.text(vocabulary.eos),
             is_on_devices=self._model.is_on_devices,
-            devices=device_uses(self._model, self._shared.device_bytes, 0),
+            devices=device_uses(self._model, self._shared.device_bytes, {}),
         )
 
     def batches(self) -> int | None:
         return self._counters.batches if self._is_busy else None
 
-    def stats(self, request_id: int) -> Stats:
+    def stats(self, request_id: int, count: CacheCount = CacheCount.PAGES) -> Stats:
         state = SlotState.PREFILL if self._is_busy else SlotState.WAIT if self._shortages else SlotState.IDLE
         granted, resident = self._long.granted_bytes, self._long.resident_bytes
-        parts = process_memory(self._model, kv_bytes=resident)
+        devices = device_uses(self._model, self._shared.device_bytes, {})
+        parts = process_memory(self._model, resident, devices)
         return Stats(
             id=request_id,
             context_max=self._context_max,
@@ -171,8 +174,11 @@ class Embedder:
             threads=thread_stats(self._governor.use),
             totals=self._counters.totals(),
             slots_detail=[SlotStats(state=state, used=0, granted=0, resident_bytes=resident)],
-            devices=device_uses(self._model, self._shared.device_bytes, 0),
+            devices=devices,
         )
+
+    def prefixes(self, request_id: int) -> Prefixes:
+        return Prefixes(request_id, [], [])
 
     def _take_work(self, *, wait: bool) -> None:
         """Take all work that is there. With `wait`, wait until there is some, or until a wait for memory is over."""
@@ -235,7 +241,7 @@ class Embedder:
             context.use_threads(self._governor.threads_for_step((request.threads,)))
             vectors += context.embed(texts)
             self._long.note()
-            self._counters.batch_computed()
+            self._counters.batch_computed(sum(map(len, texts)))
             self._counters.prompt_read(sum(map(len, texts)))
             self._take_work(wait=False)
             if request.id in self._cancelled:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from swell.errors import InvalidRequestError, KvGrowError, StateError, SwellError, to_data
 from swell.kv.base import KvStore
 from swell.kv.cells import ANYWHERE
+from swell.metrics.events import ShrinkCause
 from swell.processors.governor import Governor
 from swell.protocol.messages import (
     Cancel,
@@ -26,6 +27,7 @@ from swell.protocol.messages import (
     Finished,
     FinishReason,
     Generate,
+    GrantChanged,
     KeepPrefixes,
     MemoryOffered,
     NeedMemory,
@@ -40,6 +42,7 @@ from swell.protocol.messages import (
 from swell.runner.checkpointing import is_due, stops
 from swell.runner.counters import Counters
 from swell.runner.decoding import Decoder
+from swell.runner.grants import Grants
 from swell.runner.handover import save
 from swell.runner.memory import SlotMemory
 from swell.runner.planning import SlotBatch, plan
@@ -82,7 +85,7 @@ class Engine:
         limits: EngineLimits,
         *,
         deliver: Callable[[StepOutput], None],
-        reply: Callable[[NeedMemory | Shrunk | SlotsSaved], None],
+        reply: Callable[[NeedMemory | Shrunk | SlotsSaved | GrantChanged], None],
         prefixes: "PrefixCache | None" = None,
     ) -> None:
         """`deliver` is given what steps gave, `reply` every other message; both are called from the engine's thread.
@@ -99,6 +102,7 @@ class Engine:
         """The index of the slot that comes first in the next batch, if not all fit."""
         self._prefixes = prefixes
         self._memory = SlotMemory(self.slots, store, self.counters, self._on_loss)
+        self._grants = Grants(self.slots, store, self.counters, reply)
         self._deliver = deliver
         self._reply = reply
         self._shortages = Shortages(self.slots, self._memory, self.counters, ask=reply, wait_s=limits.memory_wait_s)
@@ -134,6 +138,7 @@ class Engine:
     def step(self) -> None:
         """Compute one batch and deliver what it gave in one message, or none if it gave nothing."""
         failed = [*self._admit(), *self._grant()]
+        self._grants.tell(ShrinkCause.OTHER_SLOTS)
         planned = plan(self.slots, self._decoder.capacity, self._first)  # after granting, which may move cells
         self._first = planned.first
         parts, error = self._decoder.decode(planned)
@@ -164,6 +169,7 @@ class Engine:
             return self._inbox.get(timeout=self._idle_shrink_s)
         except Empty:
             self._memory.compact()
+            self._grants.tell(ShrinkCause.IDLE)
             return self._inbox.get()
 
     def _wait_for_memory(self) -> None:
@@ -182,6 +188,7 @@ class Engine:
                 self._cancel(work.id)
             case Shrink():
                 self._memory.shrink(work.level)
+                self._grants.tell(ShrinkCause.OTHER_MODELS)
                 self._reply(Shrunk(work.id))
             case SaveSlots():
                 self._reply(SlotsSaved(work.id, self._save(Path(work.path))))
@@ -387,5 +394,6 @@ class Engine:
         slot.request = None
         del slot.tokens[slot.stored :]
         self._store.settle(slot.index)
+        self._grants.tell(ShrinkCause.SETTLED)
         self._shortages.resume_eldest()
         slot.last_used_ns = time.perf_counter_ns()

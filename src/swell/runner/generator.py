@@ -10,10 +10,11 @@ from swell.kv.base import KvStore
 from swell.kv.choose import Chosen
 from swell.llama.model import LlamaModel
 from swell.processors.governor import Governor
-from swell.protocol.messages import Embed, Failed, Load, Loaded, Reply, Stats
+from swell.protocol.messages import CacheCount, Embed, Failed, Load, Loaded, Prefixes, Reply, Stats
 from swell.runner.backend import Work
 from swell.runner.engine import Engine, EngineLimits
 from swell.runner.handover import restore
+from swell.runner.slot_prefixes import SlotPrefixes
 from swell.runner.stats import device_uses, read_stats
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Generator:
             reply=deliver,
             prefixes=self._prefixes,
         )
+        self._slot_prefixes = SlotPrefixes()
         if load.handover:
             tokens = restore(Path(load.handover), chosen.store, self._engine.slots)
             log.info("took over %d tokens from the last runner", tokens)
@@ -74,14 +76,17 @@ class Generator:
             has_prefix_cache=self._prefixes is not None,
             middle_tokens=vocabulary.middle_tokens,
             is_on_devices=self._model.is_on_devices,
-            devices=device_uses(self._model, store.context.device_bytes, store.measure().resident),
+            devices=device_uses(self._model, store.context.device_bytes, store.measure().devices),
         )
 
     def batches(self) -> int | None:
         return self._engine.counters.batches if self._engine.is_computing else None
 
-    def stats(self, request_id: int) -> Stats:
-        return read_stats(request_id, self._model, self._chosen, self._engine, self._governor.use)
+    def stats(self, request_id: int, count: CacheCount = CacheCount.PAGES) -> Stats:
+        return read_stats(request_id, self._model, self._chosen, self._engine, self._governor.use, count)
+
+    def prefixes(self, request_id: int) -> Prefixes:
+        return self._slot_prefixes.read(request_id, self._engine.slots)
 
 
 def _open_prefixes(load: Load, store: KvStore) -> "PrefixCache":
@@ -92,7 +97,7 @@ def _open_prefixes(load: Load, store: KvStore) -> "PrefixCache":
     from swell.runner.prefix_cache import PrefixCache
 
     kind = [
-        load.weights,
+        load.model,
         load.cache_type,
         load.flash_attention,
         store.kind,

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from swell.errors import DeviceLimitError
 from swell.kv.admission import Admission
 from swell.kv.choose import Chosen, StoreOptions, open_store
 from swell.kv.memory_admission import MemoryAdmission
@@ -17,6 +18,7 @@ from swell.llama import processor
 from swell.llama.context import ContextShape
 from swell.llama.devices import Device
 from swell.llama.model import LlamaModel
+from swell.memory.device_ledger import DeviceLedger
 from swell.memory.ledger import Ledger
 from swell.memory.probe import MemoryProbe
 from swell.processors.allowance import Allowance
@@ -36,14 +38,18 @@ PROGRESS_S = 1.0
 def load_model(
     load: Load, devices: Sequence[Device], reserved_refusal: str | None, deliver: Callable[[Reply], None]
 ) -> tuple[LlamaModel, Backend]:
-    """Load the weights, and for a model that generates text open the store. Raises LlamaError or NoEmbeddingsError.
+    """Load weights and adapters, and for a model that generates text open the store. Raises LlamaError,
+    DeviceLimitError or NoEmbeddingsError.
 
     `devices` are those that the placement may name. `deliver` may be called from any thread.
     """
     on_progress = _now_and_then(deliver)
+    governed = _governed(load, devices, reserved_refusal)
     model = LlamaModel(
-        Path(load.path), load.placement, devices, maps_weights=load.maps_weights, on_progress=on_progress
+        Path(load.path), load.placement, governed, maps_weights=load.maps_weights, on_progress=on_progress
     )
+    for path in load.adapters:
+        model.add_adapter(Path(path))
     governor, ledger = _governor(load), Ledger.open(load.ledger_fd)
     if load.books_weights:
         ledger.note_mapped(load.ledger_entry, model.mapped_bytes)
@@ -54,6 +60,25 @@ def load_model(
         return model, Embedder(model, governor, memory, deliver)
     chosen = _open_store(load, model, _admission(load, model, ledger), governor.use.now, reserved_refusal)
     return model, Generator(model, chosen, governor, load, deliver)
+
+
+def _governed(load: Load, devices: Sequence[Device], reserved_refusal: str | None) -> list[Device]:
+    """The devices of the placement, whose buffers are counted from now on, if this library allows that.
+
+    Raises DeviceLimitError for a limit that can't be kept.
+    """
+    ledger, placed = DeviceLedger.open(load.devices_fd), {share.device for share in load.placement.shares}
+    governed = []
+    for device in devices:
+        if device.name in placed:
+            account = ledger.account(device.name, load.ledger_entry)
+            if reserved_refusal is None:
+                governed.append(device.governed(account))
+            elif account.limit_bytes is None:
+                governed.append(device)
+            else:
+                raise DeviceLimitError(device.name, reserved_refusal)
+    return governed
 
 
 def _now_and_then(deliver: Callable[[Reply], None]) -> Callable[[], None]:
@@ -107,11 +132,10 @@ def _governor(load: Load) -> Governor:
 
 
 def _admission(load: Load, model: LlamaModel, ledger: Ledger) -> Admission:
-    if shares := load.placement.kv_shares(model.layers):
+    if load.placement.kv_shares(model.layers):
         return DeviceAdmission(
             *(ledger, load.ledger_entry, MemoryProbe()),
             devices=model.measure_devices,
-            shares=shares,
             limits=AdmissionLimits(
                 budget_bytes=load.budget_bytes,
                 headroom_bytes=load.headroom_bytes,

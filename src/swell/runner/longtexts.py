@@ -63,14 +63,14 @@ class LongTexts:
             self.granted_bytes = 0
 
     def _claim(self, capacity: int, needed_bytes: int) -> None:
-        free_bytes = self._admission.claim(needed_bytes)
-        if free_bytes is not None:
+        refusal = self._admission.claim(needed_bytes)
+        if refusal is not None:
             raise KvGrowError(
                 from_cells=0,
                 to_cells=capacity,
                 max_cells=self._context_max,
                 needed_bytes=needed_bytes,
-                free_bytes=free_bytes,
+                free_bytes=refusal.free_bytes,
             )
         self.granted_bytes = needed_bytes
 

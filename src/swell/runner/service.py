@@ -17,6 +17,7 @@ from swell.protocol.messages import (
     Embed,
     FindDevices,
     Generate,
+    GetPrefixes,
     GetStats,
     KeepPrefixes,
     Load,
@@ -69,7 +70,9 @@ class Service:
             case Tokenize():
                 self._tokenizer.submit(request)
             case GetStats():
-                self._outbox.send(self._backend.stats(request.id))
+                self._outbox.send(self._backend.stats(request.id, request.count))
+            case GetPrefixes():
+                self._outbox.send(self._backend.prefixes(request.id))
             case Ping():
                 self._outbox.send(Pong(request.id, self._batches()))
             case FindDevices():

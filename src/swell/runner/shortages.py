@@ -71,7 +71,7 @@ class Shortages:
             return self._make_room(slot, request, cells, error)
         log.info("%s; asking for what other models have", error)
         request.shortage = Shortage(cells, self._clock() + self._wait_s, MemoryWait.OTHERS)
-        self._ask(NeedMemory(id=request.id, missing_bytes=max(0, error.missing_bytes)))
+        self._ask(NeedMemory(id=request.id, missing_bytes=max(0, error.missing_bytes), device=error.device))
         return None
 
     def end_wait(self, request_id: int) -> None:

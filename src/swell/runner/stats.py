@@ -2,7 +2,7 @@
 engine.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from swell.devices import DeviceUse
@@ -11,7 +11,7 @@ from swell.kv.policy import initial_grant
 from swell.llama.model import LlamaModel
 from swell.memory.resident import process_resident
 from swell.processors.governor import ThreadUse
-from swell.protocol.messages import SlotState, SlotStats, Stats, ThreadStats
+from swell.protocol.messages import CacheCount, SlotState, SlotStats, Stats, ThreadStats
 from swell.runner.engine import Engine
 
 
@@ -23,23 +23,33 @@ class ProcessMemory(NamedTuple):
     other_bytes: int
 
 
-def process_memory(model: LlamaModel, kv_bytes: int) -> ProcessMemory:
-    """What the kernel counts for this process, if `kv_bytes` of it are the cache.
+def process_memory(model: LlamaModel, kv_bytes: int, devices: Sequence[DeviceUse] = ()) -> ProcessMemory:
+    """What the kernel counts for this process, if `kv_bytes` of it are the cache in host memory.
 
+    What it counts of `devices` is left out: some have no memory but this process's.
     Weights are in memory as far as they have been used. The kernel counts mapped pages only per process, so that some
     10 MB of libraries pass for weights until all of those have been used.
     """
+    used = {use.name: use.used_bytes for use in devices}
     resident = process_resident()
+    total_bytes = max(0, resident.total_bytes - model.in_process_bytes(used))
     mapped_bytes = min(model.mapped_bytes, resident.mapped_bytes)
-    weights_bytes = max(0, min(model.copied_bytes + mapped_bytes, resident.total_bytes - kv_bytes))
-    other_bytes = max(0, resident.total_bytes - weights_bytes - kv_bytes)
-    return ProcessMemory(resident.total_bytes, weights_bytes, other_bytes)
+    weights_bytes = max(0, min(model.copied_bytes + mapped_bytes, total_bytes - kv_bytes))
+    other_bytes = max(0, total_bytes - weights_bytes - kv_bytes)
+    return ProcessMemory(total_bytes, weights_bytes, other_bytes)
 
 
-def read_stats(request_id: int, model: LlamaModel, chosen: Chosen, engine: Engine, use: ThreadUse) -> Stats:
+def read_stats(
+    request_id: int,
+    model: LlamaModel,
+    chosen: Chosen,
+    engine: Engine,
+    use: ThreadUse,
+    count: CacheCount = CacheCount.PAGES,
+) -> Stats:
     """The numbers of this moment. A slot that changes meanwhile is counted as it was before or as it is after."""
     store = chosen.store
-    kv = store.measure()
+    kv = store.measure() if count is CacheCount.PAGES else store.estimate()
     slots = [
         SlotStats(
             state=slot.state,
@@ -50,8 +60,8 @@ def read_stats(request_id: int, model: LlamaModel, chosen: Chosen, engine: Engin
         )
         for slot, resident in zip(engine.slots, kv.slots_resident, strict=True)
     ]
-    devices = device_uses(model, store.context.device_bytes, kv.resident)
-    parts = process_memory(model, kv.resident - sum(use.kv_bytes for use in devices))
+    devices = device_uses(model, store.context.device_bytes, kv.devices)
+    parts = process_memory(model, kv.resident - sum(use.kv_bytes for use in devices), devices)
     busy = [slot for slot in slots if slot.state is not SlotState.IDLE]
     return Stats(
         id=request_id,
@@ -86,16 +96,15 @@ def thread_stats(use: ThreadUse) -> ThreadStats:
     return ThreadStats(now=use.now, allowed=use.allowed, waited_ns=round(use.waited_s * 1e9))
 
 
-def device_uses(model: LlamaModel, context_bytes: Mapping[str, int], kv_bytes: int) -> list[DeviceUse]:
+def device_uses(model: LlamaModel, context_bytes: Mapping[str, int], kv_bytes: Mapping[str, int]) -> list[DeviceUse]:
     """What the model takes on its devices, as their drivers counted it when its latest context was made.
 
-    Drivers don't tell what is cache and what is for computing; the cache is the known part of it.
+    Drivers don't tell what is cache and what is for computing; the cache, `kv_bytes`, is the known part of it.
     """
-    shares = model.placement.kv_shares(model.layers)
     layers = {share.device: share.layers for share in model.placement.shares}
     uses = []
     for name, memory in model.devices_memory.items():
-        kv = min(context_bytes[name], round(kv_bytes * shares.get(name, 0)))
+        kv = min(context_bytes[name], kv_bytes.get(name, 0))
         uses.append(
             DeviceUse(
                 name=name,

@@ -9,15 +9,8 @@ import resource
 import signal
 import sys
 
-from swell.errors import InvalidRequestError
-from swell.sandbox.job import (
-    LENGTH,
-    TEXT_MAX,
-    Job,
-    JobDone,
-    Refused,
-    frame,
-)
+from swell.errors import InvalidTemplateError, RequestError
+from swell.sandbox.job import LENGTH, TEXT_MAX, Answer, Job, JobDone, Refused, Unreadable, frame
 
 
 def main() -> None:
@@ -38,10 +31,12 @@ def main() -> None:
         sys.stdout.buffer.flush()
 
 
-def _answer(job: Job) -> JobDone | Refused:
+def _answer(job: Job) -> Answer:
     try:
         text = job.run()
-    except InvalidRequestError as error:
+    except InvalidTemplateError as error:
+        return Unreadable(error.reason, error.line)
+    except RequestError as error:
         return Refused(str(error))
     except MemoryError:
         return Refused(f"{job.NAME} takes too much memory for this request")

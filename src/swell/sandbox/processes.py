@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
-from swell.errors import InvalidRequestError
-from swell.sandbox.job import LENGTH, Job, JobDone, Refused, frame
+from swell.errors import InvalidRequestError, InvalidTemplateError
+from swell.sandbox.job import LENGTH, Answer, Job, Refused, Unreadable, frame
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ _ATTEMPTS = 2  # the system may have ended a process for reasons of its own
 _TOO_MUCH = (-signal.SIGPROF, -signal.SIGABRT)
 """How a process ends that computes for too long, and one in which a library asks for too much memory."""
 
-_decoder = msgspec.msgpack.Decoder(JobDone | Refused)
+_decoder = msgspec.msgpack.Decoder(Answer)
 
 
 class _LostError(Exception):
@@ -50,7 +50,10 @@ class Processes:
         self._refused = OrderedDict[bytes, None]()
 
     async def run(self, job: Job) -> str:
-        """The result of `job`. Raises InvalidRequestError if it has none, or takes too much time or memory."""
+        """The result of `job`. Raises InvalidRequestError if it has none, or takes too much time or memory.
+
+        Raises InvalidTemplateError for a template in Go's language that can't be read.
+        """
         key = hashlib.sha256(job.program.encode("utf-8", "surrogatepass")).digest()
         for _ in range(_ATTEMPTS):
             if key in self._refused:
@@ -63,8 +66,11 @@ class Processes:
                 if lost.exit_code in _TOO_MUCH:
                     self._refuse(key)
                 continue
-            if isinstance(answer, Refused):
-                raise InvalidRequestError(answer.reason)
+            match answer:
+                case Refused():
+                    raise InvalidRequestError(answer.reason)
+                case Unreadable():
+                    raise InvalidTemplateError(answer.reason, answer.line)
             return answer.text
         raise InvalidRequestError(
             f"{job.NAME} takes too long or too much memory; "
@@ -105,7 +111,7 @@ class Processes:
             self._idle.append(process)
 
 
-async def _ask(process: Process, job: Job) -> JobDone | Refused:
+async def _ask(process: Process, job: Job) -> Answer:
     """The answer of `process` to `job`. Raises _LostError if it ends before that."""
     assert process.stdin is not None
     assert process.stdout is not None
@@ -113,7 +119,7 @@ async def _ask(process: Process, job: Job) -> JobDone | Refused:
         process.stdin.write(frame(job))
         await process.stdin.drain()
         (length,) = LENGTH.unpack(await process.stdout.readexactly(LENGTH.size))
-        answer: JobDone | Refused = _decoder.decode(await process.stdout.readexactly(length))
+        answer: Answer = _decoder.decode(await process.stdout.readexactly(length))
     except (asyncio.IncompleteReadError, ConnectionError) as error:
         raise _LostError(await process.wait()) from error
     return answer

@@ -2,8 +2,8 @@
 
 from typing import Protocol
 
-from swell.sandbox.job import Render
 from swell.sandbox.processes import Processes
+from swell.sandbox.rendering_jobs import RenderJob
 
 CPU_LIMIT_S = 5.0
 """For one rendering. A conversation of 500,000 characters takes a hundredth of a second."""
@@ -14,8 +14,8 @@ _PROCESSES_MAX = 4
 class Renders(Protocol):
     """Makes prompts of conversations."""
 
-    async def render(self, job: Render) -> str:
-        """What the template writes. Raises InvalidRequestError if it refuses, or takes too much time or memory."""
+    async def render(self, job: RenderJob) -> str:
+        """What the template writes. Raises as `Processes.run`, which is if it refuses or takes too long, too."""
 
     async def warm(self) -> None:
         """Get ready for the first request."""
@@ -31,7 +31,7 @@ class Renderer:
         """A rendering may compute for `limit_s`."""
         self._processes = Processes(_PROCESSES_MAX, limit_s=limit_s, limit_bytes=_MEMORY_LIMIT_BYTES)
 
-    async def render(self, job: Render) -> str:
+    async def render(self, job: RenderJob) -> str:
         return await self._processes.run(job)
 
     async def warm(self) -> None:

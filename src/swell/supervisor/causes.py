@@ -24,6 +24,7 @@ class Cause(Enum):
     OUT_OF_MEMORY = "runner killed for want of memory"
     WORKER_LOST = "worker lost"
     RUNNER_STUCK = "runner stuck"
+    REPLICA_LOST = "replica lost"
     PROTOCOL_BROKEN = "protocol broken"
     LOAD_DIED = "runner died while it loaded"
 
@@ -46,6 +47,7 @@ _LOSSES = {
     Loss.OUT_OF_MEMORY: Cause.OUT_OF_MEMORY,
     Loss.WORKER: Cause.WORKER_LOST,
     Loss.STUCK: Cause.RUNNER_STUCK,
+    Loss.REPLICA: Cause.REPLICA_LOST,
 }
 
 

@@ -46,7 +46,7 @@ class RunnerProcess:
                 process = await asyncio.create_subprocess_exec(
                     *(sys.executable, "-m", "swell.runner", str(theirs.fileno()), str(os.getpid())),
                     stdin=DEVNULL,
-                    pass_fds=(theirs.fileno(), load.ledger_fd, load.demands_fd),
+                    pass_fds=(theirs.fileno(), load.ledger_fd, load.devices_fd, load.demands_fd),
                     start_new_session=True,  # Ctrl-C in the server's terminal is the server's business
                 )
                 on_failure.pop_all()
@@ -94,7 +94,7 @@ class RunnerProcess:
 def load_died(error: RunnerLostError) -> LoadDiedError:
     """The error of a load whose process was lost, in Go's words."""
     cause = error.loss.value if error.loss is Loss.STUCK else _cause(error.exit_code)
-    return LoadDiedError(cause, error.exit_code)
+    return LoadDiedError(cause, error.exit_code, error.loss)
 
 
 def _cause(exit_code: int | None) -> str:

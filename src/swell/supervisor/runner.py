@@ -1,12 +1,11 @@
 """A runner process as the server sees it: started, spoken to, noticed when it is gone."""
 
-import array
 import asyncio
 import contextlib
 import copy
 import itertools
 import logging
-import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -28,6 +27,7 @@ from swell.errors import (
 from swell.loss import Loss
 from swell.protocol.framing import encode, replies
 from swell.protocol.messages import (
+    CacheCount,
     Cancel,
     DevicesFound,
     Embed,
@@ -35,7 +35,9 @@ from swell.protocol.messages import (
     Failed,
     FindDevices,
     Generate,
+    GetPrefixes,
     GetStats,
+    GrantChanged,
     KeepPrefixes,
     Load,
     Loaded,
@@ -45,6 +47,7 @@ from swell.protocol.messages import (
     NeedMemory,
     Ping,
     Pong,
+    Prefixes,
     Reply,
     Request,
     SaveSlots,
@@ -57,6 +60,8 @@ from swell.protocol.messages import (
     Tokenize,
     Tokenized,
 )
+from swell.protocol.texts import unpack_vector
+from swell.supervisor.connection import RunnerConnection
 from swell.supervisor.process import RunnerProcess, load_died
 from swell.supervisor.stream import GenerationStream
 from swell.supervisor.watchdog import until_stuck
@@ -67,10 +72,11 @@ EMBED_INPUTS = 256
 """Texts per message: so no frame grows too large, and requests at the same time take turns."""
 _ids = itertools.count(1)
 
-Answer = Tokenized | Stats | Embedded | Pong | Shrunk | SlotsSaved
-R = TypeVar("R", Tokenized, Stats, Embedded, Pong, Shrunk, SlotsSaved)
-OnNeed = Callable[["Runner", NeedMemory], None]
-"""Told when a generation lacks memory; it waits until it is `offer`ed some, or until its own time is over."""
+Answer = Tokenized | Stats | Embedded | Pong | Shrunk | SlotsSaved | Prefixes
+R = TypeVar("R", Tokenized, Stats, Embedded, Pong, Shrunk, SlotsSaved, Prefixes)
+OnNotice = Callable[["Runner", NeedMemory | GrantChanged], None]
+"""Told when a grant has changed, and when a generation lacks memory; that waits until it is `offer`ed some, or until
+its own time is over."""
 
 
 PlaceLayers = Callable[[DevicesFound], Placement]
@@ -78,22 +84,24 @@ PlaceLayers = Callable[[DevicesFound], Placement]
 
 
 class Runner:
-    """One runner process with a model in it. Made by `start`; usable until `lost` is set."""
+    """One runner with a model in it. Made by `start` or `attach`; usable until `lost` is set."""
 
-    def __init__(self, process: RunnerProcess, on_need: OnNeed) -> None:
+    def __init__(self, process: RunnerConnection, on_notice: OnNotice) -> None:
         self._process = process
-        self._on_need = on_need
+        self._on_notice = on_notice
         self._answers: dict[int, asyncio.Future[Answer]] = {}
         self._streams: dict[int, GenerationStream] = {}
         self._found: asyncio.Future[DevicesFound] = asyncio.get_running_loop().create_future()
         self._loaded: asyncio.Future[Loaded] = asyncio.get_running_loop().create_future()
         self.lost = asyncio.Event()
         """Set when the process is gone, for whatever reason."""
+        self.has_answered = False
+        """Whether it has written an answer to its end, or a vector."""
         self._task = asyncio.create_task(self._receive(), name=f"runner {process.id}")
 
     @classmethod
     async def start(
-        cls, load: Load, timeout_s: float, on_need: OnNeed, place: PlaceLayers, *, stuck_s: float = FOREVER_S
+        cls, load: Load, timeout_s: float, on_notice: OnNotice, place: PlaceLayers, *, stuck_s: float = FOREVER_S
     ) -> "Runner":
         """Start a process, have `place` decide what goes to the devices it finds, and load a model in it.
 
@@ -103,8 +111,9 @@ class Runner:
         It is ended when it gives no sign of life for `stuck_s`, now or later, or computes one batch for ten times as
         long.
         """
+        start_ns = time.perf_counter_ns()
         process = await RunnerProcess.start(load)
-        runner = cls(process, on_need)
+        runner = cls(process, on_notice)
         if stuck_s != FOREVER_S:
             runner._watching = asyncio.create_task(runner._watch(stuck_s), name=f"watch runner {process.id}")
         try:
@@ -115,6 +124,7 @@ class Runner:
                 placement = place(await runner._found)
                 runner._send(msgspec.structs.replace(load, placement=placement))
                 runner.facts = await runner._loaded
+                runner.loading_ns = start_ns, time.perf_counter_ns()
         except TimeoutError:
             await runner.stop()
             raise LoadTimeoutError(f"no progress for {timeout_s:g} s (OLLAMA_LOAD_TIMEOUT)") from None
@@ -127,11 +137,30 @@ class Runner:
             raise
         return runner
 
+    @classmethod
+    async def attach(cls, connection: RunnerConnection) -> "Runner":
+        """A runner that others have started and watch, once it says that its model is loaded. Raises what it says
+        instead, or RunnerLostError. Cancelling this ends the connection.
+        """
+        start_ns = time.perf_counter_ns()
+        runner = cls(connection, lambda *_: None)
+        try:
+            runner.facts = await runner._loaded
+        except BaseException:
+            await runner.stop()
+            raise
+        runner.loading_ns = start_ns, time.perf_counter_ns()
+        return runner
+
     _watching: asyncio.Task[None] | None = None
     _patience: asyncio.Timeout
     _patience_s: float
     facts: Loaded
     """What the runner said of its model."""
+    loading_ns: tuple[int, int]
+    """When the load began and when it ended, by `time.perf_counter_ns`."""
+    loss: RunnerLostError
+    """What became of it; there when `lost` is set."""
 
     @property
     def process_id(self) -> int:
@@ -158,9 +187,13 @@ class Runner:
                 self._send(Cancel(request.id))
             raise
 
-    async def stats(self) -> Stats:
+    async def stats(self, count: CacheCount = CacheCount.PAGES) -> Stats:
         """Memory and slots now; raises RunnerLostError."""
-        return await self._ask(GetStats(next(_ids)), Stats)
+        return await self._ask(GetStats(next(_ids), count), Stats)
+
+    async def prefixes(self) -> Prefixes:
+        """What its slots hold; raises RunnerLostError."""
+        return await self._ask(GetPrefixes(next(_ids)), Prefixes)
 
     async def shrink(self, level: ShrinkLevel) -> None:
         """Have memory given back; returns when it is. Raises RunnerLostError."""
@@ -197,17 +230,17 @@ class Runner:
                 if not self.lost.is_set():
                     self._send(Cancel(request.id))
                 raise
-            vectors += map(_numbers, answer.vectors)
+            vectors += map(unpack_vector, answer.vectors)
         return vectors
 
     @contextlib.contextmanager
-    def generating(self, order: Generate) -> Iterator[GenerationStream]:
-        """Have `order` carried out, whatever its id; inside, what comes of it. Leaving before the end cancels the work.
-
-        The stream ends with what the runner reports, or RunnerLostError, if it doesn't end well.
+    def generating(self, order: Generate, stream: GenerationStream | None = None) -> Iterator[GenerationStream]:
+        """Have `order` carried out, whatever its id; inside, what comes of it, in `stream` if there is one already.
+        Leaving before the end cancels the work. The stream ends with what the runner reports, or RunnerLostError, if it
+        doesn't end well.
         """
         order = msgspec.structs.replace(order, id=next(_ids))
-        stream = self._streams[order.id] = GenerationStream()
+        stream = self._streams[order.id] = stream or GenerationStream()
         try:
             self._send(order)
             yield stream
@@ -247,22 +280,28 @@ class Runner:
         if self._watching is not None:
             self._watching.cancel()
             self._watching = None  # it holds its cancellation, which holds this runner
-        self._lost = self._process.lost_error(exit_code)
+        self.loss = self._process.lost_error(exit_code)
         self.lost.set()
         self._process.writer.close()
-        self._fail_all(error or self._lost)
+        self._fail_all(error or self.loss)
 
     def _dispatch(self, reply: Reply) -> None:
         match reply:
             case StepOutput():
+                self.has_answered = self.has_answered or bool(reply.finished)
                 self._hand_out(reply)
-            case Tokenized() | Stats() | Embedded() | Pong() | Shrunk() | SlotsSaved():
+            case Tokenized() | Stats() | Embedded() | Pong() | Shrunk() | SlotsSaved() | Prefixes():
+                self.has_answered = self.has_answered or isinstance(reply, Embedded)
                 if (answer := self._answers.get(reply.id)) and not answer.done():
                     answer.set_result(reply)
             case Failed():
                 self._fail(reply)
             case NeedMemory():
-                self._on_need(self, reply)
+                self._on_notice(self, reply)
+            case GrantChanged():
+                if (stream := self._streams.get(reply.generation)) and reply.to_tokens > reply.from_tokens:
+                    stream.growths += 1
+                self._on_notice(self, reply)
             case DevicesFound():
                 self._found.set_result(reply)
             case Loaded():
@@ -338,11 +377,14 @@ class Runner:
 
     def _send(self, request: Request) -> None:
         if self.lost.is_set():
-            raise copy.copy(self._lost)
-        self._process.writer.write(encode(request))
+            raise copy.copy(self.loss)
+        if not self._process.writer.is_closing():  # else it is lost, and whoever waits is told so once it is known how
+            self._process.writer.write(encode(request))
 
     async def _ask(
-        self, request: Tokenize | GetStats | Ping | Embed | Shrink | SaveSlots | KeepPrefixes, kind: type[R]
+        self,
+        request: Tokenize | GetStats | GetPrefixes | Ping | Embed | Shrink | SaveSlots | KeepPrefixes,
+        kind: type[R],
     ) -> R:
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._answers[request.id] = future
@@ -355,10 +397,3 @@ class Runner:
         if not isinstance(answer, kind):
             raise ProtocolError(f"{type(answer).__name__} answers {type(request).__name__}")
         return answer
-
-
-def _numbers(vector: bytes) -> list[float]:
-    numbers = array.array("f", vector)
-    if sys.byteorder == "big":
-        numbers.byteswap()
-    return numbers.tolist()

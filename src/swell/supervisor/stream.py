@@ -25,6 +25,8 @@ class GenerationStream:
         self._reader: asyncio.Future[None] | None = None
         self.is_finished = False
         """Whether the reader was given the last event, or the error."""
+        self.growths = 0
+        """How often the grant of its slot was raised for it."""
 
     @property
     def is_full(self) -> bool:

@@ -5,8 +5,10 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 
 from swell.errors import InvalidRequestError, KvGrowError, SwellError, UnreadError
+from swell.metrics.events import StepOutcome
+from swell.metrics.turn_record import TurnRecord
 from swell.protocol.messages import Emitted, Loaded
-from swell.supervisor.runner import Runner
+from swell.supervisor.leased import LeasedRunner
 from swell.supervisor.stream import Event
 from swell.text.parsing.parts import Part
 from swell.turns.events import Finish, PromptRead, TurnEvent
@@ -24,7 +26,7 @@ log = logging.getLogger(__name__)
 async def load(services: Services, request: TurnRequest) -> None:
     """Returns when the model is loaded. Raises ServerBusyError, or the RunnerError that the load ended with."""
 
-    async def use(_runner: Runner) -> None:
+    async def use(_runner: LeasedRunner) -> None:
         """Nothing: the model is loaded by then."""
 
     await retried(services.recovery(request), use)
@@ -41,42 +43,49 @@ async def complete(services: Services, request: TurnRequest, builder: PromptBuil
         await services.schemas.check(request.schema)
     recovery = services.recovery(request)
     turn: _Turn | None = None
-    while True:
-        try:
-            async with recovery.lease() as runner:
-                turn = turn or await _begin(services, request, builder, runner)
-                with runner.generating(turn.generation.order()) as stream:
-                    async for events in stream:
-                        for part in turn.read(events):
-                            yield part
-                        if turn.generation.is_stopped or recovery.leaves(len(turn.generation.tokens)):
-                            break
-                if turn.generation.is_over:
-                    for part in turn.end():
-                        yield part
-                    yield turn.finish(recovery.taken)
-                    return
-                continue
-        except UnreadError:
-            continue  # by now all was read
-        except SwellError as error:
-            failure = error.with_traceback(None)  # which holds this frame, and so the whole request
-        step = await recovery.after(failure, len(turn.generation.tokens) if turn else 0)
-        if step not in (RecoveryStep.GIVE_UP, RecoveryStep.WINDOW_END):
-            continue
-        if turn is None or not turn.has_begun:
+    try:
+        while True:
             try:
-                raise failure
-            finally:
-                del failure
-        if step is RecoveryStep.GIVE_UP or not turn.end_window(failure):
-            for part in turn.end():
-                yield part
-            yield turn.finish(recovery.taken, failure if step is RecoveryStep.GIVE_UP else None)
-            return
+                async with recovery.lease() as runner:
+                    turn = turn or await _begin(services, request, builder, runner, recovery.record)
+                    with runner.generating(turn.generation.order()) as stream:
+                        recovery.record.sent(turn.generation.tokens, stream)
+                        async for events in stream:
+                            for part in turn.read(events):
+                                yield part
+                            if turn.generation.is_stopped or recovery.leaves(len(turn.generation.tokens)):
+                                break
+                    if turn.generation.is_over:
+                        for part in turn.end():
+                            yield part
+                        yield turn.finish(recovery.taken)
+                        return
+                    continue
+            except UnreadError:
+                continue  # by now all was read
+            except SwellError as error:
+                failure = error.with_traceback(None)  # which holds this frame, and so the whole request
+            step = await recovery.after(failure, len(turn.generation.tokens) if turn else 0)
+            if step not in (RecoveryStep.GIVE_UP, RecoveryStep.WINDOW_END):
+                continue
+            if turn is None or not turn.has_begun:
+                recovery.record.recovered(StepOutcome.FAILED)
+                try:
+                    raise failure
+                finally:
+                    del failure
+            if step is RecoveryStep.GIVE_UP or not turn.end_window(failure):
+                for part in turn.end():
+                    yield part
+                yield turn.finish(recovery.taken, failure if step is RecoveryStep.GIVE_UP else None)
+                return
+    finally:
+        recovery.record.end(turn.generation.outcome().generated_tokens if turn else 0)
 
 
-async def _begin(services: Services, request: TurnRequest, builder: PromptBuilder, runner: Runner) -> "_Turn":
+async def _begin(
+    services: Services, request: TurnRequest, builder: PromptBuilder, runner: LeasedRunner, record: TurnRecord
+) -> "_Turn":
     load_ns = time.perf_counter_ns() - request.started_ns
     num_ctx, window_max = request.options.num_ctx, runner.facts.context_max
     if num_ctx is not None and num_ctx > window_max:
@@ -93,7 +102,7 @@ async def _begin(services: Services, request: TurnRequest, builder: PromptBuilde
         parser=prompt.parser,
         repetition=Repetition() if services.settings.repeat_guard else None,
     )
-    return _Turn(request, prompt, generation, load_ns)
+    return _Turn(request, prompt, generation, load_ns, record)
 
 
 def _params(request: TurnRequest, facts: Loaded, window_tokens: int, prompt: Prompt) -> GenerationParams:
@@ -111,16 +120,26 @@ def _params(request: TurnRequest, facts: Loaded, window_tokens: int, prompt: Pro
 class _Turn:
     """A prompt and its generation, through as many runners as it takes."""
 
-    def __init__(self, request: TurnRequest, prompt: Prompt, generation: Generation, load_ns: int) -> None:
+    def __init__(
+        self, request: TurnRequest, prompt: Prompt, generation: Generation, load_ns: int, record: TurnRecord
+    ) -> None:
         self.generation = generation
         self.has_begun = False
         """Whether anything was given to the client."""
         self._request = request
         self._prompt = prompt
         self._load_ns = load_ns
+        self._record = record
+        self._read_ns = 0
 
     def read(self, events: Sequence[Event]) -> Sequence[PromptRead | Part]:
         """The parts that can be given out after these `events` of a runner; before the first ones, PromptRead."""
+        if self._record.is_recovering:
+            self._record.recovered(StepOutcome.RESUMED)
+        now_ns = time.perf_counter_ns()
+        if self._read_ns and now_ns - self._read_ns > self._record.worst_interval_ns:
+            self._record.worst_interval_ns = now_ns - self._read_ns
+        self._read_ns = now_ns
         parts = self.generation.feed(events)
         if self.has_begun or not (parts or any(isinstance(event, Emitted) and event.piece for event in events)):
             return parts
@@ -133,8 +152,10 @@ class _Turn:
 
     def _beginning(self, parts: Sequence[Part]) -> Sequence[PromptRead | Part]:
         self.has_begun = True
-        prompt, cached = self._prompt, self.generation.cached_tokens
-        return [PromptRead(len(prompt.tokens), prompt.dropped_messages, prompt.dropped_tokens, cached), *parts]
+        prompt, outcome = self._prompt, self.generation.outcome()
+        self._record.prompt_read(outcome.prompt_tokens, outcome.cached_tokens, outcome.prompt_ns)
+        dropped = prompt.dropped_messages, prompt.dropped_tokens
+        return [PromptRead(len(prompt.tokens), *dropped, outcome.cached_tokens), *parts]
 
     def end_window(self, error: SwellError) -> bool:
         """Shorten the window to what there was memory for. False if the generation ends by that."""
@@ -143,6 +164,7 @@ class _Turn:
     def finish(self, taken: Sequence[RecoveryStep], error: SwellError | None = None) -> Finish:
         """How the turn ended: its numbers, the recovery steps `taken`, and the `error` if it failed."""
         outcome = self.generation.outcome()
+        self._record.finished(error, self.generation.size_tokens)
         return Finish(
             done_reason="error" if error else outcome.reason.value,
             total_duration=time.perf_counter_ns() - self._request.started_ns,

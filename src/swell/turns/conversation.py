@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
 from swell.errors import PromptTooLongError
-from swell.supervisor.runner import Runner
+from swell.supervisor.leased import LeasedRunner
 from swell.text.prompts.calls import call_schema
 from swell.text.prompts.fitting import drop_oldest, fits
 from swell.text.prompts.messages import Message, Tool
@@ -49,7 +49,7 @@ def converse(services: Services, request: TurnRequest, conversation: Conversatio
 async def count_tokens_of(services: Services, request: TurnRequest, conversation: Conversation) -> int:
     """The length of the whole prompt, whether it fits or not. Loads the model. Raises RequestError or RunnerError."""
 
-    async def count(runner: Runner) -> int:
+    async def count(runner: LeasedRunner) -> int:
         prompt = ConversationPrompt(services, request, conversation)
         return await prompt.count(runner, None, prompt.messages)
 
@@ -74,7 +74,7 @@ class ConversationPrompt:
         self._most_tokens = 0
         self._measured: Sequence[Message] = ()
 
-    async def build(self, runner: Runner, window_tokens: int) -> Prompt:
+    async def build(self, runner: LeasedRunner, window_tokens: int) -> Prompt:
         """The prompt, without the oldest messages if need be. Raises PromptTooLongError."""
         messages, count = self.messages, functools.partial(self.count, runner, window_tokens)
         kept = await drop_oldest(messages, window_tokens, count) if self._conversation.truncate else messages
@@ -90,7 +90,7 @@ class ConversationPrompt:
             dropped_tokens=self._most_tokens - len(self._tokens) if dropped_messages else 0,
         )
 
-    async def count(self, runner: Runner, limit_tokens: int | None, messages: Sequence[Message]) -> int:
+    async def count(self, runner: LeasedRunner, limit_tokens: int | None, messages: Sequence[Message]) -> int:
         """How many tokens the prompt of some messages has; if many more than `limit_tokens`, at least how many."""
         self._text, self._measured = await self._rendering.text(messages, runner.facts), messages
         self._tokens = await tokenize_rendered(runner, self._text, limit_tokens)

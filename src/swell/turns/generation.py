@@ -152,6 +152,11 @@ class Generation:
             cut_bytes -= self._piece_bytes[count]
         return self.tokens[:count]
 
+    @property
+    def size_tokens(self) -> int:
+        """How many tokens a runner holds for it: all so far, or a window of them."""
+        return min(len(self._order.prompt) + len(self.tokens), self._order.window_tokens)
+
     def end_window(self, tokens: int) -> bool:
         """Let the window be only so long; False if the generation has come to its end by that."""
         known = len(self._order.prompt) + len(self.tokens)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from swell.sampling import ThinkingPreamble
-from swell.supervisor.runner import Runner
+from swell.supervisor.leased import LeasedRunner
 from swell.text.parsing.parser import Parser, Plain
 
 
@@ -28,11 +28,11 @@ class Prompt:
 class PromptBuilder(Protocol):
     """Makes a request's prompt once the runner is known, which tokenises it."""
 
-    async def build(self, runner: Runner, window_tokens: int) -> Prompt:
+    async def build(self, runner: LeasedRunner, window_tokens: int) -> Prompt:
         """The prompt for a window of that many tokens; raises a RequestError if it can't be made to fit."""
 
 
-async def tokenize_rendered(runner: Runner, text: str, limit_tokens: int | None) -> list[int]:
+async def tokenize_rendered(runner: LeasedRunner, text: str, limit_tokens: int | None) -> list[int]:
     """The tokens of a rendered template. It may begin with the BOS text that the tokenizer adds itself: not twice.
 
     For `limit_tokens` see `Runner.tokenize`.

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass, field
 
-from swell.metrics import Metrics
+from swell.metrics.observer import Metrics
 from swell.models.catalog import Catalog
 from swell.sandbox.renderer import Renders
 from swell.sandbox.schemas import ChecksSchemas
-from swell.scheduler.scheduler import Scheduler
+from swell.scheduler.schedules import Schedules
 from swell.settings import Settings
 from swell.turns.recovery.quarantine import Quarantine
 from swell.turns.recovery.recovery import Limits, Recovery
@@ -18,7 +18,7 @@ class Services:
     """The parts that all turns share."""
 
     settings: Settings
-    scheduler: Scheduler
+    scheduler: Schedules
     catalog: Catalog
     renderer: Renders
     schemas: ChecksSchemas

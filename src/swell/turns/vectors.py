@@ -11,7 +11,7 @@ from swell.errors import (
     UncuttableInputError,
 )
 from swell.options import Options
-from swell.supervisor.runner import Runner
+from swell.supervisor.leased import LeasedRunner
 from swell.turns.recovery.recovery import retried
 from swell.turns.request import TurnRequest
 from swell.turns.services import Services
@@ -31,16 +31,19 @@ class Computed(NamedTuple):
 async def compute(services: Services, request: TurnRequest, texts: Sequence[str], *, truncates: bool) -> Computed:
     """Load, tokenise, cut, embed. Raises what `_fitted` and the runner raise."""
     options = request.options
+    recovery = services.recovery(request)
 
-    async def embed(runner: Runner) -> Computed:
+    async def embed(runner: LeasedRunner) -> Computed:
         loaded_ns = time.perf_counter_ns()
         limit = _limit_tokens(options, services.settings.context_length, runner.facts.context_max)
         fitted = [await _fitted(runner, text, limit, truncates=truncates) for text in texts]
         inputs = [tokens for tokens, _ in fitted]
         vectors = await runner.embed(inputs, cut_tokens=sum(cut for _, cut in fitted), threads=options.threads)
-        return Computed(vectors, sum(map(len, inputs)), loaded_ns)
+        tokens = sum(map(len, inputs))
+        recovery.record.computed(tokens)
+        return Computed(vectors, tokens, loaded_ns)
 
-    return await retried(services.recovery(request), embed)
+    return await retried(recovery, embed)
 
 
 def _limit_tokens(options: Options, default_tokens: int, context_max: int) -> int:
@@ -49,7 +52,7 @@ def _limit_tokens(options: Options, default_tokens: int, context_max: int) -> in
     return min(wanted, context_max)
 
 
-async def _fitted(runner: Runner, text: str, limit_tokens: int, *, truncates: bool) -> tuple[list[int], int]:
+async def _fitted(runner: LeasedRunner, text: str, limit_tokens: int, *, truncates: bool) -> tuple[list[int], int]:
     """The tokens of `text`, its end cut off if it must be and may, and how many were cut off. The tokenizer's own first
     and last tokens stay.
 

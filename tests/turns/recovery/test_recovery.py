@@ -12,12 +12,12 @@ import pytest
 from swell.cache import CacheType
 from swell.errors import KvGrowError, ModelLoadError, RunnerLostError, SwellError
 from swell.loss import Loss
-from swell.metrics import Metrics
+from swell.metrics.observer import Metrics
 from swell.models.model import Model, open_model
 from swell.options import Options
 from swell.scheduler.load_options import LoadOptions
 from swell.scheduler.runner_key import RunnerRole
-from swell.supervisor.runner import Runner
+from swell.supervisor.leased import LeasedRunner
 from swell.turns.recovery.ladder import RecoveryStep
 from swell.turns.recovery.quarantine import Quarantine
 from swell.turns.recovery.recovery import Limits, Recovery, retried
@@ -34,6 +34,7 @@ class Noting:
         self.idle, self.busy, self.loaded = idle, busy, loaded
         self.asked: list[object] = []
         self.roles: list[RunnerRole] = []
+        self.loading_ns = (0, 0)
 
     @contextlib.asynccontextmanager
     async def lease(
@@ -43,10 +44,10 @@ class Noting:
         options: Options | None = None,
         also: LoadOptions | None = None,
         role: RunnerRole = RunnerRole.SHARED,
-    ) -> AsyncIterator[Runner]:
+    ) -> AsyncIterator[LeasedRunner]:
         self.asked.append(also)
         self.roles.append(role)
-        yield cast(Runner, self)
+        yield cast(LeasedRunner, self)
 
     def load_options_of(self, model: Model) -> LoadOptions | None:
         return self.loaded
@@ -253,7 +254,7 @@ def test_who_is_cleared_makes_room_for_those_that_wait(model: Model) -> None:
 def test_work_is_done_again_as_a_whole(model: Model, error: SwellError, calls: int) -> None:
     done = 0
 
-    async def work(_runner: Runner) -> int:
+    async def work(_runner: LeasedRunner) -> int:
         nonlocal done
         done += 1
         raise error

@@ -42,7 +42,9 @@ class OutputConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CountRequest(msgspec.Struct, kw_only=True):
-    """POST /v1/messages/count_tokens. `system` is a text or a list of blocks."""
+    """POST /v1/messages/count_tokens. `system` is a text or a list of blocks; `output_format` is where the format was
+    before `output_config`.
+    """
 
     model: str = ""
     messages: list[InputMessage] = []
@@ -51,6 +53,7 @@ class CountRequest(msgspec.Struct, kw_only=True):
     tool_choice: Any = None
     thinking: Thinking = Thinking()
     output_config: OutputConfig = OutputConfig()
+    output_format: OutputFormat = OutputFormat()
 
 
 class MessagesRequest(CountRequest, kw_only=True):

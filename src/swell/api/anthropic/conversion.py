@@ -7,6 +7,7 @@ from typing import Any
 from swell.api.anthropic.bodies import CountRequest, InputMessage, InputTool, MessagesRequest
 from swell.api.http.images import checked_base64
 from swell.api.ollama.bodies import ChatBody
+from swell.api.v1 import required_schema
 from swell.errors import InvalidRequestError
 from swell.text.prompts.messages import Message, Tool, ToolCall, ToolFunction, ToolSpec
 
@@ -39,12 +40,12 @@ def count_body(request: CountRequest) -> ChatBody:
         raise InvalidRequestError("messages is required")
     system = _system(request.system)
     first = [Message(role="system", content=system)] if system else []
-    output_format = request.output_config.format
+    output_format = request.output_config.format if request.output_config.format.type else request.output_format
     return ChatBody(
         model=request.model,
         messages=[*first, *input_messages(request.messages)],
         tools=[_tool(tool) for tool in request.tools if tool.type == "custom"],
-        format=output_format.schema if output_format.type == "json_schema" else None,
+        format=required_schema(output_format.schema) if output_format.type == "json_schema" else None,
         think=_think(request),
     )
 
@@ -108,7 +109,10 @@ class _Blocks:
 
     def _add(self, block: dict[str, Any]) -> None:
         match block:
-            case {"type": "text", "text": str(text)}:
+            case {"type": "text", "text": str(text)} | {
+                "type": "document",
+                "source": {"type": "text", "data": str(text)},
+            }:
                 self._texts.append(text)
             case {"type": "thinking", "thinking": str(thought)}:
                 self._thoughts.append(thought)
@@ -151,8 +155,14 @@ def _texts(content: object) -> str:
     """The text of a text or of text blocks."""
     if content is None or isinstance(content, str):
         return content or ""
-    texts = [block.get("text") for block in _blocks(content) if block.get("type") == "text"]
-    return "".join(text for text in texts if isinstance(text, str))
+    return "".join(_text(block) for block in _blocks(content))
+
+
+def _text(block: dict[str, Any]) -> str:
+    match block:
+        case {"type": "text", "text": str(text)} | {"type": "document", "source": {"type": "text", "data": str(text)}}:
+            return text
+    return ""
 
 
 def _system(content: object) -> str:
@@ -173,6 +183,8 @@ def _image(block: dict[str, Any]) -> str:
 
 
 def _tool(tool: InputTool) -> Tool:
+    if not tool.name:
+        raise InvalidRequestError("a tool has no name")
     return Tool(function=ToolSpec(name=tool.name, description=tool.description, parameters=tool.input_schema))
 
 

@@ -5,8 +5,9 @@ from starlette.responses import Response
 
 from swell.api.http.errors import text_of
 from swell.api.http.events import Event
-from swell.api.v1 import random_id, v1_response, v1_status_of
+from swell.api.v1 import v1_response, v1_status_of
 from swell.errors import PromptTooLongError
+from swell.metrics.request_record import current_request
 
 _TYPES = {
     400: "invalid_request_error",
@@ -15,6 +16,7 @@ _TYPES = {
     404: "not_found_error",
     405: "invalid_request_error",
     413: "request_too_large",
+    415: "invalid_request_error",
     429: "rate_limit_error",
     503: "overloaded_error",
     529: "overloaded_error",
@@ -44,7 +46,7 @@ def error_event(error: Exception) -> Event:
 
 def _body(error: Exception) -> ErrorBody:
     detail = ErrorDetail(type=_TYPES.get(v1_status_of(error), "api_error"), message=_message(error))
-    return ErrorBody(error=detail, request_id=random_id("req_"))
+    return ErrorBody(error=detail, request_id=current_request().id)
 
 
 def _message(error: Exception) -> str:

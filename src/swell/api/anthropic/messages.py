@@ -15,7 +15,15 @@ from swell.api.http.disconnects import while_connected
 from swell.api.http.events import EventStream
 from swell.api.http.services import services
 from swell.api.ollama.bodies import ChatBody
-from swell.api.v1 import find_chat_model, in_events, in_one_piece, open_conversation, unbroken, v1_response
+from swell.api.v1 import (
+    find_chat_model,
+    in_events,
+    in_one_piece,
+    open_conversation,
+    unbroken,
+    v1_response,
+    with_one_call,
+)
 from swell.turns.conversation import Conversation, converse, count_tokens_of
 from swell.turns.request import TurnRequest
 
@@ -25,6 +33,9 @@ async def messages(request: Request) -> Response:
     wanted = await read_body(request, MessagesRequest)
     asked, conversation = await _open(request, wanted, messages_body(wanted))
     turn, writer = unbroken(converse(services(request), asked, conversation)), MessageWriter(wanted.model)
+    match wanted.tool_choice:
+        case {"disable_parallel_tool_use": True}:
+            turn = with_one_call(turn)
     if wanted.stream:
         return EventStream(in_events(turn, writer), error_event, ping=PING)
     return await while_connected(request.receive, in_one_piece(turn, writer))

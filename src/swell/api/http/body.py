@@ -8,6 +8,7 @@ from typing import Any, NoReturn, TypeVar, get_args, get_origin
 import msgspec
 from starlette.requests import Request
 
+from swell.api.http.compression import unpacked
 from swell.api.http.services import services
 from swell.api.http.unicode import decoded, with_whole_pairs
 from swell.errors import BodyTooLargeError, InvalidRequestError
@@ -15,21 +16,25 @@ from swell.errors import BodyTooLargeError, InvalidRequestError
 Body = TypeVar("Body", bound=msgspec.Struct)
 
 _VALUES_MAX = 50_000
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _STRING = re.compile(rb'"(?>[^"\\]+|\\.)*+"?', re.DOTALL)
 
 
 async def read_body(request: Request, body_type: type[Body]) -> Body:
-    """The request's body as `body_type`, whatever its content type. Raises BodyTooLargeError or InvalidRequestError."""
+    """The request's body as `body_type`, whatever its content type.
+
+    Raises BodyTooLargeError, UnsupportedEncodingError or InvalidRequestError.
+    """
     return parse_body(await _received(request, services(request).settings.body_limit_bytes), body_type)
 
 
 async def _received(request: Request, limit_bytes: int) -> bytes:
-    """All of the body. One that is too long isn't kept."""
+    """All of the body, unpacked. One that is too long isn't kept."""
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > limit_bytes:
         raise BodyTooLargeError(limit_bytes)
     body = bytearray()
-    async for piece in request.stream():
+    async for piece in unpacked(request.stream(), request.headers.get("content-encoding", "")):
         body += piece
         if len(body) > limit_bytes:
             raise BodyTooLargeError(limit_bytes)
@@ -37,10 +42,12 @@ async def _received(request: Request, limit_bytes: int) -> bytes:
 
 
 def parse_body(data: bytes, body_type: type[Body]) -> Body:
-    """The first JSON value in `data` as `body_type`: unknown keys and nulls are dropped, keys match in any case.
+    """The first JSON value in `data` as `body_type`: unknown keys and nulls are dropped, keys match in any case, and
+    2.0 is whole.
 
     Raises InvalidRequestError.
     """
+    data = data.removeprefix(_BYTE_ORDER_MARK)  # with which programs on Windows begin every file
     if not data.strip():
         raise InvalidRequestError("missing request body")
     _check_values(data)
@@ -90,6 +97,8 @@ def _folded(value: Any, expected: Any) -> Any:
     """
     if isinstance(value, list) and (item := _item_type(expected)) is not None:
         return [{} if one is None else _folded(one, item) for one in value]
+    if isinstance(value, float) and expected in (int, int | None) and value.is_integer():
+        return int(value)  # in JavaScript, R or Lua there is no other way to have a number
     if not isinstance(value, dict) or not (isinstance(expected, type) and issubclass(expected, msgspec.Struct)):
         return value
     fields = _fields(expected)

@@ -2,7 +2,10 @@
 one for ever.
 
 uvicorn bounds neither the size of a request's head nor how long it may take to come, nor how long an answer waits to
-be read: its task would wait in `send`, with its lease of a model.
+be read: its task would wait in `send`, with its lease of a model. It closes connections after 5 s without a request, at
+which clients that keep theirs as long find them closed in the midst of the next one. And its parser loses the body of a
+request that offers another protocol, as Java's HTTP client does with each first one (`Upgrade: h2c`), although nobody
+need accept.
 """
 
 import array
@@ -10,6 +13,7 @@ import asyncio
 import fcntl
 import http
 import logging
+import re
 import resource
 import termios
 from collections import deque
@@ -25,6 +29,8 @@ log = logging.getLogger(__name__)
 
 HEAD_MAX_BYTES = 64 << 10
 """Of a request's line and headers together, unless they come at once."""
+_OFFER = re.compile(rb"\r\nupgrade:[^\r\n]*(?=\r\n)", re.IGNORECASE)
+_HEAD_END = b"\r\n\r\n"
 _FILES_MAX = 1 << 16
 _OTHER_FILES = 256  # of runners, models, the log
 
@@ -42,16 +48,22 @@ def most_connections() -> int:
 class _Awaited(Enum):
     """What is awaited from the client."""
 
+    NEXT = "next request"
     HEAD = "head"
     BODY = "body"
     NOTHING = "nothing"
 
 
+_BEFORE_BODY = (_Awaited.NEXT, _Awaited.HEAD)
+
+
 class Connection(HttpToolsProtocol):
     """One client's, for any number of requests."""
 
-    limits_s: ClassVar = {_Awaited.HEAD: 30.0, _Awaited.BODY: 60.0}
-    """How long a head may take as a whole, and each piece of a body."""
+    limits_s: ClassVar = {_Awaited.NEXT: 120.0, _Awaited.HEAD: 30.0, _Awaited.BODY: 60.0}
+    """How long a connection may be idle, a head may take as a whole, and each piece of a body. Proxies and pools of
+    clients keep connections for up to 90 s.
+    """
     send_limit_s: ClassVar = FOREVER_S
     """How long a client may read nothing of what waits for it."""
 
@@ -89,12 +101,13 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
             return
-        if self._awaited is _Awaited.HEAD:
+        if self._awaited in _BEFORE_BODY:
             self._head_bytes += len(data)
+            data = _without_offer(data)
         super().data_received(data)
         if self._awaited is _Awaited.BODY:
             self._wait_for(_Awaited.BODY)
-        elif self._awaited is _Awaited.HEAD and self._head_bytes > HEAD_MAX_BYTES:
+        elif self._awaited in _BEFORE_BODY and self._head_bytes > HEAD_MAX_BYTES:
             self._refuse(http.HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the headers are too long")
 
     def on_message_begin(self) -> None:
@@ -115,7 +128,10 @@ class Connection(HttpToolsProtocol):
         self._unanswered.popleft()
         super().on_response_complete()
         if self._awaited is _Awaited.NOTHING and self.cycle.response_complete:
-            self._wait_for(_Awaited.HEAD)
+            self._wait_for(_Awaited.NEXT)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Does nothing: how long a connection may be idle is our own limit."""
 
     def _wait_for(self, awaited: _Awaited) -> None:
         self._awaited = awaited
@@ -125,7 +141,8 @@ class Connection(HttpToolsProtocol):
         self._timer = None if limit_s is None else self.loop.call_later(limit_s, self._give_up)
 
     def _give_up(self) -> None:
-        log.info("closing a connection: the %s of a request didn't come in time", self._awaited.value)
+        if self._awaited is not _Awaited.NEXT:
+            log.info("closing a connection: the %s of a request didn't come in time", self._awaited.value)
         self.transport.close()
 
     def _wait_for_reader(self, unread_bytes: int) -> None:
@@ -156,6 +173,13 @@ class Connection(HttpToolsProtocol):
         head = f"content-type: text/plain; charset=utf-8\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
         self.transport.write(STATUS_LINE[status] + head.encode() + body)
         self.transport.close()
+
+
+def _without_offer(data: bytes) -> bytes:
+    """`data`, in which a head begins or goes on, without the offer of another protocol."""
+    end = data.find(_HEAD_END)
+    end = len(data) if end < 0 else end + 2
+    return _OFFER.sub(b"", data[:end]) + data[end:]
 
 
 def connections(limit_s: float) -> type[Connection]:

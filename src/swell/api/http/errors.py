@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from swell.errors import (
     BodyTooLargeError,
+    CloudDisabledError,
     InvalidFormatError,
     InvalidOptionError,
     InvalidTemplateError,
@@ -15,9 +16,11 @@ from swell.errors import (
     ModelNotFoundError,
     NoEmbeddingsError,
     NoSuchPathError,
+    NotSignedInError,
     RequestError,
     ServerBusyError,
     ServerStoppingError,
+    UnsupportedEncodingError,
     WrongMethodError,
 )
 
@@ -30,6 +33,9 @@ _STATUS: dict[type[Exception], int] = {
     InvalidTemplateError: 500,  # likewise
     LegacyInputTooLongError: 500,  # likewise
     BodyTooLargeError: 413,
+    CloudDisabledError: 403,
+    NotSignedInError: 401,
+    UnsupportedEncodingError: 415,
     NoEmbeddingsError: 501,
     ServerBusyError: 503,
     ServerStoppingError: 503,

@@ -1,13 +1,10 @@
 """Server-sent events, as the endpoints of OpenAI and Anthropic stream them."""
 
-import asyncio
 from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple
 
-from starlette.types import Send
-
 from swell.api.http.json import encode
-from swell.api.http.streams import Replies, Stream
+from swell.api.http.streams import PingedStream, Replies
 
 PING_S = 15.0
 """Clients and proxies give up what is silent for longer than 30 to 60 s; to read a long prompt takes minutes."""
@@ -27,12 +24,8 @@ class Event(NamedTuple):
         return b"%sdata: %s\n\n" % (name, data)
 
 
-class EventStream(Stream[Event]):
-    """An answer in events; `error_event` makes the last one of an error.
-
-    While nothing comes for long a `ping` is sent, with which the answer begins at the latest: an error that comes after
-    it has no status any more, and headers that are known only then are left out.
-    """
+class EventStream(PingedStream[Event]):
+    """An answer in events; `error_event` makes the last one of an error."""
 
     # Proxies must neither keep events nor hold them back.
     stream_headers: ClassVar = {
@@ -44,35 +37,11 @@ class EventStream(Stream[Event]):
     def __init__(
         self, events: Replies[Event], error_event: Callable[[Exception], Event], *, ping: bytes = COMMENT
     ) -> None:
-        super().__init__(events)
+        super().__init__(events, lambda: ping, PING_S)
         self._error_event = error_event
-        self._ping = ping
-        self._sending = asyncio.Lock()
-        self._is_silent = True
 
     def encode(self, item: Event) -> bytes:
         return item.encode()
 
     def encode_error(self, error: Exception) -> bytes:
         return self.encode(self._error_event(error))
-
-    async def _send_items(self, send: Send) -> None:
-        pinging = asyncio.create_task(self._keep_alive(send))
-        try:
-            await super()._send_items(send)
-        finally:
-            pinging.cancel()
-            await asyncio.gather(pinging, return_exceptions=True)
-
-    async def _send(self, send: Send, piece: bytes) -> None:
-        async with self._sending:  # a ping may be on its way
-            self._is_silent = False
-            await super()._send(send, piece)
-
-    async def _keep_alive(self, send: Send) -> None:
-        """A silence ends after two turns at the latest: that costs an event less than to note the time would."""
-        while True:
-            self._is_silent = True
-            await asyncio.sleep(PING_S)
-            if self._is_silent:
-                await self._send(send, self._ping)

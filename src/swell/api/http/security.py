@@ -23,7 +23,8 @@ _ALLOWED_HEADERS = (
     "Authorization, Content-Type, User-Agent, Accept, X-Requested-With, OpenAI-Beta, x-stainless-lang, "
     "x-stainless-package-version, x-stainless-os, x-stainless-arch, x-stainless-retry-count, x-stainless-runtime, "
     "x-stainless-runtime-version, x-stainless-async, x-stainless-helper-method, x-stainless-poll-helper, "
-    "x-stainless-custom-poll-interval, x-stainless-timeout"
+    "x-stainless-custom-poll-interval, x-stainless-timeout, OpenAI-Organization, OpenAI-Project, X-Api-Key, "
+    "Anthropic-Version, Anthropic-Beta, Anthropic-Dangerous-Direct-Browser-Access"
 )
 _ALLOWED_METHODS = "GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS"
 _PREFLIGHT_MAX_AGE_S = 12 * 3600
@@ -60,7 +61,8 @@ class CorsMiddleware:
         async def announce(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                headers.update(self._origin_headers(origin))
+                for name, value in self._origin_headers(origin).items():
+                    headers.add_vary_header(value) if name == "vary" else headers.update({name: value})
             await send(message)
 
         return announce

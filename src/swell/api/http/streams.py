@@ -1,8 +1,9 @@
 """Answers in pieces, sent as they come."""
 
+import asyncio
 import logging
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from typing import ClassVar, Generic, NamedTuple, Self, TypeVar
 
@@ -12,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from swell.api.http.disconnects import while_connected
 from swell.api.http.errors import status_of
+from swell.metrics.request_record import current_request
 from swell.turns.events import PromptRead
 
 log = logging.getLogger(__name__)
@@ -75,7 +77,8 @@ class Stream(Response, Generic[Item]):
         try:
             await while_connected(receive, self._send_all(send))
         except ClientDisconnect:
-            log.info("the client left %s", scope["path"])
+            log.debug("the client left %s", scope["path"])
+            current_request().leave()
             if not self._started:
                 raise
 
@@ -94,6 +97,7 @@ class Stream(Response, Generic[Item]):
             except Exception as error:
                 if not self._started:
                     raise
+                current_request().interrupt(type(error).__name__)
                 if status_of(error) >= 500:
                     log.error("a stream ended with an error: %s", error, exc_info=error)
                 await self._send(send, self.encode_error(error))
@@ -103,3 +107,39 @@ class Stream(Response, Generic[Item]):
             self._started = True
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         await send({"type": "http.response.body", "body": piece, "more_body": True})
+
+
+class PingedStream(Stream[Item]):
+    """An answer that doesn't fall silent: while nothing comes for long, a ping is sent.
+
+    The answer begins with it at the latest: an error that comes after it has no status any more, and headers that are
+    known only then are left out.
+    """
+
+    def __init__(self, items: Replies[Item], ping: Callable[[], bytes], silence_s: float) -> None:
+        super().__init__(items)
+        self._ping = ping
+        self._silence_s = silence_s
+        self._sending = asyncio.Lock()
+        self._is_silent = True
+
+    async def _send_items(self, send: Send) -> None:
+        pinging = asyncio.create_task(self._keep_alive(send))
+        try:
+            await super()._send_items(send)
+        finally:
+            pinging.cancel()
+            await asyncio.gather(pinging, return_exceptions=True)
+
+    async def _send(self, send: Send, piece: bytes) -> None:
+        async with self._sending:  # a ping may be on its way
+            self._is_silent = False
+            await super()._send(send, piece)
+
+    async def _keep_alive(self, send: Send) -> None:
+        """A silence ends after two turns at the latest: that costs a piece less than to note the time would."""
+        while True:
+            self._is_silent = True
+            await asyncio.sleep(self._silence_s)
+            if self._is_silent:
+                await self._send(send, self._ping())

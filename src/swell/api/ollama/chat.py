@@ -55,7 +55,9 @@ async def chat(request: Request) -> Response:
         return json_response(_without_text(body, "load"))
     conversation = Conversation(messages=body.messages, tools=body.tools, thinking=thinking, truncate=body.truncate)
     replies = _replies(parts, turn, body, conversation)
-    return LineStream(replies) if body.stream else await while_connected(request.receive, _whole(replies))
+    if body.stream:
+        return LineStream(replies, lambda: _line(body, ReplyMessage(content="")))
+    return await while_connected(request.receive, _whole(replies))
 
 
 def _without_text(body: ChatBody, reason: str) -> ChatReply:

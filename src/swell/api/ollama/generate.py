@@ -46,7 +46,9 @@ async def generate(request: Request) -> Response:
         return json_response(_without_text(body, "load"))
     prompt = TextCompletionPrompt(parts, turn, text_completion_of(body, thinking))
     replies = _replies(parts, turn, body, prompt)
-    return LineStream(replies) if body.stream else await while_connected(request.receive, _whole(replies))
+    if body.stream:
+        return LineStream(replies, lambda: _line(body, ""))
+    return await while_connected(request.receive, _whole(replies))
 
 
 def _without_text(body: GenerateBody, reason: str) -> GenerateReply:

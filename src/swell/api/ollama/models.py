@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -13,13 +14,13 @@ from swell.api.http.json import encode, json_response
 from swell.api.http.services import find_model, services
 from swell.api.ollama.bodies import ShowBody
 from swell.api.ollama.replies import local_time
-from swell.errors import InvalidRequestError, ModelNotFoundError
+from swell.errors import CloudDisabledError, InvalidRequestError, ModelNotFoundError
 from swell.models.catalog import Model, is_path
-from swell.models.gguf import GgufArray, Scalar, read_array
+from swell.models.gguf import GgufArray, GgufHeader, Scalar, read_array, read_header
 from swell.models.model import Summary
 from swell.models.modelfile import modelfile, parameter_lines
-from swell.models.names import parse_name
 from swell.options import merge
+from swell.store.names import parse_name
 
 _NO_TEMPLATE = "{{ .Prompt }}"
 """What Ollama shows for a model without a template: the prompt as it is."""
@@ -54,13 +55,20 @@ async def show(request: Request) -> Response:
         raise InvalidRequestError("model is required")
     try:
         model = await find_model(request, name)
+    except CloudDisabledError as error:
+        raise CloudDisabledError("remote model details are unavailable") from error
     except ModelNotFoundError as error:  # unlike everywhere else, the text has the complete short name
         raise ModelNotFoundError(name if is_path(name) else parse_name(name).short) from error
     merge(body.options)  # only for its errors
-    info = await asyncio.to_thread(_model_info, model, body.verbose)
+    info = await asyncio.to_thread(_header_info, model.header, model.path, body.verbose)
+    info["general.parameter_count"] = model.header.parameter_count
+    projectors = [
+        await asyncio.to_thread(_projector_info, path, body.verbose) for path in model.manifest.projectors[:1]
+    ]
     if request.headers.get("user-agent", "").startswith("GitHubCopilotChat/"):
         info["general.basename"] = name
-    return json_response(_shown(model, body, info))
+    shown = _shown(model, body, info)
+    return json_response({**shown, "projector_info": projectors[0]} if projectors else shown)
 
 
 def _shown(model: Model, body: ShowBody, info: dict[str, Any]) -> dict[str, Any]:
@@ -70,9 +78,10 @@ def _shown(model: Model, body: ShowBody, info: dict[str, Any]) -> dict[str, Any]
         "license": "\n".join(manifest.licenses),
         "modelfile": modelfile(model, system, options),
         "parameters": parameter_lines(options),
-        "template": model.chat_template or manifest.template or _NO_TEMPLATE,
+        "template": _NO_TEMPLATE if (template := model.template()) is None else template.text,
         "system": system,
         "messages": [{"role": message.role, "content": message.content} for message in manifest.messages],
+        "requires": manifest.config.requires,
     }
     return {
         **{name: value for name, value in shown.items() if value},
@@ -110,17 +119,21 @@ def details(model: Summary, *, with_lengths: bool = False) -> Details:
     )
 
 
-def _model_info(model: Model, verbose: bool) -> dict[str, Any]:
-    """The header's values; arrays are null unless `verbose`, for which they are read from the file."""
+def _projector_info(path: Path, verbose: bool) -> dict[str, Any]:
+    return _header_info(read_header(path), path, verbose)
+
+
+def _header_info(header: GgufHeader, path: Path, verbose: bool) -> dict[str, Any]:
+    """The values of a header; arrays are null unless `verbose`, for which they are read from the file."""
     info: dict[str, Any] = {}
-    for key, value in model.header.metadata.items():
+    for key, value in header.metadata.items():
         if key in _HIDDEN_KEYS:
             continue
         if isinstance(value, GgufArray):
-            info[key] = _in_json(read_array(model.path, value)) if verbose else None
+            info[key] = _in_json(read_array(path, value)) if verbose else None
         else:
             info[key] = value
-    return {**info, "general.parameter_count": model.header.parameter_count}
+    return info
 
 
 def _in_json(pieces: Iterable[list[Scalar]]) -> msgspec.Raw:

@@ -1,5 +1,6 @@
 """GET /api/ps: the loaded models, with what they hold."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from starlette.requests import Request
@@ -14,11 +15,49 @@ from swell.scheduler.scheduler import LoadedModel
 from swell.settings import Settings
 from swell.turns.generation import window_tokens
 
+_ADDED = {
+    "size", "size_vram", "cached_tokens", "cut_tokens", "threads", "threads_allowed", "ram_used", "weights_used",
+    "kv_used", "kv_granted", "other_used", "vram_used", "vram_free", "vram_total",
+}  # fmt: skip
+_LARGEST = {"expires_at", "context_length", "context_used", "context_active", "context_allocated", "context_initial"}
+
 
 async def ps(request: Request) -> Response:
-    """The loaded models."""
+    """The loaded models; in a fleet, those of all replicas."""
     parts = services(request)
-    return json_response({"models": [_row(loaded, parts.settings) for loaded in await parts.scheduler.loaded()]})
+    groups: dict[object, list[LoadedModel]] = {}
+    for loaded in await parts.scheduler.loaded():
+        groups.setdefault(loaded.model.name if loaded.place else id(loaded), []).append(loaded)
+    return json_response({"models": [_summed(group, parts.settings) for group in groups.values()]})
+
+
+def _summed(group: Sequence[LoadedModel], settings: Settings) -> dict[str, Any]:
+    """A model's row. In a fleet it is made of those of its replicas: memory and counts are added, of windows the
+    largest one counts, and of times the latest.
+    """
+    rows = [_row(loaded, settings) for loaded in group]
+    whole = dict(rows[0])
+    for row in rows[1:]:
+        for name, value in row.items():
+            if name in _ADDED:
+                whole[name] = whole.get(name, 0) + value
+            elif name in _LARGEST:
+                whole[name] = max(whole.get(name, value), value)
+    places = [_place(loaded, row) for loaded, row in zip(group, rows, strict=True) if loaded.place is not None]
+    return whole | {"replicas": places} if places else whole
+
+
+def _place(loaded: LoadedModel, row: Mapping[str, Any]) -> dict[str, Any]:
+    """What one replica has of a model."""
+    assert loaded.place is not None
+    return {
+        "replica": loaded.place.replica,
+        "node": loaded.place.node,
+        "size": row["size"],
+        "size_vram": row["size_vram"],
+        "slots": loaded.facts.slots,
+        "requests": loaded.users,
+    }
 
 
 def _row(loaded: LoadedModel, settings: Settings) -> dict[str, Any]:
@@ -48,6 +87,7 @@ def _row(loaded: LoadedModel, settings: Settings) -> dict[str, Any]:
             "context_used": stats.context_used,
             "context_active": stats.context_active,
             "context_allocated": stats.context_allocated,
+            "context_initial": stats.context_initial,
             "cached_tokens": stats.totals.cached,
             "cut_tokens": stats.totals.cut,
             "threads": stats.threads.now,

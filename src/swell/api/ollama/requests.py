@@ -4,7 +4,6 @@ from swell.api.ollama.bodies import ChatBody, Common, GenerateBody
 from swell.errors import InvalidRequestError, UnsupportedError
 from swell.models.model import Model
 from swell.options import merge
-from swell.text.prompts.override import render_override
 from swell.turns import checks
 from swell.turns.request import TurnRequest
 from swell.turns.text_completion import TextCompletion
@@ -30,7 +29,6 @@ def check_generate(body: GenerateBody, model: Model, thinking: bool | str | None
     if body.suffix and "insert" not in model.capabilities:
         raise UnsupportedError(model.full_name, "insert")
     checks.check_images(model, body.images)
-    render_override(body.template, system=body.system, prompt=body.prompt)  # for its errors
     _check_rendering(body)
     if any(not 0 <= token < model.vocabulary_tokens for token in body.context):
         raise InvalidRequestError("context holds a number that is no token of this model")

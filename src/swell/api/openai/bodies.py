@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from swell.text.prompts.messages import Tool
+from swell.text.prompts.messages import ToolSpec
 
 
 class StreamOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,17 +25,18 @@ class JsonSchema(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ResponseFormat(msgspec.Struct, frozen=True, kw_only=True):
-    """`json_schema` belongs to the type of that name."""
+    """`json_schema` belongs to the type of that name. Clients of llama.cpp's server have `schema` beside the type."""
 
     type: str = ""
     json_schema: JsonSchema = JsonSchema()
+    schema: dict[str, Any] | None = None
 
 
 class CalledFunction(msgspec.Struct, frozen=True, kw_only=True):
-    """`arguments` is JSON in a string."""
+    """`arguments` is JSON in a string, or the object itself, as clients of other servers have it."""
 
     name: str = ""
-    arguments: str = ""
+    arguments: Any = ""
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,14 +47,28 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChatMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """`content` is a text or a list of parts. `name` and `tool_call_id` belong to the role "tool"."""
+    """`content` is a text or a list of parts. `name` and `tool_call_id` belong to the role "tool".
+
+    What Ollama calls `reasoning`, others call `reasoning_content`.
+    """
 
     role: str = ""
     content: Any = None
     reasoning: str = ""
+    reasoning_content: str = ""
     tool_calls: list[Call] = []
     name: str = ""
     tool_call_id: str = ""
+
+
+class ChatTool(msgspec.Struct, frozen=True, kw_only=True):
+    """A tool. Clients that also speak the newer API have the function's fields beside the type, as there."""
+
+    type: str = "function"
+    function: ToolSpec = ToolSpec()
+    name: str = ""
+    description: str = ""
+    parameters: dict[str, Any] = {}
 
 
 class Sampled(msgspec.Struct, kw_only=True):
@@ -73,25 +88,34 @@ class Sampled(msgspec.Struct, kw_only=True):
 
 
 class ChatRequest(Sampled, kw_only=True):
-    """POST /v1/chat/completions. `max_completion_tokens` is the newer name of `max_tokens`."""
+    """POST /v1/chat/completions. `max_completion_tokens` is the newer name of `max_tokens`.
+
+    Of `chat_template_kwargs`, which vLLM and llama.cpp's server have, what turns thinking off counts.
+    """
 
     messages: list[ChatMessage] = []
     max_completion_tokens: int | None = None
     response_format: ResponseFormat = ResponseFormat()
-    tools: list[Tool] = []
+    tools: list[ChatTool] = []
     tool_choice: Any = None
+    parallel_tool_calls: bool = True
     reasoning_effort: str | None = None
     reasoning: Reasoning = Reasoning()
+    chat_template_kwargs: dict[str, Any] = {}
     logprobs: bool = False
     top_logprobs: int = 0
 
 
 class CompletionRequest(Sampled, kw_only=True):
-    """POST /v1/completions. `logprobs` is how many alternatives come with each token; None for no likelihoods."""
+    """POST /v1/completions. `logprobs` is how many alternatives come with each token; None for no likelihoods.
+
+    `echo` asks for the prompt's as well.
+    """
 
     prompt: str | list[str] = ""
     suffix: str = ""
     logprobs: int | None = None
+    echo: bool = False
 
 
 class EmbeddingRequest(msgspec.Struct, kw_only=True):
@@ -128,6 +152,7 @@ class ResponseRequest(msgspec.Struct, kw_only=True):
     top_p: float | None = None
     tools: list[dict[str, Any]] = []
     tool_choice: Any = None
+    parallel_tool_calls: bool = True
     stream: bool = False
     reasoning: Reasoning = Reasoning()
     text: TextOptions = TextOptions()

@@ -18,7 +18,7 @@ from swell.api.openai.conversion import chat_body, tools_and_required
 from swell.api.openai.errors import error_event
 from swell.api.openai.replies import DONE, Identity
 from swell.api.openai.turns import Turns
-from swell.api.v1 import find_chat_model, open_conversation, several, unbroken, v1_response
+from swell.api.v1 import find_chat_model, open_conversation, several, unbroken, v1_response, with_one_call
 from swell.turns.conversation import converse
 from swell.turns.events import PromptRead, TurnEvent
 
@@ -30,11 +30,12 @@ async def chat_completions(request: Request) -> Response:
     started_ns = time.perf_counter_ns()
     wanted = await read_body(request, ChatRequest)
     body = chat_body(wanted)
-    body.tools, must_call = tools_and_required(wanted.tools, wanted.tool_choice)
+    body.tools, must_call = tools_and_required(body.tools, wanted.tool_choice)
     model = await find_chat_model(request, body)
     turn, conversation = open_conversation(body, model, must_call, started_ns)
     parts = services(request)
-    events = side_by_side([unbroken(converse(parts, one, conversation)) for one in several(turn, wanted.n)])
+    answers = [unbroken(converse(parts, one, conversation)) for one in several(turn, wanted.n)]
+    events = side_by_side(answers if wanted.parallel_tool_calls else [with_one_call(one) for one in answers])
     turns = Turns(Identity.new("chatcmpl", wanted.model), wanted.n)
     if wanted.stream:
         return EventStream(_stream(events, turns, with_usage=wanted.stream_options.include_usage), error_event)

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from swell.api.ollama.bodies import ChatBody, GenerateBody
-from swell.api.openai.bodies import ChatRequest, CompletionRequest, ResponseFormat, Sampled
+from swell.api.openai.bodies import ChatRequest, ChatTool, CompletionRequest, ResponseFormat, Sampled
 from swell.api.openai.messages import chat_messages
-from swell.errors import InvalidRequestError
-from swell.text.prompts.messages import Tool
+from swell.api.v1 import required_schema
+from swell.errors import InvalidRequestError, UnsupportedError
+from swell.text.prompts.messages import Tool, ToolSpec
 
 ANSWERS_MAX = 128
 """OpenAI's own limit for `n`."""
@@ -24,6 +25,10 @@ _EFFORTS: dict[str, bool | str] = {
 }
 
 
+_SWITCHES = ("enable_thinking", "thinking")
+"""What templates call whether to think."""
+
+
 def chat_body(request: ChatRequest) -> ChatBody:
     """Raises InvalidRequestError."""
     if not request.messages:
@@ -33,19 +38,23 @@ def chat_body(request: ChatRequest) -> ChatBody:
     return ChatBody(
         model=request.model,
         messages=chat_messages(request.messages),
-        tools=request.tools,
+        tools=function_tools(request.tools),
         stream=request.stream,
         format=_format(request.response_format),
         options=_options(request, limit),
-        think=think_of(request.reasoning_effort or request.reasoning.effort),
+        think=_think(request),
         logprobs=request.logprobs,
         top_logprobs=request.top_logprobs,
     )
 
 
 def generate_body(request: CompletionRequest) -> GenerateBody:
-    """Raises InvalidRequestError."""
+    """Raises InvalidRequestError, and UnsupportedError for likelihoods of the prompt, which measurements of models ask
+    for: they would take those of the answer for them.
+    """
     _check_answers(request)
+    if request.echo and request.logprobs is not None:
+        raise UnsupportedError("swell", "likelihoods of the prompt (echo with logprobs)")
     return GenerateBody(
         model=request.model,
         prompt=_only_prompt(request.prompt),
@@ -66,22 +75,27 @@ def think_of(effort: str | None) -> bool | str | None:
     return _EFFORTS[effort]
 
 
+def function_tools(tools: Sequence[ChatTool]) -> list[Tool]:
+    """The functions among `tools`; others are not offered to the model. Raises InvalidRequestError."""
+    return [Tool(function=_function(tool)) for tool in tools if tool.type == "function"]
+
+
 def tools_and_required(tools: Sequence[Tool], choice: Any) -> tuple[list[Tool], list[str]]:
     """The tools that go into the prompt, and the names of those of which the model must call one.
 
-    `choice` is OpenAI's `tool_choice`: "none", "auto", "required", a function's name, or those allowed,
-    the latter two in two shapes each. What isn't known is like "auto". Raises InvalidRequestError for a choice that
-    can't be met.
+    `choice` is OpenAI's `tool_choice`: "none", "auto", "required" (Mistral's "any"), a function's name, or those
+    allowed, the latter two in two shapes each. What isn't known is like "auto". Raises InvalidRequestError for a choice
+    that can't be met.
     """
     names = [tool.function.name for tool in tools]
     match choice:
         case "none":
             return [], []
-        case "required":
+        case "required" | "any":
             if not names:
-                raise InvalidRequestError('tool_choice is "required", but there are no tools')
+                raise InvalidRequestError(f'tool_choice is "{choice}", but there are no tools')
             return list(tools), names
-        case {"type": "function"}:
+        case {"type": "function" | "custom"}:
             return list(tools), [_chosen_name(choice, names)]
         case {"type": "allowed_tools", "allowed_tools": {"tools": list(allowed)} as wish}:
             return _allowed(tools, allowed, wish.get("mode"))
@@ -90,12 +104,22 @@ def tools_and_required(tools: Sequence[Tool], choice: Any) -> tuple[list[Tool], 
     return list(tools), []
 
 
+def _function(tool: ChatTool) -> ToolSpec:
+    function = tool.function
+    if not function.name:
+        function = ToolSpec(name=tool.name, description=tool.description, parameters=tool.parameters)
+    if not function.name:
+        raise InvalidRequestError("a tool of the type function has no name")
+    return function
+
+
 def _allowed(tools: Sequence[Tool], allowed: Sequence[object], mode: object) -> tuple[list[Tool], list[str]]:
     """A model that may call some of its tools isn't told of the others; one that must call is bound to the schemas of
     those anyway. Tools that are no functions are not offered at all.
     """
     known = [tool.function.name for tool in tools]
-    names = [_chosen_name(one, known) for one in allowed if isinstance(one, dict) and one.get("type") == "function"]
+    chosen = [one for one in allowed if isinstance(one, dict) and one.get("type") in ("function", "custom")]
+    names = [_chosen_name(one, known) for one in chosen]
     if mode == "required":
         if not names:
             raise InvalidRequestError("tool_choice requires a call, but allows no function")
@@ -107,7 +131,7 @@ def _allowed(tools: Sequence[Tool], allowed: Sequence[object], mode: object) -> 
 
 def _chosen_name(choice: dict[str, Any], known: Sequence[str]) -> str:
     """The name of the chosen function. Raises InvalidRequestError if it is none of the tools."""
-    function = choice.get("function", choice)
+    function = choice.get(choice["type"], choice)
     name = function.get("name") if isinstance(function, dict) else None
     if not isinstance(name, str):
         raise InvalidRequestError("tool_choice has no name of a function")
@@ -130,6 +154,13 @@ def _check_answers(request: Sampled) -> None:
         raise InvalidRequestError(f"n must be between 1 and {ANSWERS_MAX}")
 
 
+def _think(request: ChatRequest) -> bool | str | None:
+    effort = request.reasoning_effort or request.reasoning.effort
+    if not effort and any(request.chat_template_kwargs.get(name) is False for name in _SWITCHES):
+        return False
+    return think_of(effort)
+
+
 def _options(request: Sampled, limit_tokens: int | None) -> dict[str, Any]:
     """What isn't given is left to the model, but not temperature and top_p: OpenAI's are 1."""
     stop = [request.stop] if isinstance(request.stop, str) else request.stop
@@ -146,9 +177,10 @@ def _options(request: Sampled, limit_tokens: int | None) -> dict[str, Any]:
 
 
 def _format(wanted: ResponseFormat) -> str | dict[str, Any] | None:
+    schema = wanted.json_schema.schema if wanted.schema is None else wanted.schema
     match wanted.type:
         case "json_object":
-            return "json"
+            return "json" if schema is None else schema
         case "json_schema":
-            return wanted.json_schema.schema
+            return required_schema(schema)
     return None

@@ -1,20 +1,34 @@
-"""From the input items and tools of /v1/responses to our messages and tools."""
+"""From the input items of /v1/responses to our messages."""
 
-from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
 
+from swell.api.http.json import encode
 from swell.api.ollama.bodies import ChatBody
-from swell.api.openai.bodies import ResponseRequest
+from swell.api.openai.bodies import ResponseRequest, TextFormat
 from swell.api.openai.conversion import think_of
-from swell.api.openai.messages import image_data, role_of, tool_call
+from swell.api.openai.messages import image_data, role_of, text_field, tool_call
+from swell.api.openai.offered import custom_arguments, full_name, offered_tools
+from swell.api.v1 import required_schema
 from swell.errors import InvalidRequestError, UnsupportedError
-from swell.text.prompts.messages import Message, Tool, ToolCall, ToolSpec
+from swell.text.prompts.messages import Message, ToolCall
 
 _TEXTS = ("input_text", "output_text", "text", "summary_text", "reasoning_text")
-_IGNORED = ("web_search_call",)
-_JSON = {"json_object": "json"}
+_IGNORED = (
+    "web_search_call",
+    "file_search_call",
+    "code_interpreter_call",
+    "image_generation_call",
+    "local_shell_call",
+    "local_shell_call_output",
+    "tool_search_call",
+    "tool_search_output",
+    "mcp_list_tools",
+    "mcp_call",
+    "additional_tools",
+)
+"""What tools have done that aren't offered here, and what only brings tools."""
 
 
 def response_body(request: ResponseRequest) -> ChatBody:
@@ -28,16 +42,24 @@ def response_body(request: ResponseRequest) -> ChatBody:
         "top_p": request.top_p,
     }
     instructions = [Message(role="system", content=request.instructions)] if request.instructions else []
-    text_format = request.text.format
     return ChatBody(
         model=request.model,
         messages=[*instructions, *input_messages(request.input)],
-        tools=function_tools(request.tools),
+        tools=[offered.tool for offered in offered_tools(request).values()],
         stream=request.stream,
-        format=text_format.schema if text_format.type == "json_schema" else _JSON.get(text_format.type),
+        format=_format(request.text.format),
         options={name: value for name, value in options.items() if value is not None},
         think=think_of(request.reasoning.effort),
     )
+
+
+def _format(wanted: TextFormat) -> str | dict[str, Any] | None:
+    match wanted.type:
+        case "json_schema":
+            return required_schema(wanted.schema)
+        case "json_object":
+            return "json"
+    return None
 
 
 def input_messages(value: object) -> list[Message]:
@@ -54,14 +76,6 @@ def input_messages(value: object) -> list[Message]:
     return reader.finish()
 
 
-def function_tools(tools: Sequence[dict[str, Any]]) -> list[Tool]:
-    """The functions among `tools`; others, such as a web search, are not offered to the model.
-
-    Raises InvalidRequestError.
-    """
-    return [tool for one in tools for tool in _tools(one, "")]
-
-
 class _ItemReader:
     """Reads items in order. A thought is kept until the assistant's message or call it belongs to comes."""
 
@@ -76,11 +90,13 @@ class _ItemReader:
             case "message":
                 self._read_message(item)
             case "function_call":
-                self._read_call(item)
-            case "function_call_output":
+                self._read_call(item, item.get("arguments"))
+            case "custom_tool_call":
+                self._read_call(item, custom_arguments(text_field(item, "input")))
+            case "function_call_output" | "custom_tool_call_output":
                 self._read_output(item)
             case "reasoning":
-                self._thought += _string(item, "encrypted_content")
+                self._thought += _thought(item)
             case _ if kind not in _IGNORED:
                 raise InvalidRequestError(f"unknown type of input item: {kind}")
 
@@ -92,24 +108,25 @@ class _ItemReader:
 
     def _read_message(self, item: dict[str, Any]) -> None:
         text, images = _content(item.get("content"))
-        role = role_of(_string(item, "role"))
+        role = role_of(text_field(item, "role"))
         thinking = self._taken_thought() if role == "assistant" else ""
         self._messages.append(Message(role=role, content=text, images=images, thinking=thinking))
 
-    def _read_call(self, item: dict[str, Any]) -> None:
+    def _read_call(self, item: dict[str, Any], arguments: object) -> None:
         """Becomes part of the assistant's message before it."""
         last = self._messages[-1] if self._messages and not self._thought else None
         merges = last is not None and last.role == "assistant"
         message = last if last is not None and merges else Message(role="assistant", thinking=self._taken_thought())
-        id, name = _string(item, "call_id"), _string(item, "name")
-        call: ToolCall = tool_call(len(message.tool_calls), id, name, _string(item, "arguments"))
+        id, name = text_field(item, "call_id"), full_name(text_field(item, "namespace"), text_field(item, "name"))
+        call: ToolCall = tool_call(len(message.tool_calls), id, name, arguments)
         self._names[id] = name
         message = msgspec.structs.replace(message, tool_calls=[*message.tool_calls, call])
         self._messages[len(self._messages) - merges :] = [message]
 
     def _read_output(self, item: dict[str, Any]) -> None:
-        id = _string(item, "call_id")
-        text, images = _content(item.get("output"))
+        id = text_field(item, "call_id")
+        output = item.get("output")
+        text, images = (encode(output).decode(), []) if isinstance(output, dict) else _content(output)
         self._messages.append(
             Message(role="tool", content=text, images=images, tool_name=self._names.get(id, ""), tool_call_id=id)
         )
@@ -117,6 +134,11 @@ class _ItemReader:
     def _taken_thought(self) -> str:
         thought, self._thought = self._thought, ""
         return thought
+
+
+def _thought(item: dict[str, Any]) -> str:
+    """What Swell has sent as `encrypted_content`, or the same from servers that leave that empty."""
+    return text_field(item, "encrypted_content") or _content(item.get("content"))[0] or _content(item.get("summary"))[0]
 
 
 def _content(value: object) -> tuple[str, list[str]]:
@@ -132,7 +154,7 @@ def _content(value: object) -> tuple[str, list[str]]:
         match part:
             case {"type": kind, "text": str(text)} if kind in _TEXTS:
                 texts.append(text)
-            case {"type": "input_image", "image_url": url}:
+            case {"type": "input_image", "image_url": {"url": url} | str(url)}:
                 images.append(image_data(url))
             case {"type": "refusal", "refusal": str(text)}:
                 texts.append(text)
@@ -141,27 +163,3 @@ def _content(value: object) -> tuple[str, list[str]]:
             case _:
                 raise InvalidRequestError("a part of a content must be an object with a type")
     return "".join(texts), images
-
-
-def _tools(tool: dict[str, Any], prefix: str) -> Iterator[Tool]:
-    match tool.get("type"):
-        case "function":
-            spec = {"name": prefix + _string(tool, "name"), "description": _string(tool, "description")}
-            parameters = tool.get("parameters")
-            if not isinstance(parameters, dict | None):
-                raise InvalidRequestError("the parameters of a function must be a JSON schema")
-            yield Tool(function=ToolSpec(**spec, parameters=parameters or {}))
-        case "namespace":
-            members = tool.get("tools")
-            for member in members if isinstance(members, list) else []:
-                if isinstance(member, dict):
-                    yield from _tools(member, f"{prefix}{_string(tool, 'name')}.")
-
-
-def _string(item: dict[str, Any], name: str) -> str:
-    value = item.get(name)
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise InvalidRequestError(f"{name} must be a text, not {type(value).__name__}")
-    return value

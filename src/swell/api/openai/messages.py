@@ -2,8 +2,8 @@
 
 import json
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from swell.api.http.images import checked_base64
 from swell.api.http.unicode import with_whole_pairs
@@ -24,12 +24,9 @@ def chat_messages(messages: Sequence[ChatMessage]) -> list[Message]:
     return converted
 
 
-def tool_call(index: int, id: str, name: str, arguments: str) -> ToolCall:
-    """A call whose `arguments` are JSON in a string; none at all are an empty object. Raises InvalidRequestError."""
-    try:
-        parsed = json.loads(with_whole_pairs(arguments)) if arguments.strip() else {}
-    except (ValueError, RecursionError) as error:
-        raise InvalidRequestError("invalid tool call arguments") from error
+def tool_call(index: int, id: str, name: str, arguments: object) -> ToolCall:
+    """A call whose `arguments` are an object, or JSON of one, or nothing. Raises InvalidRequestError."""
+    parsed = _parsed(arguments) if isinstance(arguments, str) else {} if arguments is None else arguments
     if not isinstance(parsed, dict):
         raise InvalidRequestError("invalid tool call arguments")
     return ToolCall(id=id, function=ToolFunction(index=index, name=name, arguments=parsed))
@@ -47,31 +44,57 @@ def image_data(url: object) -> str:
     return checked_base64(found[1])
 
 
+def text_field(item: Mapping[str, Any], name: str) -> str:
+    """The field `name`, empty where it isn't given. Raises InvalidRequestError."""
+    value = item.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise InvalidRequestError(f"{name} must be a text, not {type(value).__name__}")
+    return value
+
+
 def role_of(role: str) -> str:
     """What newer models of OpenAI call the developer's messages, chat templates know as the system's."""
     return "system" if role.lower() == "developer" else role
 
 
+def _parsed(arguments: str) -> object:
+    try:
+        return json.loads(with_whole_pairs(arguments)) if arguments.strip() else {}
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequestError("invalid tool call arguments") from error
+
+
 def _converted(message: ChatMessage, names: dict[str, str]) -> Message:
     calls = [_call(index, call) for index, call in enumerate(message.tool_calls)]
-    parts = _parts(message, has_calls=bool(calls))
+    parts = _parts(message)
     return Message(
         role=role_of(message.role),
-        content="\n".join(text for text, _ in parts if text),
-        images=[image for _, images in parts for image in images],
-        thinking=message.reasoning,
+        content="\n".join(part.text for part in parts if part.text),
+        images=[image for part in parts for image in part.images],
+        thinking=_thinking(message) or "".join(part.thinking for part in parts),
         tool_calls=calls,
         tool_name=message.name or names.get(message.tool_call_id, "") if message.role.lower() == "tool" else "",
         tool_call_id=message.tool_call_id,
     )
 
 
-def _parts(message: ChatMessage, *, has_calls: bool) -> list[tuple[str, list[str]]]:
-    """Text and images of each part."""
+def _thinking(message: ChatMessage) -> str:
+    return message.reasoning or message.reasoning_content
+
+
+class _Part(NamedTuple):
+    text: str = ""
+    images: tuple[str, ...] = ()
+    thinking: str = ""
+
+
+def _parts(message: ChatMessage) -> list[_Part]:
     match message.content:
         case str():
-            return [(message.content, [])]
-        case None if has_calls:
+            return [_Part(message.content)]
+        case None if message.tool_calls or _thinking(message) or message.role.lower() == "tool":
             return []
         case None:
             raise InvalidRequestError("invalid message content type: <nil>")
@@ -80,12 +103,16 @@ def _parts(message: ChatMessage, *, has_calls: bool) -> list[tuple[str, list[str
     raise InvalidRequestError(f"invalid message content type: {type(message.content).__name__}")
 
 
-def _part(part: Any) -> tuple[str, list[str]]:
+def _part(part: Any) -> _Part:
     match part:
-        case {"type": "text", "text": str(text)}:
-            return text, []
+        case {"type": "text" | "input_text" | "output_text", "text": str(text)}:
+            return _Part(text)
+        case {"type": "refusal", "refusal": str(text)}:
+            return _Part(text)
+        case {"type": "thinking", "thinking": str(thought)} | {"type": "reasoning", "text": str(thought)}:
+            return _Part(thinking=thought)
         case {"type": "image_url", "image_url": {"url": url} | str(url)}:
-            return "", [image_data(url)]
+            return _Part(images=(image_data(url),))
         case {"type": "input_audio"}:
             raise UnsupportedError("swell", "audio (input_audio)")
     raise InvalidRequestError("invalid message format")

@@ -10,7 +10,7 @@ from swell.api.http.services import find_model, services
 from swell.api.v1 import v1_response
 from swell.models.catalog import Model, is_path
 from swell.models.model import Summary
-from swell.models.names import DEFAULT_NAMESPACE, parse_name
+from swell.store.names import DEFAULT_NAMESPACE, parse_name
 
 
 class ModelEntry(msgspec.Struct, kw_only=True):
@@ -35,8 +35,10 @@ async def models(request: Request) -> Response:
 
 
 async def model(request: Request) -> Response:
-    """One model, under the name it was asked for."""
+    """One model, under the name it was asked for; all of them without a name."""
     name = request.path_params["model"]
+    if not name:
+        return await models(request)
     return v1_response(_entry(request, await find_model(request, name), name))
 
 

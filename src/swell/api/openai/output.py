@@ -7,6 +7,7 @@ import msgspec
 
 from swell.api.http.json import encode
 from swell.api.openai.bodies import Reasoning, ResponseRequest, TextOptions
+from swell.api.openai.offered import OfferedTool, ToolKind
 from swell.api.v1 import random_id
 from swell.text.parsing.parts import ToolCall
 from swell.turns.events import Finish
@@ -48,21 +49,43 @@ class MessageItem(msgspec.Struct, kw_only=True):
 
 
 class CallItem(msgspec.Struct, kw_only=True):
-    """A tool call; `arguments` is JSON in a string."""
+    """A function's call; `arguments` is JSON in a string. `namespace` is that of the tool, if it is in one."""
 
     id: str
     type: str = "function_call"
     status: str = "completed"
     call_id: str
+    namespace: str | msgspec.UnsetType = msgspec.UNSET
     name: str
     arguments: str
 
-    @classmethod
-    def of(cls, call: ToolCall) -> Self:
-        return cls(id=new_id("fc_"), call_id=call.id, name=call.name, arguments=encode(call.arguments).decode())
+
+class CustomCallItem(msgspec.Struct, kw_only=True):
+    """A call of a tool that takes text."""
+
+    id: str
+    type: str = "custom_tool_call"
+    status: str = "completed"
+    call_id: str
+    namespace: str | msgspec.UnsetType = msgspec.UNSET
+    name: str
+    input: str
 
 
-Item = ReasoningItem | MessageItem | CallItem
+AnyCallItem = CallItem | CustomCallItem
+Item = ReasoningItem | MessageItem | AnyCallItem
+
+
+def call_item(call: ToolCall, offered: OfferedTool | None) -> AnyCallItem:
+    """`call` by the names that the client has for the tool, if it is known."""
+    arguments = encode(call.arguments).decode()
+    namespace, name = ("", call.name) if offered is None else (offered.namespace, offered.name)
+    space = namespace or msgspec.UNSET
+    if offered is None or offered.kind is ToolKind.FUNCTION:
+        return CallItem(id=new_id("fc_"), call_id=call.id, namespace=space, name=name, arguments=arguments)
+    text = offered.text_of(call.arguments)
+    text = arguments if text is None else text
+    return CustomCallItem(id=new_id("ctc_"), call_id=call.id, namespace=space, name=name, input=text)
 
 
 class InputDetails(msgspec.Struct, kw_only=True):
@@ -130,6 +153,7 @@ def begun(request: ResponseRequest) -> ResponseObject:
         model=request.model,
         instructions=request.instructions or None,
         tools=[_shown(tool) for tool in request.tools],
+        parallel_tool_calls=request.parallel_tool_calls,
         tool_choice=request.tool_choice if isinstance(request.tool_choice, str | dict) else "auto",
         truncation=request.truncation,
         text=request.text,

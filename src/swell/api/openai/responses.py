@@ -13,9 +13,18 @@ from swell.api.http.services import services
 from swell.api.openai.bodies import ResponseRequest
 from swell.api.openai.conversion import tools_and_required
 from swell.api.openai.items import response_body
+from swell.api.openai.offered import offered_tools
 from swell.api.openai.output import begun
 from swell.api.openai.writing import ResponseWriter
-from swell.api.v1 import find_chat_model, in_events, in_one_piece, open_conversation, unbroken, v1_response
+from swell.api.v1 import (
+    find_chat_model,
+    in_events,
+    in_one_piece,
+    open_conversation,
+    unbroken,
+    v1_response,
+    with_one_call,
+)
 from swell.turns.conversation import Conversation, converse, count_tokens_of
 from swell.turns.request import TurnRequest
 
@@ -32,7 +41,8 @@ async def responses(request: Request) -> Response:
     wanted = await read_body(request, ResponseRequest)
     asked, conversation = await _open(request, wanted)
     turn = unbroken(converse(services(request), asked, conversation))
-    writer = ResponseWriter(begun(wanted))
+    turn = turn if wanted.parallel_tool_calls else with_one_call(turn)
+    writer = ResponseWriter(begun(wanted), offered_tools(wanted))
     if wanted.stream:
         return EventStream(in_events(turn, writer), writer.failed)
     return await while_connected(request.receive, in_one_piece(turn, writer))

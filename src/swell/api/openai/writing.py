@@ -1,6 +1,6 @@
 """From the events of a model's turn to the items and events of /v1/responses."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -8,13 +8,16 @@ import msgspec
 from swell.api.http.errors import text_of
 from swell.api.http.events import Event
 from swell.api.openai.errors import code_of
+from swell.api.openai.offered import OfferedTool
 from swell.api.openai.output import (
+    AnyCallItem,
     CallItem,
     Item,
     MessageItem,
     ReasoningItem,
     ResponseObject,
     TextPart,
+    call_item,
     completed,
     new_id,
 )
@@ -25,8 +28,10 @@ from swell.turns.events import Finish, PromptRead, TurnEvent
 class ResponseWriter:
     """One answer: its items, of which at most one is open, and what a stream says of them."""
 
-    def __init__(self, response: ResponseObject) -> None:
+    def __init__(self, response: ResponseObject, offered: Mapping[str, OfferedTool]) -> None:
+        """`offered` are the tools, by the names that the model knows."""
         self._response = response
+        self._offered = offered
         self._items: list[Item] = []
         self._open: ReasoningItem | MessageItem | None = None
         self._text: list[str] = []
@@ -48,7 +53,7 @@ class ResponseWriter:
                 yield self._about("response.output_text.delta", content_index=0, delta=text, logprobs=[])
             case ToolCall():
                 yield from self._close()
-                yield from self._call(CallItem.of(event))
+                yield from self._call(call_item(event, self._offered.get(event.name)))
             case Finish():
                 if not self._items:
                     yield from self._switch_to(MessageItem)
@@ -59,7 +64,7 @@ class ResponseWriter:
     def whole(self) -> ResponseObject:
         """The whole answer, when it is complete. Text beside tool calls is dropped, as in Ollama."""
         output = self._response.output
-        if any(isinstance(item, CallItem) for item in output):
+        if any(isinstance(item, AnyCallItem) for item in output):
             output = [item for item in output if not isinstance(item, MessageItem)]
         return msgspec.structs.replace(self._response, output=output)
 
@@ -102,12 +107,16 @@ class ResponseWriter:
         self._open = None
         self._text.clear()
 
-    def _call(self, call: CallItem) -> Iterator[Event]:
+    def _call(self, call: AnyCallItem) -> Iterator[Event]:
         place = {"item_id": call.id, "output_index": len(self._items)}
-        begun = msgspec.structs.replace(call, status="in_progress", arguments="")
+        if isinstance(call, CallItem):
+            kind, what, text, more = "function_call_arguments", "arguments", call.arguments, {"name": call.name}
+        else:
+            kind, what, text, more = "custom_tool_call_input", "input", call.input, {}
+        begun = msgspec.structs.replace(call, status="in_progress", **{what: ""})
         yield self._about_item("response.output_item.added", begun)
-        yield self._event("response.function_call_arguments.delta", **place, delta=call.arguments)
-        yield self._event("response.function_call_arguments.done", **place, name=call.name, arguments=call.arguments)
+        yield self._event(f"response.{kind}.delta", **place, delta=text)
+        yield self._event(f"response.{kind}.done", **place, **more, **{what: text})
         yield self._about_item("response.output_item.done", call)
         self._items.append(call)
 

@@ -42,7 +42,7 @@ class Quarantine:
         """Inside, the role where a suspect goes on: quarantine, which it has alone, or the common one if it was cleared
         while it waited.
         """
-        line = self._lines[model.weights.key]
+        line = self._lines[model.key]
         line.waiting.add(arrival)
         convictions = line.convictions
         role = RunnerRole.SHARED
@@ -63,7 +63,7 @@ class Quarantine:
 
     def is_wanted(self, model: Model) -> bool:
         """Whether somebody waits for a turn."""
-        return bool(self._lines[model.weights.key].waiting)
+        return bool(self._lines[model.key].waiting)
 
     def convict(self, model: Model, content: object) -> None:
         """`content` ended one runner after the other, also alone. To be called before anything is awaited after its
@@ -73,7 +73,7 @@ class Quarantine:
         self._convicted[_fingerprint(model, content)] = None
         if len(self._convicted) > _REMEMBERED:
             self._convicted.popitem(last=False)
-        self._lines[model.weights.key].convictions += 1
+        self._lines[model.key].convictions += 1
         self._notify()
 
     def knows(self, model: Model, content: object) -> bool:
@@ -86,4 +86,4 @@ class Quarantine:
 
 
 def _fingerprint(model: Model, content: object) -> bytes:
-    return hashlib.sha256(repr((model.weights.key, content)).encode("utf-8", "surrogatepass")).digest()
+    return hashlib.sha256(repr((model.key, content)).encode("utf-8", "surrogatepass")).digest()

@@ -5,19 +5,22 @@ import contextlib
 import dataclasses
 import itertools
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeVar
 
 from swell.cache import CacheType
 from swell.errors import SwellError
-from swell.metrics import Metrics
+from swell.metrics.events import StepOutcome
+from swell.metrics.observer import Metrics
+from swell.metrics.request_record import current_request
 from swell.models.model import Model
 from swell.options import Options
 from swell.scheduler.load_options import LoadOptions
 from swell.scheduler.runner_key import RunnerRole
 from swell.supervisor.causes import cause_of
-from swell.supervisor.runner import Runner
+from swell.supervisor.leased import LeasedRunner
 from swell.turns.recovery.ladder import (
     PROGRESS_TOKENS,
     Attempt,
@@ -48,7 +51,7 @@ class Models(Protocol):
         options: Options = ...,
         also: LoadOptions = ...,
         role: RunnerRole = ...,
-    ) -> AbstractAsyncContextManager[Runner]:
+    ) -> AbstractAsyncContextManager[LeasedRunner]:
         """A runner with `model` in `role`, loaded as `options` and `also` want it."""
 
     def load_options_of(self, model: Model) -> LoadOptions | None:
@@ -92,7 +95,8 @@ class Recovery:
         self._request = request
         self._model = request.model
         self._limits = limits
-        self._metrics = metrics
+        self.record = current_request().begin_turn(metrics, request.model.name, request.model.key_digest)
+        """What is noted of it."""
         self._quarantine = quarantine
         self._arrival = next(_arrivals)
         self._tried: list[Attempt] = []
@@ -103,8 +107,10 @@ class Recovery:
             self._limits = dataclasses.replace(limits, attempts_max=0)
 
     @contextlib.asynccontextmanager
-    async def lease(self) -> AsyncIterator[Runner]:
+    async def lease(self) -> AsyncIterator[LeasedRunner]:
         """A runner, as the request and what was tried for it want it."""
+        self.record.begin()
+        asked_ns = time.perf_counter_ns()
         async with contextlib.AsyncExitStack() as stack:
             self._role = RunnerRole.SHARED
             if self._is_known or is_suspect(self._tried, self._limits.attempts_max):
@@ -113,7 +119,9 @@ class Recovery:
                     self._tried.clear()
             request = self._request
             lease = self._models.lease(self._model, request.keep_alive_s, request.options, self._also, self._role)
-            yield await stack.enter_async_context(lease)
+            runner = await stack.enter_async_context(lease)
+            self.record.leased(asked_ns, runner.loading_ns)
+            yield runner
 
     def leaves(self, generated: int) -> bool:
         """Whether a request in quarantine is cleared by so many tokens, and others wait to be: then it goes on among
@@ -146,8 +154,9 @@ class Recovery:
         ):
             step = RecoveryStep.RELOAD  # somebody else may be why: it is given up alone or not at all
         log.warning("%s after %d tokens: %s. Next: %s", self._model.name, generated, error, step.value)
-        self._metrics.recovery_step(step)
+        self.record.recovers(step, cause)
         if step is RecoveryStep.GIVE_UP:
+            self.record.recovered(StepOutcome.FAILED)
             if cause.is_death and self._role is RunnerRole.QUARANTINE:
                 self._quarantine.convict(self._model, self._request.content)
             return step
@@ -182,16 +191,22 @@ class Recovery:
                 self._also = dataclasses.replace(self._also, cache_type=_SMALLER[loaded.cache_type])
 
 
-async def retried(recovery: Recovery, work: Callable[[Runner], Awaitable[T]]) -> T:
+async def retried(recovery: Recovery, work: Callable[[LeasedRunner], Awaitable[T]]) -> T:
     """The result of `work` with a runner. After a failure that recovery has a step for, it is done again as a whole."""
-    while True:
-        try:
-            async with recovery.lease() as runner:
-                return await work(runner)
-        except SwellError as error:
-            failure = error.with_traceback(None)  # which holds this frame, and so the whole request
-        if await recovery.after(failure, 0) in (RecoveryStep.GIVE_UP, RecoveryStep.WINDOW_END):
+    try:
+        while True:
             try:
-                raise failure
-            finally:
-                del failure
+                async with recovery.lease() as runner:
+                    result = await work(runner)
+                recovery.record.recovered(StepOutcome.RESUMED)
+                return result
+            except SwellError as error:
+                failure = error.with_traceback(None)  # which holds this frame, and so the whole request
+            if await recovery.after(failure, 0) in (RecoveryStep.GIVE_UP, RecoveryStep.WINDOW_END):
+                recovery.record.recovered(StepOutcome.FAILED)
+                try:
+                    raise failure
+                finally:
+                    del failure
+    finally:
+        recovery.record.end()

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 
 from swell.api.app import create_app
 from swell.api.http.connection import connections, most_connections
+from swell.doctor.devices import log_devices
 from swell.host import HostAddress
 from swell.library.library import Library
 from swell.memory.allocator import give_back_large_blocks
@@ -50,7 +51,7 @@ def serve(settings: Settings, *, listen_fd: int | None = None, until_stdin_close
         server = _HttpServer(settings)
         log.info("listening on %s:%d", *listener.getsockname()[:2])
         with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
-            runner.run(_serve_until(server, listener, until_stdin_closes=until_stdin_closes))
+            runner.run(_serve_until(server, listener, settings, until_stdin_closes=until_stdin_closes))
 
 
 class Server:
@@ -197,7 +198,9 @@ class _HttpServer(uvicorn.Server):
             limit.cancel()
 
 
-async def _serve_until(server: uvicorn.Server, listener: socket.socket, *, until_stdin_closes: bool) -> None:
+async def _serve_until(
+    server: uvicorn.Server, listener: socket.socket, settings: Settings, *, until_stdin_closes: bool
+) -> None:
     if until_stdin_closes:
         loop = asyncio.get_running_loop()
 
@@ -207,7 +210,12 @@ async def _serve_until(server: uvicorn.Server, listener: socket.socket, *, until
                 server.should_exit = True
 
         loop.add_reader(sys.stdin.fileno(), on_input)
-    await server.serve(sockets=[listener])
+    telling = asyncio.create_task(log_devices(settings, os.environ))
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        telling.cancel()
+        await asyncio.gather(telling, return_exceptions=True)
 
 
 def _bind(address: HostAddress) -> socket.socket:

@@ -51,6 +51,7 @@ LIBRARY = LibraryFacts(
     reserved_refusal=None,
     threads_refusal=None,
 )
+CUDA = DeviceMemory(name="CUDA0", kind=DeviceKind.GPU, free_bytes=GB, total_bytes=GB)
 MODEL = ModelFacts(
     name="tiny:latest",
     weights_bytes=GB,
@@ -85,6 +86,14 @@ WELL = Facts(
 def well_but(**changes: Any) -> Facts:
     """WELL with other values."""
     return msgspec.structs.replace(WELL, **changes)
+
+
+def nvidia(**changes: Any) -> HardwareFacts:
+    """A machine with a card that its driver makes reachable, with other values."""
+    card = Accelerator(address="0000:01:00.0", vendor=Vendor.NVIDIA, driver="nvidia")
+    return msgspec.structs.replace(
+        HardwareFacts(accelerators=[card], reachable=[Vendor.NVIDIA], hidden_by=[]), **changes
+    )
 
 
 BYTES = st.integers(0, 10**13)

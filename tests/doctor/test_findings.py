@@ -7,16 +7,13 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.doctor.facts import ANY, GB, LIBRARY, MEMORY, MODEL, WELL, well_but
+from tests.doctor.facts import ANY, CUDA, GB, LIBRARY, MEMORY, MODEL, WELL, nvidia, well_but
 
 from swell.cache import CacheType, FlashAttention
-from swell.devices import DeviceKind, DeviceMemory
 from swell.doctor.facts import (
-    Accelerator,
     Facts,
     FolderFacts,
     FolderState,
-    HardwareFacts,
     LibraryFailure,
     MatrixUnits,
     ModelFit,
@@ -25,7 +22,6 @@ from swell.doctor.facts import (
     ServerState,
     SettingFacts,
     UnknownSetting,
-    Vendor,
 )
 from swell.doctor.findings import findings
 from swell.doctor.verdicts import Severity
@@ -33,8 +29,6 @@ from swell.settings import Settings
 
 replace = msgspec.structs.replace
 PROBLEM, REMARK = Severity.PROBLEM, Severity.REMARK
-NVIDIA = Accelerator(address="0000:01:00.0", vendor=Vendor.NVIDIA, driver="nvidia")
-CUDA = DeviceMemory(name="CUDA0", kind=DeviceKind.GPU, free_bytes=GB, total_bytes=GB)
 
 
 def said(facts: Facts, **settings: Any) -> list[tuple[Severity, str]]:
@@ -58,8 +52,7 @@ def folder(state: FolderState, setting: str = "OLLAMA_MODELS", free_bytes: int =
 
 
 def devices(*backends: str, **changes: Any) -> Facts:
-    hardware = replace(HardwareFacts(accelerators=[NVIDIA], reachable=[Vendor.NVIDIA], hidden_by=[]), **changes)
-    return well_but(hardware=hardware, library=replace(LIBRARY, backends=[*backends, "CPU"]))
+    return well_but(hardware=nvidia(**changes), library=replace(LIBRARY, backends=[*backends, "CPU"]))
 
 
 def fitting(*windows: int, **changes: Any) -> Facts:

@@ -1,5 +1,6 @@
 """Finds out everything, and says what follows from it."""
 
+import asyncio
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
@@ -62,7 +63,7 @@ def examine(models: Sequence[str], environment: Mapping[str, str], server: Serve
     given = list(given_settings(environment))
     settings = Settings.from_given(given)
     memory, own_bytes = memory_facts(), process_resident().own_bytes
-    library = library_facts()
+    library = asyncio.run(library_facts())
     budget = settings.kv_budget.limit_bytes(memory.total_bytes) if settings.kv_budget else None
     headroom = max(settings.kv_headroom.limit_bytes(memory.total_bytes), HEADROOM_MIN_BYTES)
     chosen, missing, damaged = _models(models, settings)

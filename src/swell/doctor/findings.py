@@ -8,6 +8,7 @@ from swell.doctor.facts import (
     Facts,
     FolderFacts,
     FolderState,
+    HardwareFacts,
     LibraryFacts,
     LibraryFailure,
     MatrixUnits,
@@ -39,7 +40,7 @@ def findings(facts: Facts, settings: Settings) -> list[Finding]:
         *_library(facts, settings),
         *_memory(facts),
         *_processors(facts),
-        *_devices(facts),
+        *device_findings(facts.hardware, facts.library),
         *(finding for folder in facts.folders for finding in _folder(folder)),
         *_models(facts, settings),
     ]
@@ -158,9 +159,8 @@ def _processors(facts: Facts) -> Iterator[Finding]:
         yield remark("processors", text, "raise the quota (cpu.max, --cpus, CPUQuota)")
 
 
-def _devices(facts: Facts) -> Iterator[Finding]:
+def device_findings(hardware: HardwareFacts, library: LibraryFacts | LibraryFailure) -> Iterator[Finding]:
     """Why devices that are on the bus take no layers."""
-    library, hardware = facts.library, facts.hardware
     if isinstance(library, LibraryFailure) or library.devices:
         return
     for vendor in Vendor:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from tests.counting import PROMPT
 from tests.fleet.machines import MODEL, Fleet, running_fleet
 from tests.fleet.stories import BEGINNINGS, tell, tell_all
@@ -118,6 +119,31 @@ def test_what_a_request_did_wrong_is_said_as_on_one_machine(fleet: Fleet) -> Non
     assert "exceeds" in refused.text or "long" in refused.text
     schema = {"model": MODEL, "prompt": "A city:", "stream": False, "format": {"enum": ["Oslo"]}}
     assert json.loads(fleet.http.post("/api/generate", json=schema).json()["response"]) == "Oslo"
+
+
+def test_growths_and_loads_of_replicas_are_counted_where_they_happen(fleet: Fleet) -> None:
+    """And told to views, with the model called as it is in their numbers."""
+    body = {"model": MODEL, "prompt": "a " * 3000, "raw": True, "stream": False, "options": {"num_predict": 1}}
+    assert fleet.http.post("/api/generate", json=body).status_code == 200
+
+    def counted() -> set[tuple[str, ...]]:
+        text = fleet.http.get("/metrics").text
+        return {
+            (sample.name, sample.labels["model"], sample.labels["replica"], sample.labels["node"])
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name in ("swell_window_growths_total", "swell_model_loads_total")
+        }
+
+    nodes = {name: machine.address.node for name, machine in fleet.machines.items()}
+    loads = {("swell_model_loads_total", MODEL, name, node) for name, node in nodes.items()}
+    growths = {("swell_window_growths_total", MODEL, name, node) for name, node in nodes.items()}
+    wait_until(lambda: counted() >= loads and bool(counted() & growths), "the front is told")
+    with fleet.http.stream("GET", "/api/events") as response:
+        snapshot = next(json.loads(line[6:]) for line in response.iter_lines() if line.startswith("data: "))
+    grown = {event["model"] for event in snapshot["events"] if event["event"] == "window_grown"}
+    assert grown
+    assert grown <= {numbers["model"] for numbers in snapshot["now"]["models"]}
 
 
 def test_a_model_that_no_replica_has_is_not_found(fleet: Fleet, tmp_path: Path) -> None:

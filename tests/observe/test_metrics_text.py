@@ -48,7 +48,10 @@ def test_prometheus_own_tool_accepts_it(happened: list[ServerEvent], sample: Sam
 @given(st.lists(any_event(), max_size=30), any_sample())
 def test_counters_count_what_happened(happened: list[ServerEvent], sample: Sample) -> None:
     text = scraped(Metrics(), sample, happened)
-    grown = Counter((event.model,) for event in happened if isinstance(event, WindowGrown))
+    growths = [event for event in happened if isinstance(event, WindowGrown)]
+    places = [(one.replica, one.node) if one.replica else ("", "") for one in growths]
+    labels = 3 if any(event.replica for event in growths) else 1
+    grown = Counter((one.model, *place)[:labels] for one, place in zip(growths, places, strict=True))
     assert values(text, "swell_window_growths_total") == grown
     asked = Counter((event.endpoint, event.outcome.value) for event in happened if isinstance(event, RequestFinished))
     assert values(text, "swell_requests_total") == asked

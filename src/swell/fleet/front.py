@@ -43,7 +43,7 @@ class FleetScheduler:
         self.sizes = RecentSizes()
         self._settings = settings
         self._catalog = catalog
-        self._membership = Membership(directory, settings.fleet_silence_s)
+        self._membership = Membership(directory, settings.fleet_silence_s, self.metrics.report)
         self._leases: set[FleetLease] = set()
         self._models: dict[str, Model] = {}
         """By their keys, those that were ever leased here or found on a replica."""

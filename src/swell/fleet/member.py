@@ -15,6 +15,7 @@ from swell.fleet.directory import ReplicaAddress
 from swell.fleet.lease_connection import LeaseConnection
 from swell.fleet.messages import CountMemory, ReplicaModel, ReplicaReport, UnloadModel, WatchRequest
 from swell.fleet.routing import ModelView, ReplicaView
+from swell.metrics.events import ServerEvent
 from swell.protocol.framing import encode, messages
 from swell.protocol.messages import Prefixes, SlotState
 from swell.protocol.prefixes import unpack_hashes
@@ -31,12 +32,16 @@ _decoder = msgspec.msgpack.Decoder(ReplicaReport)
 class Member:
     """One replica, from when it is found until it is lost, which `run` finds out. Used from the event loop only."""
 
-    def __init__(self, address: ReplicaAddress, on_report: Callable[[], None]) -> None:
+    def __init__(
+        self, address: ReplicaAddress, on_report: Callable[[], None], on_event: Callable[[ServerEvent], None]
+    ) -> None:
+        """`on_event` is told of what happens there."""
         self.address = address
         self.report: ReplicaReport | None = None
         """The latest one; None until the first has come, while the replica is doubted, and from when it is lost."""
         self._has_reported = False
         self._on_report = on_report
+        self._on_event = on_event
         self._connection: LeaseConnection | None = None
         self._leases: set[LeaseConnection] = set()
         self._users = Counter[str]()
@@ -153,6 +158,8 @@ class Member:
                 answer.set_result(report)
             return
         self.report, self._has_reported = report, True
+        for event in report.events:
+            self._on_event(msgspec.structs.replace(event, replica=self.address.name, node=self.address.node))
         self._reported_users = self._users.copy()
         self._prefixes = {
             model.key: self._prefixes.get(model.key, frozenset()) if model.prefixes is None else _hashes(model.prefixes)

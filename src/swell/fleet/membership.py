@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
 
 from swell.errors import NoReplicaError
 from swell.fleet.directory import Directory, ReplicaAddress
 from swell.fleet.member import Member
 from swell.fleet.routing import RoutedTurn, route, spread
+from swell.metrics.events import ServerEvent
 
 log = logging.getLogger(__name__)
 
@@ -19,9 +21,10 @@ WAIT_S = 30.0
 class Membership:
     """Follows the directory, from `follow` on. Used from the event loop only."""
 
-    def __init__(self, directory: Directory, silence_s: float) -> None:
-        """A replica that has said nothing for `silence_s` is lost."""
+    def __init__(self, directory: Directory, silence_s: float, on_event: Callable[[ServerEvent], None]) -> None:
+        """A replica that has said nothing for `silence_s` is lost. `on_event` is told of what happens on replicas."""
         self._directory = directory
+        self._on_event = on_event
         self._silence_s = silence_s
         self._members: dict[ReplicaAddress, Member] = {}
         self._runs: set[asyncio.Task[None]] = set()
@@ -86,7 +89,7 @@ class Membership:
             await asyncio.sleep(LOOK_S)
 
     def _begin(self, address: ReplicaAddress) -> None:
-        member = self._members[address] = Member(address, self.notify)
+        member = self._members[address] = Member(address, self.notify, self._on_event)
         run = asyncio.create_task(self._run(member), name=f"follow {address.name}")
         self._runs.add(run)
         run.add_done_callback(self._runs.discard)

@@ -9,6 +9,14 @@ from datetime import datetime
 
 import msgspec
 
+from swell.metrics.events import (
+    LoadEnded,
+    LoadStarted,
+    MemoryReclaimed,
+    ModelUnloaded,
+    WindowGrown,
+    WindowShrunk,
+)
 from swell.options import Options
 from swell.protocol.messages import CacheCount, Loaded, Prefixes, Stats
 from swell.scheduler.load_options import LoadOptions
@@ -64,9 +72,14 @@ class ReplicaModel(msgspec.Struct, frozen=True, kw_only=True):
     prefixes: Prefixes | None
 
 
+ReplicaEvent = LoadEnded | LoadStarted | MemoryReclaimed | ModelUnloaded | WindowGrown | WindowShrunk
+"""What happens on a replica that its front can't know of itself."""
+
+
 class ReplicaReport(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     """What is true of a replica: `free_bytes` for windows, `load_free_bytes` for another model, and how many requests
     are `queued` for a load. One that is draining takes no new leases. `id` is that of the CountMemory that it answers.
+    `events` happened since the last report that answered none, the latest ones if there were many.
     """
 
     models: list[ReplicaModel]
@@ -75,6 +88,7 @@ class ReplicaReport(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     queued: int
     is_draining: bool
     id: int = 0
+    events: list[ReplicaEvent] = []
 
 
 Opening = LeaseRequest | WatchRequest

@@ -15,6 +15,7 @@ from swell.fleet.messages import (
     CountMemory,
     LeaseRequest,
     Opening,
+    ReplicaEvent,
     ReplicaModel,
     ReplicaReport,
     UnloadModel,
@@ -23,6 +24,8 @@ from swell.fleet.messages import (
 )
 from swell.fleet.model_key import model_key
 from swell.fleet.relay import LeaseRelay
+from swell.metrics.events import ServerEvent
+from swell.metrics.subscribers import Subscribers
 from swell.models.catalog import Catalog
 from swell.models.model import Model
 from swell.protocol.framing import encode, messages, read_message, requests
@@ -33,6 +36,7 @@ log = logging.getLogger(__name__)
 
 REPORT_S = 0.5
 _PAUSE_S = 0.02  # so that many leases at once make one report
+_UNTOLD_MAX = 1000  # events, for a front that takes no reports for a while
 _OPENING_S = 10.0
 _OPENING_MAX_BYTES = 1 << 20
 _opening_decoder = msgspec.msgpack.Decoder(Opening)
@@ -50,6 +54,8 @@ class ReplicaService:
         self._news = asyncio.Event()
         self._leases: set[asyncio.Task[None]] = set()
         self._watches: set[asyncio.Task[None]] = set()
+        self._events = Subscribers[ReplicaEvent](_UNTOLD_MAX)
+        scheduler.metrics.watch(self._on_event)
         self._server: asyncio.Server | None = None
 
     async def start(self, host: str, port: int = 0) -> tuple[str, int]:
@@ -170,16 +176,22 @@ class ReplicaService:
 
     async def _report(self, writer: asyncio.StreamWriter) -> None:
         told: dict[str, Prefixes] = {}
-        while True:
-            news = self._news
-            rows = [_news_only(row, told) for row in await self._scheduler.describe(with_prefixes=True)]
-            told = {row.model.key: told[row.model.key] for row in rows if row.model.key in told}
-            writer.write(encode(self._reported(rows)))
-            await writer.drain()
-            await asyncio.sleep(_PAUSE_S)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(REPORT_S):
-                    await news.wait()
+        with self._events.subscribe() as events:
+            while True:
+                news = self._news
+                rows = [_news_only(row, told) for row in await self._scheduler.describe(with_prefixes=True)]
+                told = {row.model.key: told[row.model.key] for row in rows if row.model.key in told}
+                report = self._reported(rows)
+                writer.write(encode(msgspec.structs.replace(report, events=events.take())))
+                await writer.drain()
+                await asyncio.sleep(_PAUSE_S)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(REPORT_S):
+                        await news.wait()
+
+    def _on_event(self, event: ServerEvent) -> None:
+        if isinstance(event, ReplicaEvent):
+            self._events.publish(event)
 
     def _reported(self, rows: list[LoadedModel], report_id: int = 0) -> ReplicaReport:
         idle_bytes = sum(row.stats.kv_reclaimable_bytes for row in rows if row.stats is not None)

@@ -87,35 +87,38 @@ class ServerEvent(
     at_s: float = msgspec.field(default_factory=time.time)
 
 
-class LoadStarted(ServerEvent, frozen=True, kw_only=True):
+class ModelEvent(ServerEvent, frozen=True, kw_only=True):
+    """Something happens to a model that is loaded, wherever: `replica` and `node` say where in a fleet, "" is here."""
+
+    model: str
+    replica: str = ""
+    node: str = ""
+
+
+class LoadStarted(ModelEvent, frozen=True, kw_only=True):
     """A runner for `model` is being started."""
 
-    model: str
 
-
-class LoadEnded(ServerEvent, frozen=True, kw_only=True):
+class LoadEnded(ModelEvent, frozen=True, kw_only=True):
     """A load has ended; `error` names the class of what it failed with."""
 
-    model: str
     outcome: LoadOutcome
     load_s: float
     error: str = ""
 
 
-class ModelUnloaded(ServerEvent, frozen=True, kw_only=True):
+class ModelUnloaded(ModelEvent, frozen=True, kw_only=True):
     """A model that was loaded for `loaded_s` is being unloaded, or its process is gone."""
 
-    model: str
     cause: UnloadCause
     loaded_s: float
 
 
-class WindowGrown(ServerEvent, frozen=True, kw_only=True):
+class WindowGrown(ModelEvent, frozen=True, kw_only=True):
     """A slot's grant was raised. `granted_bytes` is what the model's whole cache may use now; `store` holds that. No
     answer of the model got on for `stall_s`.
     """
 
-    model: str
     slot: int
     from_tokens: int
     to_tokens: int
@@ -124,10 +127,9 @@ class WindowGrown(ServerEvent, frozen=True, kw_only=True):
     stall_s: float = 0.0
 
 
-class WindowShrunk(ServerEvent, frozen=True, kw_only=True):
+class WindowShrunk(ModelEvent, frozen=True, kw_only=True):
     """A slot's grant was lowered. The rest is as for WindowGrown."""
 
-    model: str
     slot: int
     from_tokens: int
     to_tokens: int
@@ -137,10 +139,9 @@ class WindowShrunk(ServerEvent, frozen=True, kw_only=True):
     cause: ShrinkCause
 
 
-class MemoryReclaimed(ServerEvent, frozen=True, kw_only=True):
+class MemoryReclaimed(ModelEvent, frozen=True, kw_only=True):
     """Memory that `model` needed was taken from others; `source` was the last that gave some."""
 
-    model: str
     source: str
 
 

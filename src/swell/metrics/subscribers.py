@@ -16,7 +16,9 @@ class Missed(NamedTuple):
 
 
 class Subscription(Generic[T]):
-    """One reader's queue. To be iterated over by one task: items in order, and Missed where some were lost."""
+    """One reader's queue. To be iterated over by one task: items in order, and Missed where some were lost. Who `take`s
+    from it instead isn't told.
+    """
 
     def __init__(self, length_max: int) -> None:
         self._items = deque[T](maxlen=length_max)
@@ -29,6 +31,12 @@ class Subscription(Generic[T]):
         self._missed += len(self._items) == self._items.maxlen
         self._items.append(item)
         self._ready.set()
+
+    def take(self) -> list[T]:
+        """All that is in the queue now."""
+        items = list(self._items)
+        self._items.clear()
+        return items
 
     def close(self) -> None:
         """Nothing will follow what is in the queue."""

@@ -5,11 +5,11 @@ from collections.abc import AsyncGenerator
 
 import msgspec
 
-from swell.metrics.events import RequestFinished, ServerEvent
+from swell.metrics.events import ModelEvent, RequestFinished, ServerEvent
 from swell.metrics.observer import Metrics
 from swell.metrics.subscribers import Missed, Subscribers
 from swell.observe.monitor import Monitor
-from swell.observe.numbers import Moment, Sample
+from swell.observe.numbers import Moment, Sample, titled
 
 UNREAD_MAX = 64
 """Messages that a view may be behind: half a minute of numbers, 200 kB with three models."""
@@ -72,13 +72,21 @@ class Live:
     def _on_event(self, event: ServerEvent) -> None:
         if isinstance(event, RequestFinished) and not event.model:
             return  # somebody only looked at something
-        self._events.append(event)
+        shown = _shown(event)
+        self._events.append(shown)
         if self._views:
-            self._views.publish(_message("event", event))
+            self._views.publish(_message("event", shown))
 
     def _on_sample(self, sample: Sample) -> None:
         if self._views:
             self._views.publish(_message("numbers", sample))
+
+
+def _shown(event: ServerEvent) -> ServerEvent:
+    """The event with the model called as it is in the numbers."""
+    if not isinstance(event, ModelEvent):
+        return event
+    return msgspec.structs.replace(event, model=titled(event.model, event.replica))
 
 
 def _message(name: str, data: object) -> LiveMessage:

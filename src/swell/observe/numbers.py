@@ -110,7 +110,12 @@ class Moment(msgspec.Struct, frozen=True):
 
 def title(loaded: LoadedModel) -> str:
     """What views call a loaded model: in a fleet it is loaded more than once."""
-    return f"{loaded.model.name} on {loaded.place.replica}" if loaded.place else loaded.model.name
+    return titled(loaded.model.name, loaded.place.replica if loaded.place else "")
+
+
+def titled(model: str, replica: str) -> str:
+    """The same by its name, and the replica in a fleet."""
+    return f"{model} on {replica}" if replica else model
 
 
 def model_numbers(loaded: LoadedModel, stats: Stats, settings: Settings, sizes: Sequence[int] = ()) -> ModelNumbers:

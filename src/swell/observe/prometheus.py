@@ -147,9 +147,11 @@ class Exporter:
 def _counter(name: str, meaning: str, labels: Sequence[str], counts: Mapping[tuple[str, ...], int]) -> "Metric":
     from prometheus_client.core import CounterMetricFamily
 
+    if any(len(values) > len(labels) for values in counts):  # in a fleet
+        labels = (*labels, *REPLICA)
     family = CounterMetricFamily(name, meaning, labels=labels)
     for values, count in counts.items():
-        family.add_metric(values, count)
+        family.add_metric((*values, "", "")[: len(labels)], count)
     return family
 
 

@@ -8,6 +8,7 @@ from swell.metrics.events import (
     LoadEnded,
     LoadOutcome,
     MemoryReclaimed,
+    ModelEvent,
     ModelUnloaded,
     RecoveryEnded,
     RequestFinished,
@@ -58,7 +59,9 @@ class Distributions(defaultdict[tuple[str, ...], Distribution]):
 
 
 class Tally:
-    """Counts from when the server started. Keys are the values of labels."""
+    """Counts from when the server started. Keys are the values of labels; what has happened in a fleet has those of the
+    replica and its node, too.
+    """
 
     def __init__(self, metrics: Metrics) -> None:
         self.growths = Counter[tuple[str, ...]]()
@@ -97,19 +100,19 @@ class Tally:
     def _on_event(self, event: ServerEvent) -> None:
         match event:
             case WindowGrown():
-                self.growths[(self.label(event.model),)] += 1
+                self.growths[self.label(event.model), *_place(event)] += 1
                 self.stall_s[event.store, "growth"].add(event.stall_s)
             case WindowShrunk():
-                self.shrinks[self.label(event.model), event.cause.value] += 1
+                self.shrinks[self.label(event.model), event.cause.value, *_place(event)] += 1
                 self.stall_s[event.store, "shrink"].add(event.stall_s)
             case LoadEnded():
-                self.loads[self.label(event.model), event.outcome.value] += 1
+                self.loads[self.label(event.model), event.outcome.value, *_place(event)] += 1
                 if event.outcome is LoadOutcome.LOADED:
                     self.load_s[(self.label(event.model),)].add(event.load_s)
             case ModelUnloaded():
-                self.unloads[self.label(event.model), event.cause.value] += 1
+                self.unloads[self.label(event.model), event.cause.value, *_place(event)] += 1
             case MemoryReclaimed():
-                self.reclaims[(event.source,)] += 1
+                self.reclaims[event.source, *_place(event)] += 1
             case RecoveryEnded():
                 self.recovery_steps[event.step, event.outcome.value] += 1
             case TurnEnded():
@@ -132,3 +135,7 @@ class Tally:
         if event.token_interval_s is not None and event.worst_interval_s is not None:
             self.interval_s[model].add(event.token_interval_s)
             self.worst_interval_s[model].add(event.worst_interval_s)
+
+
+def _place(event: ModelEvent) -> tuple[str, ...]:
+    return (event.replica, event.node) if event.replica else ()

@@ -14,6 +14,7 @@ from typing import IO, Any
 import httpx
 import msgspec
 import psutil
+from tests.fleet.network import Network
 from tests.waiting import PATIENCE_S, wait_until
 
 from swell.fleet.directory import ReplicaAddress
@@ -85,13 +86,17 @@ class Fleet:
     http: httpx.Client
     machines: dict[str, Machine] = field(default_factory=dict)
 
-    def add(self, name: str, **environment: str) -> Machine:
-        """One more machine."""
+    def add(self, name: str, network: Network | None = None, **environment: str) -> Machine:
+        """One more machine, in a `network` of its own or on loopback."""
         log = self.folder / f"{name}.log"
         output: IO[bytes] = self.stack.enter_context(log.open("wb"))
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("OLLAMA_", "SWELL_"))}
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.fleet.replica", name],
+            [
+                *(("ip", "netns", "exec", network.name) if network else ()),
+                *(sys.executable, "-m", "tests.fleet.replica", name),
+                network.address if network else "127.0.0.1",
+            ],
             env={
                 **inherited,
                 "OLLAMA_MODELS": str(self.folder / "no store"),

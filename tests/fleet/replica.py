@@ -1,4 +1,4 @@
-"""`python -m tests.fleet.replica NAME`: a replica in a process of its own, until its standard input ends."""
+"""`python -m tests.fleet.replica NAME HOST`: a replica in a process of its own, until its standard input ends."""
 
 import os
 import sys
@@ -14,7 +14,7 @@ def main() -> None:
     settings = Settings.from_environment()
     set_up_log(settings.log_level, settings.log_format)
     replica = ReplicaThread(settings, sys.argv[1], f"node of {sys.argv[1]}")
-    print(msgspec.json.encode(replica.start("127.0.0.1")).decode(), flush=True)
+    print(msgspec.json.encode(replica.start(sys.argv[2])).decode(), flush=True)
     while os.read(0, 4096):
         pass
     replica.stop(settings.drain_s)

@@ -14,6 +14,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.counting import PROMPT
 from tests.fleet.machines import MODEL, Fleet, running_fleet
+from tests.fleet.network import network
 from tests.fleet.stories import BEGINNINGS, tell, tell_all
 from tests.tiny.encoder import ENCODER_WIDTH, write_bert
 from tests.waiting import PATIENCE_S, wait_until
@@ -22,11 +23,13 @@ from swell.fleet.routing import ReplicaView, Route, RoutedTurn
 
 pytestmark = [pytest.mark.model, pytest.mark.slow]
 
+SMALL = {"OLLAMA_NUM_PARALLEL": "16", "OLLAMA_KV_CACHE_INIT": "256", "OLLAMA_KV_CACHE_GROW": "256"}
+
 
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """Two machines, shared by tests that leave them as they found them."""
-    with running_fleet(tmp_path_factory.mktemp("fleet"), "one", "two", OLLAMA_NUM_PARALLEL="16") as started:
+    with running_fleet(tmp_path_factory.mktemp("fleet"), "one", "two", **SMALL) as started:
         for name in started.machines:
             started.warm(name)
         yield started
@@ -123,7 +126,7 @@ def test_what_a_request_did_wrong_is_said_as_on_one_machine(fleet: Fleet) -> Non
 
 def test_growths_and_loads_of_replicas_are_counted_where_they_happen(fleet: Fleet) -> None:
     """And told to views, with the model called as it is in their numbers."""
-    body = {"model": MODEL, "prompt": "a " * 3000, "raw": True, "stream": False, "options": {"num_predict": 1}}
+    body = {"model": MODEL, "prompt": "a " * 600, "raw": True, "stream": False, "options": {"num_predict": 1}}
     assert fleet.http.post("/api/generate", json=body).status_code == 200
 
     def counted() -> set[tuple[str, ...]]:
@@ -217,6 +220,24 @@ def test_all_goes_on_when_a_machine_freezes(machines: Fleet, stories: list[str])
     machines.machines["one"].signal(signal.SIGCONT)
     wait_until(lambda: len(machines.places()) == 2, "it is used again")
     wait_until(lambda: sum(busy(machines).values()) == 0, "it has given up what it did")
+
+
+@pytest.mark.destructive
+def test_all_goes_on_when_a_machine_is_cut_off(tmp_path: Path, stories: list[str]) -> None:
+    with network() as cable, running_fleet(tmp_path, "one", OLLAMA_NUM_PARALLEL="8") as started:
+        started.add("two", cable)
+        for name in started.machines:
+            started.warm(name)
+
+        def pull() -> None:
+            assert both_busy(started)
+            cable.pull()
+
+        assert tell_all(started.front.url, BEGINNINGS, 8, pull) == stories
+        assert started.places() == ["one"]
+        cable.plug()
+        wait_until(lambda: len(started.places()) == 2, "it is used again")
+        wait_until(lambda: sum(busy(started).values()) == 0, "it has given up what it did")
 
 
 def test_all_goes_on_when_a_runner_dies(machines: Fleet, stories: list[str]) -> None:

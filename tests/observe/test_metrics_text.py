@@ -37,6 +37,7 @@ def values(text: str, name: str) -> dict[tuple[str, ...], float]:
     }
 
 
+@pytest.mark.slow  # starts a program that make test installs
 @settings(max_examples=10, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(any_event(), max_size=30), any_sample())
 def test_prometheus_own_tool_accepts_it(happened: list[ServerEvent], sample: Sample) -> None:

@@ -14,7 +14,7 @@ from tests.kv.test_architectures import PROMPT, in_three_growths_and_a_shrink
 from tests.tiny import ARCHITECTURES, Architecture
 
 from swell.cache import CacheType
-from swell.devices import DeviceKind, LayersOn, Placement
+from swell.devices import LayersOn, Placement
 from swell.errors import KvGrowError
 from swell.kv.admission import OpenAdmission
 from swell.kv.capacity import CacheLostError

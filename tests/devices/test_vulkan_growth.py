@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tests.kv.driving import BATCH_TOKENS, generate
@@ -21,6 +22,7 @@ from swell.llama.context import ContextShape
 from swell.llama.devices import Device
 from swell.llama.model import LlamaModel
 from swell.memory.device_ledger import DeviceAccount
+from swell.memory.resident import process_resident
 
 pytestmark = pytest.mark.devices
 
@@ -73,3 +75,26 @@ def test_a_refused_growth_leaves_the_answer_as_it_was(
         assert account.taken_bytes > taken_bytes
         assert tokens == expected
     assert account.taken_bytes == before_bytes
+
+
+@pytest.mark.parametrize("layers", [31, 16])
+def test_what_is_counted_is_what_the_kernel_counts(
+    model_path: Path, vulkan_devices: tuple[Device, Device], layers: int
+) -> None:
+    """The driver takes the device's memory of this process, and says nothing of it itself."""
+    account = vulkan_devices[0].quota
+    assert isinstance(account, DeviceAccount)
+    counted_bytes, own_bytes = account.taken_bytes, process_resident().own_bytes
+
+    def check(*, also_bytes: int = 0) -> None:
+        grown_bytes = process_resident().own_bytes - own_bytes - also_bytes
+        assert account.taken_bytes - counted_bytes == pytest.approx(grown_bytes, rel=0.05)
+
+    placement = Placement(shares=(LayersOn(vulkan_devices[0].name, layers),))
+    with LlamaModel(model_path, placement, vulkan_devices) as model:
+        check()
+        policy = dataclasses.replace(POLICY, max_cells=8192)
+        shape = dataclasses.replace(SHAPE, cells=8192)
+        with contextlib.closing(PlacedStore(model, shape, policy, OpenAdmission())) as store:
+            store.ensure(0, 8192)
+            check()

@@ -23,13 +23,13 @@ from swell.fleet.routing import ReplicaView, Route, RoutedTurn
 
 pytestmark = [pytest.mark.model, pytest.mark.slow]
 
-SMALL = {"OLLAMA_NUM_PARALLEL": "16", "OLLAMA_KV_CACHE_INIT": "256", "OLLAMA_KV_CACHE_GROW": "256"}
-
 
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """Two machines, shared by tests that leave them as they found them."""
-    with running_fleet(tmp_path_factory.mktemp("fleet"), "one", "two", **SMALL) as started:
+    small = {"OLLAMA_KV_CACHE_INIT": "256", "OLLAMA_KV_CACHE_GROW": "256"}
+    folder = tmp_path_factory.mktemp("fleet")
+    with running_fleet(folder, "one", "two", OLLAMA_NUM_PARALLEL="16", **small) as started:  # type: ignore[arg-type]
         for name in started.machines:
             started.warm(name)
         yield started

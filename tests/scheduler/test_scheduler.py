@@ -17,9 +17,11 @@ from swell.devices import DeviceKind, DeviceMemory
 from swell.durations import FOREVER_S
 from swell.errors import ContextError, LoadDiedError, ModelLoadError, ServerBusyError
 from swell.memory.budget import parse_budget
+from swell.models.catalog import Catalog
 from swell.models.model import Model
 from swell.options import Options
 from swell.protocol.messages import DevicesFound, ShrinkLevel
+from swell.scheduler.load_options import LoadOptions
 from swell.scheduler.reclaiming import Source
 from swell.supervisor.runner import Runner
 
@@ -488,6 +490,20 @@ async def test_what_a_device_lacks_is_taken_from_those_who_have_some_of_it(world
         await settle()
         assert (first.offered, world.launcher.alive) == ([7, 8, 9], ["/a", "/c"])
         assert world.scheduler.metrics.reclaims == {Source.IDLE_PREFIXES.value: 1, Source.IDLE_MODELS.value: 1}
+
+
+@scenario(kv_headroom=parse_budget("1MB"))
+async def test_what_lies_on_a_device_needs_no_host_memory(world: World) -> None:
+    """Both models are on the device, of which the second one is known when it is asked for."""
+    first = Catalog().find("smollm2:135m", allow_path=False)
+    second = dataclasses.replace(first, weights=dataclasses.replace(first.weights, path=Path("/b"), digest="b"))
+    unmapped = LoadOptions(maps_weights=False)
+    world.launcher.found = GPU
+    await use(world, first, also=unmapped)
+    world.memory.free = first.weights_bytes  # where what is beside the weights has room
+    async with request(world, first, also=unmapped):
+        await use(world, second, also=unmapped)
+        assert world.launcher.alive == sorted([str(first.path), "/b"])
 
 
 @scenario()

@@ -85,7 +85,12 @@ class Accounts:
             log.warning("SWELL_DEVICE_MEMORY names %s; there is no such device", ", ".join(unknown))
         for device in found.devices:
             self._devices.open_page(device.name, limits.limit_bytes(device))
-        left = [limits.limited(device, self._devices.all_taken_bytes(device.name)) for device in found.devices]
+        return self.left_of(found)
+
+    def left_of(self, found: DevicesFound) -> DevicesFound:
+        """What limits and runners leave now of what was `found`."""
+        taken = self._devices.all_taken_bytes
+        left = [self._device_limits.limited(device, taken(device.name)) for device in found.devices]
         return DevicesFound(left, found.missing)
 
     def entry(self, access: LedgerAccess) -> Entry:

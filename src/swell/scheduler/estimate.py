@@ -1,4 +1,4 @@
-"""What a model will take before it is loaded, and what such estimates have learnt from loads."""
+"""What a model will take of host memory before it is loaded, and what such estimates have learnt from loads."""
 
 import dataclasses
 
@@ -6,6 +6,7 @@ from swell.cache import CacheType
 from swell.kv.policy import CELL_BOOKKEEPING_BYTES
 from swell.models.model import Model
 from swell.scheduler.cells import cell_bytes, context_max
+from swell.scheduler.placement.planner import PlacementPlan
 
 PROCESS_BYTES = 32 << 20
 """A runner with a model of next to no size: Python and llama.cpp, shared libraries included (measured: 32.3 MB)."""
@@ -27,6 +28,14 @@ class MemoryEstimate:
     @property
     def total_bytes(self) -> int:
         return self.weights_bytes + self.kv_bytes + self.other_bytes
+
+    def beside(self, plan: PlacementPlan, layers: int) -> "MemoryEstimate":
+        """What is left for host memory of a model of `layers` layers, if it is placed by `plan`."""
+        on_devices = sum(taken.weights for taken in plan.devices.values())
+        kv_share = 1 - sum(plan.placement.kv_shares(layers).values())
+        return dataclasses.replace(
+            self, weights_bytes=max(0, self.weights_bytes - on_devices), kv_bytes=round(self.kv_bytes * kv_share)
+        )
 
 
 def estimate(

@@ -11,6 +11,8 @@ from swell.scheduler.first_grant import FirstGrant
 from swell.scheduler.handover import Handover
 from swell.scheduler.load_options import LoadOptions
 from swell.scheduler.load_plan import LoadPlan
+from swell.scheduler.placement import needs
+from swell.scheduler.placement.needs import Needs
 from swell.scheduler.runner_key import RunnerRole
 from swell.settings import Settings
 
@@ -51,12 +53,29 @@ def load_message(plan: LoadPlan, settings: Settings, handover: Handover | None =
 
 def estimated_memory(model: Model, options: LoadOptions, settings: Settings, grant: FirstGrant) -> MemoryEstimate:
     """What a runner that is loaded so and begins with `grant` will take, by the header alone."""
-    slots = settings.num_parallel or default_slots(context_max(model))
-    is_elastic = settings.kv_dynamic
     return estimate(
         model,
-        slots=slots,
+        slots=settings.num_parallel or default_slots(context_max(model)),
         batch_tokens=BATCH_TOKENS,
-        initial_tokens=grant.counted_tokens if is_elastic else settings.context_length or model.context_length,
+        initial_tokens=_first_tokens(model, settings, grant),
         cache_type=options.cache_type or CacheType.F16,
     )
+
+
+def estimated_needs(model: Model, options: LoadOptions, settings: Settings, grant: FirstGrant) -> Needs:
+    """The same layer by layer, for all slots."""
+    slots = 1 if model.weights.embeds else settings.num_parallel or default_slots(context_max(model))
+    return needs.estimate(
+        model,
+        cells=0 if model.weights.embeds else slots * _first_tokens(model, settings, grant),
+        growth_cells=0 if model.weights.embeds or not settings.kv_dynamic else settings.kv_grow_tokens,
+        slots=slots,
+        batch_tokens=BATCH_TOKENS,
+        cache_type=options.cache_type or CacheType.F16,
+    )
+
+
+def _first_tokens(model: Model, settings: Settings, grant: FirstGrant) -> int:
+    """What a slot begins with."""
+    tokens = grant.counted_tokens if settings.kv_dynamic else settings.context_length or model.context_length
+    return min(tokens, context_max(model))

@@ -1,6 +1,7 @@
 """Loading a model: what it will take, the message to its runner, the tries, and what each of them teaches."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 
@@ -8,7 +9,7 @@ import msgspec
 
 from swell.clock import Clock
 from swell.devices import Placement
-from swell.errors import ContextError, SwellError
+from swell.errors import ContextError, InvalidRequestError, SwellError
 from swell.metrics.events import UnloadCause
 from swell.models.model import Model
 from swell.protocol.messages import DevicesFound, Load
@@ -17,7 +18,7 @@ from swell.scheduler.crashes import LoadCrashes
 from swell.scheduler.estimate import MemoryEstimate, MemoryEstimator
 from swell.scheduler.first_grant import FirstGrant, first_grant
 from swell.scheduler.handover import Handover
-from swell.scheduler.load_message import estimated_memory, load_message
+from swell.scheduler.load_message import estimated_memory, estimated_needs, load_message
 from swell.scheduler.load_options import LoadOptions
 from swell.scheduler.load_plan import LoadPlan
 from swell.scheduler.placement.placer import Placer
@@ -57,6 +58,8 @@ class ModelLoader:
         self._estimator = MemoryEstimator()
         self._crashes = LoadCrashes(clock)
         self._handovers: dict[Residency, Handover] = {}
+        self._found = DevicesFound([], [])
+        """By the latest load."""
 
     def plan(self, model: Model, key: RunnerKey, options: LoadOptions) -> LoadPlan:
         """An entry in the books and an estimate for a runner that is loaded as `options`, which are complete, say."""
@@ -72,10 +75,18 @@ class ModelLoader:
         )
 
     def expected(self, model: Model, options: LoadOptions) -> MemoryEstimate:
-        """What a runner will take, by the header and by what earlier loads really took."""
-        return self._estimator.correct(
-            model.key, estimated_memory(model, options, self._settings, self._first_grant(model))
-        )
+        """What a runner will take of host memory, by the header, by what earlier loads really took, and by the room on
+        the devices that the latest load has found.
+        """
+        grant = self._first_grant(model)
+        taken = self._estimator.correct(model.key, estimated_memory(model, options, self._settings, grant))
+        if not self._found.devices:
+            return taken
+        layers = estimated_needs(model, options, self._settings, grant)
+        with contextlib.suppress(InvalidRequestError):  # which the load will raise
+            foreseen = self.placer.foresee(model, layers, options, self._accounts.left_of(self._found).devices)
+            return taken.beside(foreseen, model.layers)
+        return taken
 
     def check(self, model: Model, options: LoadOptions) -> None:
         """Raises LoadCrashedError where a load would only crash again."""
@@ -92,6 +103,7 @@ class ModelLoader:
         placing = self.placer.place(plan.model, cautious, plan.options, self._residencies.held_by_idle)
 
         def decide(found: DevicesFound) -> Placement:
+            self._found = found
             return placing.decide(self._accounts.limited(found))
 
         while True:

@@ -35,8 +35,27 @@ class Placer:
 
     def __init__(self, settings: Settings) -> None:
         self.fill = Fill.SPREAD if settings.sched_spread else Fill.PACKED
+        self.headroom_bytes = settings.gpu_overhead_bytes
         self.devices = DEVICES_UNKNOWN
         self.corrections: dict[str, Correction] = {}
+
+    def foresee(
+        self, model: Model, needs: Needs, options: LoadOptions, devices: Sequence[DeviceMemory]
+    ) -> PlacementPlan:
+        """Where a load will put the layers if it finds these `devices`.
+
+        Raises InvalidRequestError for what can't be met.
+        """
+        correction = self.corrections.get(model.key, Correction())
+        return plan(correction.apply(needs), devices, self.options(options), self.headroom_bytes)
+
+    def options(self, options: LoadOptions) -> PlacementOptions:
+        """What a load's `options` ask for, and otherwise the settings."""
+        return PlacementOptions(
+            layers=ALL_LAYERS if options.device_layers is None else options.device_layers,
+            main_device=options.main_device,
+            fill=options.fill or self.fill,
+        )
 
     def place(
         self, model: Model, load: Load, options: LoadOptions, held_by_idle: Callable[[], Mapping[str, int]]
@@ -61,11 +80,7 @@ class Placing:
         self._retreats_left = RETREATS_MAX
         self._model = model
         self._load = load
-        self._options = PlacementOptions(
-            layers=ALL_LAYERS if options.device_layers is None else options.device_layers,
-            main_device=options.main_device,
-            fill=options.fill or placer.fill,
-        )
+        self._options = placer.options(options)
         self._plan: PlacementPlan | None = None
         self._names: list[str] = []
 

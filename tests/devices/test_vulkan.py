@@ -26,8 +26,6 @@ SMALL = {"OLLAMA_NUM_PARALLEL": "1", "OLLAMA_KV_CACHE_INIT": str(CELLS), "OLLAMA
 KILLS = 10
 ON_PROCESSOR = {"GGML_OP_OFFLOAD_MIN_BATCH": "100000"}
 """Prompts of layers in host memory, which the device would slow, are computed there."""
-LIMIT_BYTES, WINDOW_TOKENS = 50_000_000, 768
-"""What the output and some layers take, until their cells have more."""
 
 
 @pytest.fixture(scope="module")
@@ -101,24 +99,6 @@ def test_an_answer_survives_ten_runners(log: Path) -> None:
     assert lines[-1]["eval_count"] == predict
     text = "".join(line["response"] for line in lines)
     assert text == expected(31, len(text))
-
-
-@pytest.mark.timeout(900)
-def test_when_the_device_has_no_more_an_answer_goes_on_with_fewer_layers(log: Path) -> None:
-    settings = {**ONE, **SMALL, **ON_PROCESSOR, "SWELL_DEVICE_MEMORY": str(LIMIT_BYTES)}
-    lines, rows = [], []
-    with running(log, settings) as server:
-        for line in lines_of(server, counted(200, 60), num_predict=WINDOW_TOKENS, num_ctx=WINDOW_TOKENS):
-            lines.append(line)
-            if len(lines) % 16 == 1 or line["done"]:
-                rows.append(server.loaded())
-    text = "".join(line["response"] for line in lines)
-    assert text == expected(260, len(text))
-    assert set(lines[-1]["resumed"]) == {RecoveryStep.OTHER_PLACEMENT.value}
-    placed = [sum(layers(row).values()) for row in rows]
-    assert LAYERS > placed[0] > placed[-1] > 0
-    assert rows[-1]["context_used"] >= WINDOW_TOKENS - 16
-    assert all(row["vram_used"] <= LIMIT_BYTES == row["vram_total"] for row in rows)
 
 
 def test_with_the_cache_in_host_memory_it_is_reserved(log: Path, tiny: str) -> None:

@@ -222,21 +222,21 @@ def test_text_ends_before_a_stop_string(server: Server) -> None:
 
 
 def test_endless_repetition_ends_an_answer(server: Server, log: Path) -> None:
-    laughter = "ha " * 40 + "ha"
+    """Which this model can be made to do on every processor: otherwise it stops laughing on some."""
+    laughter, forced = "ha " * 40 + "ha", {"type": "string", "pattern": "^( ha){200}$"}
     server.generate("x", predict=1)
     before = _stats(server)["totals"]["generated"]
-    answer = server.generate(laughter, predict=-1)
-    assert answer["response"].endswith(" ha" * 31)
-    assert (answer["response"].count(" ha"), answer["done_reason"]) == (31, "length")
+    answer = server.generate(laughter, predict=-1, format=forced)
+    assert (answer["response"], answer["done_reason"]) == ('"' + " ha" * 31, "length")
     wait_until(lambda: _stats(server)["slots_in_use"] == 0, "the slot is idle")
-    assert _stats(server)["totals"]["generated"] - before < 500  # of the 80,000 there might be
+    assert _stats(server)["totals"]["generated"] - before < 100
 
     cached = _stats(server)["totals"]["cached"]
     again = server.generate(laughter + answer["response"], predict=1)
     assert _stats(server)["totals"]["cached"] - cached == again["prompt_eval_count"] - 1
 
     with running(log, {"SWELL_REPEAT_GUARD": "0"}) as free:
-        assert free.generate(laughter, predict=60)["response"].endswith(" ha" * 40)
+        assert free.generate(laughter, predict=60, format=forced)["response"] == '"' + " ha" * 59
 
 
 def test_keeping_more_than_the_window_is_no_reason_to_fail(server: Server) -> None:

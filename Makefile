@@ -23,7 +23,7 @@ RUNTIME := $(VENV)/.runtime-$(BACKEND)
 DEVELOPMENT := $(VENV)/.development
 PACKAGES := $(VENV)/.packages
 SLOW := model or slow or destructive
-ALONE := server or slow or destructive
+ALONE := server or destructive
 # of tests, those that take longer, and of these those that would falsify or starve each other side by side
 DEVICES_VENV := .venv-devices
 DEVICES_BIN := $(DEVICES_VENV)/bin
@@ -38,7 +38,7 @@ demo: $(RUNTIME)
 	$(BIN)/swell run smollm2:135m "Why is the sky blue? Answer in one sentence."
 
 test: test-fast $(PACKAGES)
-	$(BIN)/pytest -n logical --dist loadfile -m "not devices and not fleet and model and not ($(ALONE))"
+	$(BIN)/pytest -n logical --dist loadfile -m "not devices and not fleet and (model or slow) and not ($(ALONE))"
 	$(BIN)/pytest -m "not devices and not fleet and ($(ALONE))"
 
 test-fast: $(DEVELOPMENT)

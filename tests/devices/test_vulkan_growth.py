@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from tests.kv.driving import BATCH_TOKENS, generate
@@ -21,9 +20,7 @@ from swell.kv.policy import GrowthPolicy
 from swell.llama.context import ContextShape
 from swell.llama.devices import Device
 from swell.llama.model import LlamaModel
-from swell.memory.allocator import give_back_large_blocks
 from swell.memory.device_ledger import DeviceAccount
-from swell.memory.resident import process_resident
 
 pytestmark = pytest.mark.devices
 
@@ -76,23 +73,3 @@ def test_a_refused_growth_leaves_the_answer_as_it_was(
         assert account.taken_bytes > taken_bytes
         assert tokens == expected
     assert account.taken_bytes == before_bytes
-
-
-@pytest.mark.parametrize("layers", [31, 16])
-def test_what_is_counted_is_what_the_kernel_counts(
-    model_path: Path, vulkan_devices: tuple[Device, Device], layers: int
-) -> None:
-    """The driver says nothing of it itself, and takes the device's memory of this process."""
-    give_back_large_blocks()  # what was freed before isn't used again
-    account = vulkan_devices[0].quota
-    assert isinstance(account, DeviceAccount)
-    placement = Placement(shares=(LayersOn(vulkan_devices[0].name, layers),))
-    shape, policy = dataclasses.replace(SHAPE, cells=8192), dataclasses.replace(POLICY, max_cells=8192)
-    with (
-        LlamaModel(model_path, placement, vulkan_devices) as model,
-        contextlib.closing(PlacedStore(model, shape, policy, OpenAdmission())) as store,
-    ):
-        counted_bytes, own_bytes = account.taken_bytes, process_resident().own_bytes
-        store.ensure(0, 8192)
-        grown_bytes = account.taken_bytes - counted_bytes
-        assert grown_bytes == pytest.approx(process_resident().own_bytes - own_bytes, rel=0.05)

@@ -1,5 +1,6 @@
 """What is measured: trees that stand for other machines, real control groups, folders, addresses and processes."""
 
+import asyncio
 import json
 import os
 import socket
@@ -123,7 +124,7 @@ def test_a_library_that_cannot_be_loaded_is_a_fact(
 ) -> None:
     _write(tmp_path, {"llama_cpp/__init__.py": "", "llama_cpp/llama_cpp.py": module})
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
-    found = library_facts()
+    found = asyncio.run(library_facts())
     assert isinstance(found, LibraryFailure)
     assert found.exit_code == exit_code
     assert reason in found.reason
@@ -131,7 +132,7 @@ def test_a_library_that_cannot_be_loaded_is_a_fact(
 
 @pytest.mark.slow
 def test_the_library_here_works_and_says_what_it_is() -> None:
-    found = library_facts()
+    found = asyncio.run(library_facts())
     assert isinstance(found, LibraryFacts)
     assert found.package.startswith("0.3.")
     assert "CPU" in found.backends

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.devices
 SHAPE = ContextShape(cells=1024, slots=3, batch_tokens=256, threads=1)
 POLICY = GrowthPolicy(initial_cells=64, block_cells=64, max_cells=1024)
 ALONE = dataclasses.replace(SHAPE, cells=8192, slots=1)
-ON_VULKAN = ("llama", "gemma3", "rwkv7", "lfm2")
+ON_VULKAN = ("llama", "gemma2", "gemma3", "lfm2")
 """One or two of each kind of memory that the software driver computes, slowly. With MLA (deepseek2 and deepseek32) or
 in chunks (llama4) that of Debian 12 ends the process."""
 FROM_256 = GrowthPolicy(initial_cells=256, block_cells=256, max_cells=8192)

@@ -50,7 +50,7 @@ def test_prometheus_own_tool_accepts_it(happened: list[ServerEvent], sample: Sam
 def test_counters_count_what_happened(happened: list[ServerEvent], sample: Sample) -> None:
     text = scraped(Metrics(), sample, happened)
     growths = [event for event in happened if isinstance(event, WindowGrown)]
-    places = [(one.replica, one.node) if one.replica else ("", "") for one in growths]
+    places = [(one.node, one.replica) if one.replica else ("", "") for one in growths]  # labels come in their order
     labels = 3 if any(event.replica for event in growths) else 1
     grown = Counter((one.model, *place)[:labels] for one, place in zip(growths, places, strict=True))
     assert values(text, "swell_window_growths_total") == grown

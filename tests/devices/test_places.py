@@ -154,6 +154,7 @@ def test_an_allocation_that_a_device_refuses_leaves_the_cache_working(model_path
         assert "refused" in worker.log.read_text()
 
 
+@pytest.mark.parametrize("device", ["worker"], indirect=True, scope="module")  # see docs/gpu.md: long prompts
 def test_what_is_given_back_is_free(half: Callable[[Architecture], LlamaModel], device: Device) -> None:
     model = half(ARCHITECTURES["llama"])
     before = device.memory().free_bytes
@@ -170,6 +171,7 @@ def test_what_is_given_back_is_free(half: Callable[[Architecture], LlamaModel], 
     assert device.memory().free_bytes == before
 
 
+@pytest.mark.parametrize("device", ["worker"], indirect=True, scope="module")  # see docs/gpu.md: long prompts
 @pytest.mark.parametrize("wanted", [1000, 0], ids=["growing", "shrinking"])
 def test_a_device_that_gives_nothing_back_ends_the_cache(
     half: Callable[[Architecture], LlamaModel], device: Device, monkeypatch: pytest.MonkeyPatch, wanted: int

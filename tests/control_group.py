@@ -46,19 +46,24 @@ class Group:
         self.leave_bytes(room_bytes - self.stat("inactive_file") - self.stat("active_file"))
 
     def starve(self) -> None:
-        """Leave nothing, not even for page cache: the next page that is wanted makes the kernel end a process."""
+        """Leave nothing, not even for page cache, and want more: the kernel ends the largest process."""
         for room_bytes in itertools.count(0, 1 << 20):
             with suppress(OSError):  # v1 refuses a limit that it can't come to by dropping cache
                 self.leave_free_bytes(room_bytes)
-                return
+                break
+        self._want(16 << 20)  # those in the group may have all they need, with the model's file in another one's cache
 
     def have_one_killed(self) -> None:
         """The kernel ends a process in this group, which has nothing to do with any other, for want of memory."""
         self.limit_path.write_text(str(_TINY_BYTES))
-        with subprocess.Popen([sys.executable, "-c", _GLUTTON], stdin=subprocess.PIPE) as glutton:
+        assert self._want(1 << 28) == -signal.SIGKILL
+
+    def _want(self, size_bytes: int) -> int:
+        """The return code of a process in the group that takes so much memory, and ends."""
+        with subprocess.Popen([sys.executable, "-c", _GLUTTON, str(size_bytes)], stdin=subprocess.PIPE) as glutton:
             self.add(glutton.pid)
             glutton.communicate(b"now")
-        assert glutton.returncode == -signal.SIGKILL
+        return glutton.returncode
 
     def stat(self, name: str) -> int:
         """A field of memory.stat, with the groups below, as v2 counts by itself."""
@@ -93,7 +98,7 @@ class ProcessorGroup:
 
 _PERIOD_US = 100_000
 _TINY_BYTES = 8 << 20
-_GLUTTON = "import sys; sys.stdin.read(); b'x' * (1 << 28)"
+_GLUTTON = "import sys; sys.stdin.read(); b'x' * int(sys.argv[1])"
 
 
 @contextmanager

@@ -28,6 +28,7 @@ from swell.registry.transfers import Transfers
 from swell.sampling import Sampling, ThinkingPreamble
 from swell.sandbox.job import CheckSchema
 from swell.sandbox.rendering_jobs import RenderJob
+from swell.scheduler.holds import ModelHolds
 from swell.scheduler.load_options import LoadOptions
 from swell.scheduler.runner_key import RunnerRole
 from swell.scheduler.scheduler import LoadedModel, Scheduler
@@ -163,6 +164,7 @@ class ScriptedScheduler:
         self.rows: list[LoadedModel] = []
         self.metrics = Metrics()
         self.sizes = RecentSizes()
+        self.holds = ModelHolds()
         self.error: Exception | None = None
         self.leases = 0
 

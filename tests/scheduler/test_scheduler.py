@@ -245,6 +245,16 @@ async def test_the_latest_requests_ceiling_is_told(world: World) -> None:
 
 
 @scenario()
+async def test_files_are_in_use_while_a_runner_or_a_request_has_them(world: World) -> None:
+    world.scheduler.holds.hold(world, B)
+    assert world.scheduler.files_in_use() == set(B.paths)
+    await use(world, A)
+    assert world.scheduler.files_in_use() == {*A.paths, *B.paths}
+    world.scheduler.holds.release(world)
+    assert world.scheduler.files_in_use() == set(A.paths)
+
+
+@scenario()
 async def test_an_unload_lets_requests_finish(world: World) -> None:
     async with request(world, A):
         await world.scheduler.unload(A)

@@ -17,6 +17,7 @@ from swell.metrics.observer import Metrics
 from swell.models.catalog import Catalog
 from swell.models.model import Model
 from swell.options import Options
+from swell.scheduler.holds import ModelHolds
 from swell.scheduler.load_options import LoadOptions
 from swell.scheduler.residency import LoadedModel, ReplicaPlace
 from swell.scheduler.runner_key import RunnerRole
@@ -41,6 +42,7 @@ class FleetScheduler:
         """`catalog` knows the models that are offered; replicas must have the same ones."""
         self.metrics = Metrics()
         self.sizes = RecentSizes()
+        self.holds = ModelHolds()
         self._settings = settings
         self._catalog = catalog
         self._membership = Membership(directory, settings.fleet_silence_s, self.metrics.report)
@@ -148,10 +150,13 @@ class FleetScheduler:
         return None
 
     def files_in_use(self) -> set[Path]:
-        """The files of models that some replica has loaded: one on this node has them from here."""
+        """The files of models that some replica has loaded, since one on this node has them from here, or that requests
+        in progress ask for.
+        """
         reports = [member.report for member in self._membership.members()]
         keys = {model.key for report in reports if report for model in report.models}
-        return {path for key in keys if (model := self._models.get(key)) for path in model.paths}
+        loaded = {path for key in keys if (model := self._models.get(key)) for path in model.paths}
+        return self.holds.files() | loaded
 
     def retire(self, files: Collection[Path]) -> None:
         """Unload the models of which this node had `files` on all replicas."""

@@ -22,6 +22,7 @@ from swell.options import Options
 from swell.protocol.messages import CacheCount, GrantChanged, NeedMemory, ShrinkLevel
 from swell.scheduler.accounts import RUNNERS_MAX, Accounts
 from swell.scheduler.handover import Handover
+from swell.scheduler.holds import ModelHolds
 from swell.scheduler.load_options import LoadOptions, complete_load_options, requested_load_options
 from swell.scheduler.loading import Launch, ModelLoader
 from swell.scheduler.policy import Demand, Evict, LoadNow, SchedulerStep, ShrinkIdle, Wait, next_step
@@ -59,6 +60,7 @@ class Scheduler:
         self.metrics = metrics or Metrics()
         self.sizes = RecentSizes()
         """Of turns, for first grants that are learned. Who hears of turns adds to them."""
+        self.holds = ModelHolds()
         self._settings = settings
         self._clock = clock or SystemClock()
         self._accounts = Accounts(settings, memory or MemoryProbe())
@@ -159,9 +161,9 @@ class Scheduler:
         return None if residency is None else residency.options
 
     def files_in_use(self) -> set[Path]:
-        """The files of loaded models, which they may need again. Safe to ask from any thread."""
+        """The files that loaded models and requests in progress may need again. Safe to ask from any thread."""
         residencies = (*self._residencies, *list(self._residencies.leaving))
-        return {path for residency in residencies for path in residency.model.paths}
+        return self.holds.files() | {path for residency in residencies for path in residency.model.paths}
 
     def retire(self, files: Collection[Path]) -> None:
         """Unload the models that use any of `files` once their last requests have ended."""

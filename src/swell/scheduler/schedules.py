@@ -10,6 +10,7 @@ import msgspec
 from swell.metrics.observer import Metrics
 from swell.models.model import Model
 from swell.options import Options
+from swell.scheduler.holds import ModelHolds
 from swell.scheduler.load_options import LoadOptions
 from swell.scheduler.residency import LoadedModel
 from swell.scheduler.runner_key import RunnerRole
@@ -35,6 +36,7 @@ class Schedules(Protocol):
 
     metrics: Metrics
     sizes: RecentSizes
+    holds: ModelHolds
 
     def lease(
         self,
@@ -65,7 +67,9 @@ class Schedules(Protocol):
         """How `model` is loaded; None if it isn't, or if that isn't known here."""
 
     def files_in_use(self) -> set[Path]:
-        """The files of this machine that loaded models may need again. Safe to ask from any thread."""
+        """The files of this machine that loaded models and requests in progress may need again. Safe to ask from any
+        thread.
+        """
 
     def retire(self, files: Collection[Path]) -> None:
         """Unload the models that use any of `files` once their last requests have ended."""

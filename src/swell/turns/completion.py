@@ -80,7 +80,7 @@ async def complete(services: Services, request: TurnRequest, builder: PromptBuil
                 yield turn.finish(recovery.taken, failure if step is RecoveryStep.GIVE_UP else None)
                 return
     finally:
-        recovery.record.end(turn.generation.outcome().generated_tokens if turn else 0)
+        recovery.end(turn.generation.outcome().generated_tokens if turn else 0)
 
 
 async def _begin(

@@ -15,6 +15,7 @@ from swell.loss import Loss
 from swell.metrics.observer import Metrics
 from swell.models.model import Model, open_model
 from swell.options import Options
+from swell.scheduler.holds import ModelHolds
 from swell.scheduler.load_options import LoadOptions
 from swell.scheduler.runner_key import RunnerRole
 from swell.supervisor.leased import LeasedRunner
@@ -35,6 +36,7 @@ class Noting:
         self.asked: list[object] = []
         self.roles: list[RunnerRole] = []
         self.loading_ns = (0, 0)
+        self.holds = ModelHolds()
 
     @contextlib.asynccontextmanager
     async def lease(
@@ -262,3 +264,22 @@ def test_work_is_done_again_as_a_whole(model: Model, error: SwellError, calls: i
     with pytest.raises(type(error)):
         asyncio.run(retried(recovery(Noting(), model, attempts=2), work))
     assert done == calls
+
+
+@pytest.mark.usefixtures("no_pause")
+def test_the_models_files_are_held_until_the_request_has_ended(model: Model) -> None:
+    """Between two runners, nobody else needs them: where the name was given to another version, they would go."""
+
+    async def work(runner: LeasedRunner) -> str:
+        assert models.holds.files() == {model.weights.path}
+        if len(models.asked) < 2:
+            raise KILLED
+        return "done"
+
+    models = Noting()
+    one, other = recovery(models, model), recovery(models, model)
+    assert models.holds.files() == {model.weights.path}
+    assert asyncio.run(retried(one, work)) == "done"
+    assert models.holds.files() == {model.weights.path}
+    other.end()
+    assert models.holds.files() == set()

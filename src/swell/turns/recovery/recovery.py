@@ -17,6 +17,7 @@ from swell.metrics.observer import Metrics
 from swell.metrics.request_record import current_request
 from swell.models.model import Model
 from swell.options import Options
+from swell.scheduler.holds import ModelHolds
 from swell.scheduler.load_options import LoadOptions
 from swell.scheduler.runner_key import RunnerRole
 from swell.supervisor.causes import cause_of
@@ -43,6 +44,8 @@ _SMALLER = {CacheType.F16: CacheType.Q8_0, CacheType.Q8_0: CacheType.Q4_0}
 
 class Models(Protocol):
     """The part of the scheduler that recovery uses."""
+
+    holds: ModelHolds
 
     def lease(
         self,
@@ -88,7 +91,10 @@ class Recovery:
     def __init__(
         self, models: Models, request: TurnRequest, limits: Limits, quarantine: Quarantine, metrics: Metrics
     ) -> None:
-        """Where what `request` consists of was convicted before, it begins in quarantine, and has one life."""
+        """Where what `request` consists of was convicted before, it begins in quarantine, and has one life.
+
+        The files of its model stay until `end`.
+        """
         self.taken: list[RecoveryStep] = []
         """All that was tried for this request."""
         self._models = models
@@ -105,6 +111,12 @@ class Recovery:
         self._is_known = quarantine.knows(request.model, request.content)
         if self._is_known:
             self._limits = dataclasses.replace(limits, attempts_max=0)
+        models.holds.hold(self, request.model)
+
+    def end(self, generated: int = 0) -> None:
+        """The request has ended, with so many tokens generated."""
+        self._models.holds.release(self)
+        self.record.end(generated)
 
     @contextlib.asynccontextmanager
     async def lease(self) -> AsyncIterator[LeasedRunner]:
@@ -209,4 +221,4 @@ async def retried(recovery: Recovery, work: Callable[[LeasedRunner], Awaitable[T
                 finally:
                     del failure
     finally:
-        recovery.record.end()
+        recovery.end()

@@ -85,7 +85,7 @@ def test_a_kill_for_want_of_memory_of_another_program_is_not_the_runners(log: Pa
 
 def test_a_runner_that_freezes_while_it_asks_for_memory_harms_no_other(log: Path, speller: str) -> None:
     """Neither the server, which ends it in time, nor other runners wait for it."""
-    settings = {**ONE_SLOT, "OLLAMA_KV_CACHE_INIT": "32", "OLLAMA_KV_CACHE_GROW": "32", "SWELL_STUCK": "5s"}
+    settings = {**ONE_SLOT, "OLLAMA_KV_CACHE_INIT": "32", "OLLAMA_KV_CACHE_GROW": "32", "SWELL_STUCK": "1s"}
 
     def freeze() -> None:
         frozen = server.runner()

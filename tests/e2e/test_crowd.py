@@ -128,7 +128,7 @@ def test_who_reads_nothing_loses_its_connection_and_others_get_their_turn(tmp_pa
         wait_until(lambda: "loading" in log.read_text(), "the model is being loaded")
         assert server.generate("x", model=str(tmp_path / "tiny.gguf"), predict=2)["done"] is True
         assert "its client has read nothing for 1 s" in log.read_text()
-        assert not _lines(slow)[-1]["done"]
+        assert not any(line["done"] for line in _lines(slow))
 
 
 def test_who_reads_slowly_does_not_fill_the_server(log: Path) -> None:
@@ -150,7 +150,8 @@ def test_who_reads_slowly_does_not_fill_the_server(log: Path) -> None:
             assert stats(server)["totals"]["generated"] < 2 * predict
             assert server.generate("Others have the slot", predict=4)["done"] is True
             lines = _lines(slow)
-        assert stats(server)["totals"]["generated"] == 2 * predict + 4
+        again = stats(server)["totals"]["generated"] - 2 * predict - 4
+        assert 0 <= again < predict // 4  # what was on its way when it was broken off
     assert "".join(line["response"] for line in lines) == whole["response"]
     assert _tokens(lines) == lines[-1]["eval_count"] == predict
 

@@ -21,7 +21,7 @@ from swell.store.store import Store
 KILLS = 12
 LONGEST_S = 2.0
 """All of `change` takes about so long."""
-HOUR_S = 3600
+DAY_S = 24 * 3600
 
 
 def change(url: str, host: str, weights: Path, number: int) -> None:
@@ -101,6 +101,7 @@ def _files(process: psutil.Process) -> str:
 
 
 def make_old(folder: Path) -> None:
-    then = time.time() - 2 * HOUR_S
+    """As old as what is left of a download must be before it is deleted."""
+    then = time.time() - 8 * DAY_S
     for path in folder.rglob("*"):
         os.utime(path, (then, then))

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.e2e.server import MODEL, Server, running
-from tests.waiting import PATIENCE_S
+from tests.waiting import PATIENCE_S, wait_until
 
 pytestmark = pytest.mark.destructive
 
@@ -23,6 +23,7 @@ def ask(server: Server, predict: int, signals: dict[int, signal.Signals]) -> lis
             lines.append(json.loads(line))
             if len(lines) in signals:
                 server.process.send_signal(signals[len(lines)])
+                wait_until(lambda: "Shutting down" in server.log.read_text(), "it is noticed: two at once are one")
     return lines
 
 

@@ -23,8 +23,7 @@ RUNTIME := $(VENV)/.runtime-$(BACKEND)
 DEVELOPMENT := $(VENV)/.development
 PACKAGES := $(VENV)/.packages
 SLOW := model or slow or destructive
-ALONE := server or destructive
-# of tests, those that take longer, and of these those that would falsify or starve each other side by side
+# tests that take longer; of them, those that end something in the middle of an answer run alone
 DEVICES_VENV := .venv-devices
 DEVICES_BIN := $(DEVICES_VENV)/bin
 DEVICES_DEVELOPMENT := $(DEVICES_VENV)/.development
@@ -38,8 +37,8 @@ demo: $(RUNTIME)
 	$(BIN)/swell run smollm2:135m "Why is the sky blue? Answer in one sentence."
 
 test: test-fast $(PACKAGES)
-	$(BIN)/pytest -n logical --dist loadfile -m "not devices and not fleet and (model or slow) and not ($(ALONE))"
-	$(BIN)/pytest -m "not devices and not fleet and ($(ALONE))"
+	$(BIN)/pytest -n logical --dist loadfile -m "not devices and not fleet and (model or slow) and not destructive"
+	$(BIN)/pytest -m "not devices and not fleet and destructive"
 
 test-fast: $(DEVELOPMENT)
 	$(BIN)/pytest -n logical -m "not devices and not fleet and not ($(SLOW))"

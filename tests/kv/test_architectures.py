@@ -24,7 +24,7 @@ from swell.llama.library import api
 from swell.llama.model import LlamaModel
 from swell.memory.resident import PAGE_BYTES
 
-SHAPE = ContextShape(cells=1024, slots=3, batch_tokens=256, threads=2)
+SHAPE = ContextShape(cells=1024, slots=3, batch_tokens=256, threads=1)
 POLICY = GrowthPolicy(initial_cells=64, block_cells=64, max_cells=1024)
 PROMPT = [(token * 37 + 11) % 251 for token in range(48)]
 ROUNDING = 0.2  # measured: at most 0.075 for another order of cells; one wrong token gives 1 to 8

@@ -229,7 +229,7 @@ def test_eight_slots_at_the_full_window_cost_little_more_than_one(model: LlamaMo
 
     def created(slots: int) -> tuple[KvStore, int]:
         before = process_resident().total_bytes
-        shape = ContextShape(cells=8192, slots=slots, batch_tokens=256, threads=2)
+        shape = ContextShape(cells=8192, slots=slots, batch_tokens=256, threads=1)
         return ReservedStore(model, shape, policy, OpenAdmission()), process_resident().total_bytes - before
 
     one, one_bytes = created(1)

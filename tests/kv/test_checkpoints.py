@@ -22,7 +22,7 @@ from swell.kv.reserved import ReservedStore
 from swell.llama.context import ContextShape
 from swell.llama.model import LlamaModel
 
-SHAPE = ContextShape(cells=1024, slots=2, batch_tokens=256, threads=2)
+SHAPE = ContextShape(cells=1024, slots=2, batch_tokens=256, threads=1)
 POLICY = GrowthPolicy(initial_cells=64, block_cells=64, max_cells=1024)
 PROMPT = [(token * 37 + 11) % 251 for token in range(600)]
 SAVED, BRANCH = 300, 340

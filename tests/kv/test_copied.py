@@ -18,7 +18,7 @@ from swell.kv.policy import GrowthPolicy
 from swell.llama.context import Context, ContextShape
 from swell.llama.model import LlamaModel
 
-SHAPE = ContextShape(cells=8192, slots=2, batch_tokens=256, threads=2)
+SHAPE = ContextShape(cells=8192, slots=2, batch_tokens=256, threads=1)
 POLICY = GrowthPolicy(initial_cells=64, block_cells=64, max_cells=8192)
 
 
@@ -47,7 +47,7 @@ def test_counts_on_over_growths(model: LlamaModel, store: CopiedStore) -> None:
 
 
 def test_copying_is_linear_in_the_final_length(model: LlamaModel) -> None:
-    shape = ContextShape(cells=8192, slots=1, batch_tokens=256, threads=2)
+    shape = ContextShape(cells=8192, slots=1, batch_tokens=256, threads=1)
     store = CopiedStore(model, shape, GrowthPolicy(initial_cells=256, block_cells=256, max_cells=8192), OpenAdmission())
     sizes = [store.capacity_cells]
     while store.cells[0].stored < 8192:

@@ -20,7 +20,7 @@ from swell.llama import logs
 from swell.llama.context import ContextShape, StatePart
 from swell.llama.model import LlamaModel
 
-SHAPE = ContextShape(cells=1024, slots=3, batch_tokens=256, threads=2)
+SHAPE = ContextShape(cells=1024, slots=3, batch_tokens=256, threads=1)
 POLICY = GrowthPolicy(initial_cells=64, block_cells=64, max_cells=1024)
 PROMPT = [(token * 37 + 11) % 251 for token in range(600)]
 SHARED = 300

@@ -27,7 +27,7 @@ from swell.memory.resident import process_resident
 
 CELL_BYTES = 23_040
 SLACK_BYTES = 2 << 20
-SHAPE = ContextShape(cells=2048, slots=4, batch_tokens=256, threads=2)
+SHAPE = ContextShape(cells=2048, slots=4, batch_tokens=256, threads=1)
 POLICY = GrowthPolicy(initial_cells=256, block_cells=128, max_cells=2048)
 
 

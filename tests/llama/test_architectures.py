@@ -14,7 +14,7 @@ from swell.llama.context import Context, ContextShape
 from swell.llama.library import api
 from swell.llama.model import LlamaModel
 
-SHAPE = ContextShape(cells=512, slots=2, batch_tokens=128, threads=2)
+SHAPE = ContextShape(cells=512, slots=2, batch_tokens=128, threads=1)
 PROMPT = [(token * 37 + 11) % 251 for token in range(48)]
 """Shorter than every sliding window, so that its first token is always seen."""
 FILE_BYTES_MAX = 1_000_000

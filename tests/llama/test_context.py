@@ -10,7 +10,7 @@ from swell.llama.model import LlamaModel
 from swell.llama.sampler import Sampler, draw_seed
 from swell.sampling import Sampling
 
-SHAPE = ContextShape(cells=512, slots=2, batch_tokens=256, threads=2)
+SHAPE = ContextShape(cells=512, slots=2, batch_tokens=256, threads=1)
 GREEDY = Sampling(seed=0, temperature=0)
 
 

@@ -18,7 +18,7 @@ from swell.runner.engine import Engine, EngineLimits
 from swell.runner.prefix_cache import PrefixCache
 from swell.sampling import Sampling
 
-SHAPE = ContextShape(cells=1024, slots=3, batch_tokens=64, threads=2)
+SHAPE = ContextShape(cells=1024, slots=3, batch_tokens=64, threads=1)
 POLICY = GrowthPolicy(initial_cells=64, block_cells=32, max_cells=1024)
 GREEDY = Sampling(seed=0, temperature=0)
 

@@ -26,7 +26,7 @@ class Runner:
     """Stands for a runner process: an engine whose cache knows nothing at first."""
 
     def __init__(self, model: LlamaModel) -> None:
-        shape = ContextShape(cells=1024, slots=2, batch_tokens=64, threads=2)
+        shape = ContextShape(cells=1024, slots=2, batch_tokens=64, threads=1)
         policy = GrowthPolicy(initial_cells=64, block_cells=64, max_cells=1024)
         self.store = ReservedStore(model, shape, policy, OpenAdmission())
         self.steps: list[StepOutput] = []

@@ -16,7 +16,7 @@ STREAMS, TOKENS = 8, 40
 
 def generate(model: LlamaModel, requests: list[Generate]) -> dict[int, list[int]]:
     """Their tokens, from an engine with eight slots and nothing cached."""
-    shape = ContextShape(cells=512, slots=STREAMS, batch_tokens=256, threads=2)
+    shape = ContextShape(cells=512, slots=STREAMS, batch_tokens=256, threads=1)
     policy = GrowthPolicy(initial_cells=64, block_cells=64, max_cells=512)
     store = ReservedStore(model, shape, policy, OpenAdmission())
     steps: list[StepOutput] = []

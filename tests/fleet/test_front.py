@@ -202,6 +202,7 @@ def machines(tmp_path: Path) -> Iterator[Fleet]:
         yield started
 
 
+@pytest.mark.destructive
 def test_all_goes_on_when_a_machine_dies(machines: Fleet, stories: list[str]) -> None:
     def kill() -> None:
         assert both_busy(machines)
@@ -211,6 +212,7 @@ def test_all_goes_on_when_a_machine_dies(machines: Fleet, stories: list[str]) ->
     assert machines.places() == ["two"]
 
 
+@pytest.mark.destructive
 def test_all_goes_on_when_a_machine_freezes(machines: Fleet, stories: list[str]) -> None:
     def freeze() -> None:
         assert both_busy(machines)
@@ -240,6 +242,7 @@ def test_all_goes_on_when_a_machine_is_cut_off(tmp_path: Path, stories: list[str
         wait_until(lambda: sum(busy(started).values()) == 0, "it has given up what it did")
 
 
+@pytest.mark.destructive
 def test_all_goes_on_when_a_runner_dies(machines: Fleet, stories: list[str]) -> None:
     def kill() -> None:
         for process in machines.machines["one"].tree():
@@ -249,6 +252,7 @@ def test_all_goes_on_when_a_runner_dies(machines: Fleet, stories: list[str]) -> 
     assert tell_all(machines.front.url, BEGINNINGS, 8, kill) == stories
 
 
+@pytest.mark.destructive
 def test_a_machine_that_drains_finishes_its_answers(machines: Fleet, stories: list[str]) -> None:
     machine = machines.machines["one"]
     assert tell_all(machines.front.url, BEGINNINGS, 8, machine.stop) == stories
@@ -256,6 +260,7 @@ def test_a_machine_that_drains_finishes_its_answers(machines: Fleet, stories: li
     assert "lost" not in machine.log.read_text()
 
 
+@pytest.mark.destructive
 def test_what_takes_longer_than_a_drain_goes_on_elsewhere(tmp_path: Path, stories: list[str]) -> None:
     with running_fleet(tmp_path, "one", "two", OLLAMA_NUM_PARALLEL="8", SWELL_DRAIN="0s") as started:
         for name in started.machines:

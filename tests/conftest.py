@@ -25,11 +25,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 COMPUTING = (
     *("swell.llama.", "swell.kv.copied", "swell.kv.reserved", "swell.kv.choose", "swell.kv.selfcheck"),
     *("swell.runner.engine", "swell.runner.embedder", "tests.kv.driving", "tests.kv.architectures"),
-    *("tests.runner.harness", "tests.devices."),
+    *("tests.runner.harness", "tests.devices.", "tests.e2e."),
 )
-"""Modules that compute with llama.cpp."""
-SERVING = ("tests.e2e.",)
-"""Those that start servers which do."""
+"""Modules that compute with llama.cpp, or start servers that do."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -42,11 +40,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         assert isinstance(item, pytest.Function)
         names = imported.setdefault(item.module, [f"{name}." for name in _imported(item.module)])
-        is_serving = any(name.startswith(SERVING) for name in names)
-        if is_serving or "model" in item.fixturenames or any(name.startswith(COMPUTING) for name in names):
+        if "model" in item.fixturenames or any(name.startswith(COMPUTING) for name in names):
             item.add_marker(pytest.mark.model)
-        if is_serving:
-            item.add_marker(pytest.mark.server)
         if "swell" in item.fixturenames:
             item.add_marker(pytest.mark.slow)
 

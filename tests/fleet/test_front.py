@@ -21,7 +21,7 @@ from tests.waiting import PATIENCE_S, wait_until
 
 from swell.fleet.routing import ReplicaView, Route, RoutedTurn
 
-pytestmark = [pytest.mark.model, pytest.mark.server, pytest.mark.slow]
+pytestmark = [pytest.mark.model, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -56,8 +56,17 @@ def _words(name: str, value: Any) -> list[str]:
 
 def sabotaged(environment: dict[str, str]) -> dict[str, str]:
     """Settings of a server whose runners can be broken: see `saboteur`."""
-    paths = [str(Path(__file__).with_name("saboteur")), os.environ.get("PYTHONPATH", "")]
-    return {**environment, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    return {**environment, "PYTHONPATH": python_path("saboteur")}
+
+
+def paced(environment: dict[str, str]) -> dict[str, str]:
+    """Settings of a server whose runners don't end an answer before something is done to it: see `paced`."""
+    return {**environment, "PYTHONPATH": python_path("paced")}
+
+
+def python_path(name: str) -> str:
+    """Where Python finds the `sitecustomize` in the folder of that name first."""
+    return os.pathsep.join(filter(None, [str(Path(__file__).with_name(name)), os.environ.get("PYTHONPATH", "")]))
 
 
 def fresh(server: Server) -> None:

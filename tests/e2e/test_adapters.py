@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.e2e.server import Server, running
-from tests.e2e.streams import STORY, answer, fresh, kill_runner, rungs
+from tests.e2e.streams import STORY, answer, fresh, kill_runner, paced, rungs
 from tests.models.laid_out import add_model
 from tests.tiny.adapter import Tensors, write, write_adapter
 
@@ -73,7 +73,7 @@ def test_every_store_writes_the_same_whatever_becomes_of_the_runner(settings: di
     texts = set()
     for kind in ("reserved", "copied", "eager"):
         more = {"OLLAMA_CONTEXT_LENGTH": "512"} if kind == "eager" else {}
-        with running(log, {**settings, **more, "SWELL_KV_STORE": kind}) as server:
+        with running(log, paced({**settings, **more, "SWELL_KV_STORE": kind})) as server:
             texts.add(whole(server))
             (row,) = server.http.get("/stats").json()["models"]
             assert row["stats"]["store"] == kind

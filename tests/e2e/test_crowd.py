@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import os
 import random
 import socket
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ import httpx
 import psutil
 import pytest
 from tests.e2e.server import MODEL, Server, running
-from tests.e2e.streams import STORY
+from tests.e2e.streams import STORY, python_path
 from tests.tiny.attention import write_llama
 from tests.waiting import wait_until
 
@@ -138,8 +137,7 @@ def test_who_reads_slowly_does_not_fill_the_server(log: Path) -> None:
     predict = 300
     wish = {"model": MODEL, "prompt": "1 2 3 4 5 6", "raw": True, "logprobs": True, "top_logprobs": 20}
     wish["options"] = {"temperature": 0, "num_predict": predict}
-    paths = [str(Path(__file__).with_name("narrow")), os.environ.get("PYTHONPATH", "")]
-    settings = {"OLLAMA_NUM_PARALLEL": "1", "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    settings = {"OLLAMA_NUM_PARALLEL": "1", "PYTHONPATH": python_path("narrow")}
 
     def stats(server: Server) -> Any:
         return server.http.get("/stats").json()["models"][0]["stats"]

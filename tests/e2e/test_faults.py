@@ -9,7 +9,7 @@ import psutil
 import pytest
 from tests.control_group import Group, new_group
 from tests.e2e.server import MODEL, Server, running
-from tests.e2e.streams import STORY, answer, fresh, rungs, sabotaged
+from tests.e2e.streams import STORY, answer, fresh, paced, rungs, sabotaged
 from tests.waiting import is_alive, wait_until
 
 from swell.errors import RunnerLostError
@@ -45,7 +45,7 @@ def starve(group: Group, runner: psutil.Process) -> None:
 
 
 def test_a_runner_killed_by_the_kernel_for_want_of_memory_is_replaced(log: Path, group: Group) -> None:
-    with running(log, ONE_SLOT, before=group.enter_with(ENOUGH_BYTES)) as server:
+    with running(log, paced(ONE_SLOT), before=group.enter_with(ENOUGH_BYTES)) as server:
         whole = answer(server, "/api/generate", BODY)
         assert interrupted(server, lambda: starve(group, server.runner())) == whole
         assert rungs(server) == {RecoveryStep.RELOAD.value: 1}
@@ -57,7 +57,7 @@ def test_after_such_a_kill_idle_models_make_way_first(log: Path, group: Group, s
         (busy,) = (runner for runner in server.runners() if runner.pid != idle.pid)
         starve(group, busy)
 
-    with running(log, ONE_SLOT, before=group.enter_with(ENOUGH_BYTES)) as server:
+    with running(log, paced(ONE_SLOT), before=group.enter_with(ENOUGH_BYTES)) as server:
         whole = answer(server, "/api/generate", BODY)
         fresh(server)
         server.generate("x", model=speller, predict=1)
@@ -75,7 +75,7 @@ def test_a_kill_for_want_of_memory_of_another_program_is_not_the_runners(log: Pa
         group.have_one_killed()
         server.runner().kill()
 
-    with running(log, ONE_SLOT) as server:
+    with running(log, paced(ONE_SLOT)) as server:
         whole = answer(server, "/api/generate", BODY)
         assert interrupted(server, kill) == whole
         said = log.read_text()

@@ -12,11 +12,13 @@ from typing import Any
 
 import httpx
 import psutil
+from tests.e2e.streams import python_path
 from tests.waiting import PATIENCE_S, wait_until
 
 MODEL = "smollm2:135m"
 # Ray on loopback only, and silent
 os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_DEDUP_LOGS": "0"}
+os.environ["PYTHONPATH"] = python_path("paced")  # for the nodes' processes
 _NODE: dict[str, Any] = {"include_dashboard": False, "object_store_memory": 80_000_000, "node_ip_address": "127.0.0.1"}
 _SOON_NOTICED = {
     "health_check_initial_delay_ms": 0,

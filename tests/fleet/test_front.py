@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.counting import PROMPT
+from tests.e2e.streams import python_path
 from tests.fleet.machines import MODEL, Fleet, running_fleet
 from tests.fleet.network import network
 from tests.fleet.stories import BEGINNINGS, tell, tell_all
@@ -22,6 +23,8 @@ from tests.waiting import PATIENCE_S, wait_until
 from swell.fleet.routing import ReplicaView, Route, RoutedTurn
 
 pytestmark = [pytest.mark.model, pytest.mark.slow]
+PACE = python_path("paced")
+"""For runners whose answers must not end before something is done to them."""
 
 
 @pytest.fixture(scope="module")
@@ -196,7 +199,7 @@ def both_busy(fleet: Fleet) -> bool:
 @pytest.fixture
 def machines(tmp_path: Path) -> Iterator[Fleet]:
     """Two machines for tests that break one."""
-    with running_fleet(tmp_path, "one", "two", OLLAMA_NUM_PARALLEL="8") as started:
+    with running_fleet(tmp_path, "one", "two", OLLAMA_NUM_PARALLEL="8", PYTHONPATH=PACE) as started:
         for name in started.machines:  # both have the model loaded: a story alone would be told by one
             started.warm(name)
         yield started
@@ -226,7 +229,7 @@ def test_all_goes_on_when_a_machine_freezes(machines: Fleet, stories: list[str])
 
 @pytest.mark.destructive
 def test_all_goes_on_when_a_machine_is_cut_off(tmp_path: Path, stories: list[str]) -> None:
-    with network() as cable, running_fleet(tmp_path, "one", OLLAMA_NUM_PARALLEL="8") as started:
+    with network() as cable, running_fleet(tmp_path, "one", OLLAMA_NUM_PARALLEL="8", PYTHONPATH=PACE) as started:
         started.add("two", cable)
         for name in started.machines:
             started.warm(name)
@@ -262,7 +265,7 @@ def test_a_machine_that_drains_finishes_its_answers(machines: Fleet, stories: li
 
 @pytest.mark.destructive
 def test_what_takes_longer_than_a_drain_goes_on_elsewhere(tmp_path: Path, stories: list[str]) -> None:
-    with running_fleet(tmp_path, "one", "two", OLLAMA_NUM_PARALLEL="8", SWELL_DRAIN="0s") as started:
+    with running_fleet(tmp_path, "one", "two", OLLAMA_NUM_PARALLEL="8", SWELL_DRAIN="0s", PYTHONPATH=PACE) as started:
         for name in started.machines:
             started.warm(name)
         assert tell_all(started.front.url, BEGINNINGS, 8, started.machines["one"].stop) == stories

@@ -141,12 +141,12 @@ def test_all_goes_on_while_all_is_replaced(warm: RayFleet, stories: list[str]) -
 
 
 def test_replicas_become_fewer_and_more_with_what_is_wanted(warm: RayFleet, stories: list[str]) -> None:
-    """Eight streams are all that the slots of one replica can serve: more than seven tenths."""
+    """Sixteen streams are twice what the slots of one replica can serve."""
     warm.deploy(min_replicas=1, max_replicas=2, upscale_delay_s=1, downscale_delay_s=1)
     wait_until(lambda: warm.has_replicas(1), "one replica is enough")
 
     def is_more() -> bool:
-        assert tell_all(warm.url, BEGINNINGS) == stories
+        assert tell_all(warm.url, 2 * BEGINNINGS) == 2 * stories
         return warm.has_replicas(2)
 
     wait_until(is_more, "there is another replica", PATIENCE_S * 2)

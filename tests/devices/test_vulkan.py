@@ -10,8 +10,10 @@ from tests.counting import counted, expected
 from tests.devices.asking import FOX, stats
 from tests.devices.vulkan import ONE, TWO
 from tests.e2e.server import MODEL, Server, running
+from tests.e2e.streams import paced
 from tests.tiny.attention import write_llama
 from tests.tiny.encoder import write_bert
+from tests.waiting import PATIENCE_S
 
 from swell.cache import StoreKind
 from swell.turns.recovery.ladder import RecoveryStep
@@ -88,12 +90,15 @@ def test_an_answer_survives_ten_runners(log: Path) -> None:
     """The text need not be that of an answer without a fault, since it is computed in other batches. It must count."""
     lines: list[dict[str, Any]] = []
     killed, predict = 0, 30
-    with running(log, {**ONE, **SMALL, **ON_PROCESSOR, "SWELL_RESUME_ATTEMPTS": str(KILLS)}) as server:
+    settings = {**ONE, **SMALL, **ON_PROCESSOR, "SWELL_RESUME_ATTEMPTS": str(KILLS)}
+    with running(log, paced(settings)) as server:
         for line in lines_of(server, counted(1, 30), num_predict=predict, num_gpu=2):
             lines.append(line)
             if not line["done"] and killed < KILLS and len(lines) % 2 == 0:
                 assert layers(server.loaded()) == {FIRST: 2}
-                server.runner().kill()
+                runner = server.runner()
+                runner.kill()
+                runner.wait(PATIENCE_S)
                 killed += 1
     assert lines[-1]["resumed"] == [RecoveryStep.RELOAD.value] * KILLS
     assert lines[-1]["eval_count"] == predict

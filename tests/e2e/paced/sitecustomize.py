@@ -1,6 +1,6 @@
 """Python imports this before anything else where PYTHONPATH names this folder.
 
-A runner then takes 20 ms more for each batch, so that on a machine of any speed something can be done in the middle of
+A runner then takes 50 ms more for each batch, so that on a machine of any speed something can be done in the middle of
 an answer of 60 tokens.
 """
 
@@ -14,6 +14,6 @@ if "swell.runner" in sys.orig_argv:
 
     def _step_and_rest(self: Engine) -> None:
         _step(self)
-        time.sleep(0.02)
+        time.sleep(0.05)
 
     setattr(Engine, "step", _step_and_rest)  # noqa: B010 - mypy lets no method be assigned to

@@ -74,9 +74,9 @@ def test_the_numbers_add_up_and_stay(log: Path, num_gpu: int) -> None:
         for row in rows:
             assert row["ram_used"] + row["vram_used"] == row["weights_used"] + row["kv_used"] + row["other_used"]
             assert row["size_vram"] == row["vram_used"] == sum(each["used"] for each in row.get("devices", []))
-            assert row["vram_used"] + row["vram_free"] == row["vram_total"]
+            assert row["vram_used"] + row["vram_free"] <= row["vram_total"]  # a newer driver counts others' memory, too
             assert row["size"] == row["vram_used"] + (row["ram_used"] if num_gpu < LAYERS else 0)
-        assert len({(row["vram_used"], row["vram_free"], row["kv_used"]) for row in rows}) == 1
+        assert len({(row["vram_used"], row["kv_used"]) for row in rows}) == 1
         found = stats(server)
         on_devices = {kind: sum(each[f"{kind}_bytes"] for each in found["devices"]) for kind in ("weights", "kv")}
         cached_layers = max(0, num_gpu - 1)  # the output has no cache
@@ -124,3 +124,22 @@ def test_embeddings(log: Path, tmp_path: Path) -> None:
             assert (server.loaded()["size_vram"] > 0) is (settings is ONE)
     for vector, other in zip(*vectors, strict=True):
         assert vector == pytest.approx(other, abs=1e-2)
+
+
+@pytest.mark.timeout(900)
+def test_within_a_limit_an_answer_fills_the_window_by_going_on_with_fewer_layers(log: Path) -> None:
+    window, limit_bytes = 512, 116_000_000  # 112.6 MB are taken with 256 cells, 118.5 would be with 512
+    settings = {**ONE, **SMALL, **ON_PROCESSOR, "OLLAMA_KV_CACHE_GROW": "64", "SWELL_DEVICE_MEMORY": str(limit_bytes)}
+    rows, lines = [], []
+    with running(log, settings) as server:
+        for line in lines_of(server, counted(200, 80), num_predict=window, num_ctx=window):
+            lines.append(line)
+            if len(lines) % 16 == 1 or line["done"]:
+                rows.append(server.loaded())
+    text = "".join(line["response"] for line in lines)
+    assert text == expected(280, len(text))
+    assert set(lines[-1]["resumed"]) == {RecoveryStep.OTHER_PLACEMENT.value}
+    assert layers(rows[0]) == {FIRST: LAYERS}
+    assert sum(layers(rows[-1]).values()) < LAYERS
+    assert rows[-1]["context_used"] >= window - 16
+    assert all(row["vram_used"] <= limit_bytes for row in rows)

@@ -18,6 +18,8 @@ VISIBLE = "GGML_VK_VISIBLE_DEVICES"
 
 It passes over processors unless they are named.
 """
+NEWER_DRIVER = Path.home() / ".cache/swell/vulkan/driver.json"
+"""What scripts/prepare_vulkan has got where the system's driver is too old."""
 ONE, TWO = {VISIBLE: "0"}, {VISIBLE: "0,0"}
 """What to set for a server that is to have one such device, or two."""
 
@@ -30,6 +32,8 @@ def two_vulkan_devices() -> Iterator[None]:
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MESA_SHADER_CACHE_DIR", str(Path.home() / ".cache/swell/shaders"))
+        if NEWER_DRIVER.exists():
+            patch.setenv("VK_DRIVER_FILES", str(NEWER_DRIVER))
         with patch.context() as while_it_starts:
             while_it_starts.setenv(VISIBLE, TWO[VISIBLE])
             library.start()

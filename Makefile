@@ -43,9 +43,9 @@ test: test-fast $(PACKAGES)
 test-fast: $(DEVELOPMENT)
 	$(BIN)/pytest -n logical -m "not devices and not fleet and not ($(SLOW))"
 
-# in a process of its own, which is replaced where a driver ends it
+# in a process of its own, which is replaced where a driver ends it; the first time it compiles shaders for minutes
 test-devices: $(DEVICES_DEVELOPMENT)
-	$(DEVICES_BIN)/pytest -n 1 -m devices tests/devices
+	$(DEVICES_BIN)/pytest -n 1 --timeout 900 -m devices tests/devices
 
 test-fleet: $(FLEET_DEVELOPMENT)
 	$(FLEET_BIN)/pytest -m fleet tests/fleet

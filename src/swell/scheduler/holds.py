@@ -1,6 +1,5 @@
 """The models that requests in progress have to do with, whether a runner has them at the moment or not."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from swell.models.model import Model
@@ -20,9 +19,6 @@ class ModelHolds:
         """`holder` has ended; nothing happens if it said so before."""
         self._models.pop(holder, None)
 
-    def __iter__(self) -> Iterator[Model]:
-        return iter(list(self._models.values()))
-
     def files(self) -> set[Path]:
         """The files that are needed. Safe to ask from any thread."""
-        return {path for model in self for path in model.paths}
+        return {path for model in list(self._models.values()) for path in model.paths}

@@ -68,15 +68,16 @@ def test_options_move_layers(log: Path, tiny: str) -> None:
 
 @pytest.mark.parametrize("num_gpu", [LAYERS, 16, 0])
 def test_the_numbers_add_up_and_stay(log: Path, num_gpu: int) -> None:
-    with running(log, {**ONE, **SMALL}) as server:
+    # within a limit, what is free doesn't depend on other programs, which a newer driver counts
+    with running(log, {**ONE, **SMALL, "SWELL_DEVICE_MEMORY": "1GB"}) as server:
         server.generate("1 2 3", predict=1, options={"num_gpu": num_gpu})
         rows = [server.loaded() for _ in range(5)]
         for row in rows:
             assert row["ram_used"] + row["vram_used"] == row["weights_used"] + row["kv_used"] + row["other_used"]
             assert row["size_vram"] == row["vram_used"] == sum(each["used"] for each in row.get("devices", []))
-            assert row["vram_used"] + row["vram_free"] <= row["vram_total"]  # a newer driver counts others' memory, too
+            assert row["vram_used"] + row["vram_free"] == row["vram_total"]
             assert row["size"] == row["vram_used"] + (row["ram_used"] if num_gpu < LAYERS else 0)
-        assert len({(row["vram_used"], row["kv_used"]) for row in rows}) == 1
+        assert len({(row["vram_used"], row["vram_free"], row["kv_used"]) for row in rows}) == 1
         found = stats(server)
         on_devices = {kind: sum(each[f"{kind}_bytes"] for each in found["devices"]) for kind in ("weights", "kv")}
         cached_layers = max(0, num_gpu - 1)  # the output has no cache

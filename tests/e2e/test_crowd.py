@@ -19,7 +19,7 @@ from tests.waiting import wait_until
 
 REQUESTS, ROUNDS = 200, 3
 FEW = 4
-"""What a helper process has that happens to be there; what each request left would be there 200 times."""
+"""Pipes to a helper process that happens to be there; a file that each request left would be there 200 times."""
 SCHEMA = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]}
 EXTRAS: list[dict[str, Any]] = [{}, {}, {"format": SCHEMA}, {"logprobs": True, "top_logprobs": 2}, {"stream": False}]
 OPTIONS: list[dict[str, Any]] = [
@@ -97,7 +97,7 @@ def test_a_crowd_leaves_nothing_behind(server: Server) -> None:
         found.append(remains(server))
     for name in found[0]:
         least, most = min(each[name] for each in found), max(each[name] for each in found)
-        assert most <= least * 1.05 + FEW, (name, found)
+        assert most <= least * 1.05 + (FEW if name == "server files" else 0), (name, found)
 
 
 def test_a_slow_reader_stops_nobody_and_loses_nothing(server: Server) -> None:

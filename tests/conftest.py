@@ -1,6 +1,7 @@
 """What all tests share: the real model, and where to find it."""
 
 import importlib.util
+import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,9 @@ hypothesis.settings.load_profile("no deadline")
 # Tests that a shell runs in the background ignore SIGINT, and so would the programs that they interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+_ENVIRONMENT = dict(os.environ)
+_SET_BY_OTHERS = ("PYTEST_", "GOMP_")  # by pytest, and by swell.llama.library
+
 
 COMPUTING = (
     *("swell.llama.", "swell.kv.copied", "swell.kv.reserved", "swell.kv.choose", "swell.kv.selfcheck"),
@@ -35,7 +39,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     something that does.
 
     And what starts a command by the fixture for that: each takes half a second, and there are a hundred.
+
+    A module that changed the environment would change it for all tests: one had all runners take 50 ms more per batch.
     """
+    changed = {name for name, _ in _ENVIRONMENT.items() ^ os.environ.items() if not name.startswith(_SET_BY_OTHERS)}
+    if changed:
+        raise pytest.UsageError(f"importing modules of tests has changed the environment: {sorted(changed)}")
     imported: dict[ModuleType, list[str]] = {}
     for item in items:
         assert isinstance(item, pytest.Function)

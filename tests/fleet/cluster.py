@@ -12,13 +12,19 @@ from typing import Any
 
 import httpx
 import psutil
+import pytest
 from tests.e2e.streams import python_path
 from tests.waiting import PATIENCE_S, wait_until
 
 MODEL = "smollm2:135m"
-# Ray on loopback only, and silent
-os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_DEDUP_LOGS": "0"}
-os.environ["PYTHONPATH"] = python_path("paced")  # for the nodes' processes
+NODES_ENVIRONMENT = {
+    # Ray on loopback only, and silent
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "PYTHONPATH": python_path("paced"),
+}
+"""Ray starts a node's processes with what this one has."""
 _NODE: dict[str, Any] = {"include_dashboard": False, "object_store_memory": 80_000_000, "node_ip_address": "127.0.0.1"}
 _SOON_NOTICED = {
     "health_check_initial_delay_ms": 0,
@@ -176,9 +182,12 @@ def _raylet(node: Any) -> psutil.Process:
 @contextlib.contextmanager
 def running_on_ray(folder: Path, replicas: int) -> Iterator[RayFleet]:
     """A fleet with so many replicas; nothing of it is left afterwards."""
-    fleet = RayFleet(folder)
-    try:
-        fleet.start(replicas)
-        yield fleet
-    finally:
-        fleet.stop()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in NODES_ENVIRONMENT.items():
+            patch.setenv(name, value)
+        fleet = RayFleet(folder)
+        try:
+            fleet.start(replicas)
+            yield fleet
+        finally:
+            fleet.stop()

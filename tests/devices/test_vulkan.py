@@ -1,6 +1,8 @@
 """Servers whose model is on Vulkan devices: where layers go, answers that grow and survive, and the numbers shown."""
 
+import itertools
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,7 @@ from typing import Any
 import pytest
 from tests.counting import counted, expected
 from tests.devices.asking import FOX, stats
-from tests.devices.vulkan import ONE, TWO
+from tests.devices.vulkan import ONE, TWO, given_by_driver_bytes
 from tests.e2e.server import MODEL, Server, running
 from tests.e2e.streams import paced
 from tests.tiny.attention import write_llama
@@ -25,6 +27,8 @@ LAYERS, TINY_LAYERS = 31, 5  # with the output
 WEIGHTS_BYTES = 96_576_768  # of all that can be on a device
 CELL_BYTES, CELLS = 23_040, 256
 SMALL = {"OLLAMA_NUM_PARALLEL": "1", "OLLAMA_KV_CACHE_INIT": str(CELLS), "OLLAMA_KV_CACHE_GROW": str(CELLS)}
+HOST_BUFFERS = re.compile(r"Vulkan_Host +(\w+) buffer size = +([\d.]+) MiB")
+"""What llama.cpp has the driver give of the host's memory, which counts as such."""
 KILLS = 10
 ON_PROCESSOR = {"GGML_OP_OFFLOAD_MIN_BATCH": "100000"}
 """Prompts of layers in host memory, which the device would slow, are computed there."""
@@ -84,6 +88,17 @@ def test_the_numbers_add_up_and_stay(log: Path, num_gpu: int) -> None:
         assert on_devices["kv"] == CELLS * CELL_BYTES * cached_layers // (LAYERS - 1)
         if num_gpu == LAYERS:
             assert on_devices["weights"] == pytest.approx(WEIGHTS_BYTES, rel=0.01)
+
+
+def test_the_numbers_are_those_of_the_driver(log: Path) -> None:
+    with running(log, {**ONE, **SMALL, **ON_PROCESSOR, "OLLAMA_DEBUG": "2"}) as server:
+        for num_gpu, last in itertools.product((LAYERS, 16, 0), (9, 139)):
+            server.generate(counted(1, last), predict=2, options={"num_gpu": num_gpu})
+            found = dict(HOST_BUFFERS.findall(log.read_text()))  # the last of each kind
+            in_host_bytes = sum(float(size) * 2**20 for size in found.values()) if num_gpu else 0
+            given_bytes = given_by_driver_bytes(server.runner().pid)
+            assert (given_bytes > 0) is (num_gpu > 0)
+            assert server.loaded()["vram_used"] == pytest.approx(given_bytes - in_host_bytes, rel=0.05)
 
 
 @pytest.mark.timeout(900)

@@ -1,6 +1,6 @@
 """Vulkan devices of Mesa's driver that computes on the processor: real ones for llama.cpp, with memory of their own.
 
-The driver tells nobody what is free, so that Swell must count.
+The driver tells nobody what a process has, so that Swell must count.
 """
 
 import os
@@ -22,6 +22,15 @@ NEWER_DRIVER = Path.home() / ".cache/swell/vulkan/driver.json"
 """What scripts/prepare_vulkan has got where the system's driver is too old."""
 ONE, TWO = {VISIBLE: "0"}, {VISIBLE: "0,0"}
 """What to set for a server that is to have one such device, or two."""
+_GIVEN = "/memfd:allocation fd"
+"""Where the driver takes the memory from that it gives, since Mesa 24."""
+
+
+def given_by_driver_bytes(process_id: int) -> int:
+    """What the driver has given a process, as the kernel counts it."""
+    lines = Path(f"/proc/{process_id}/maps").read_text().splitlines()
+    ranges = [line.split(maxsplit=1)[0].split("-") for line in lines if _GIVEN in line]
+    return sum(int(end, 16) - int(start, 16) for start, end in ranges)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -14,8 +14,8 @@ from swell.store.names import parse_remote_name
 from swell.store.progress import Progress
 from swell.store.store import Store
 
-LIMITS = TransferLimits(part_min_bytes=1 << 16, backoff_s=0.01, record_s=0.01, stall_s=0.5, patience_s=5.0, tries=3)
-"""For small blobs and impatient tests."""
+LIMITS = TransferLimits(part_min_bytes=1 << 16, backoff_s=0.01, record_s=0.01, stall_s=0.5, patience_s=60.0, tries=3)
+"""For small blobs and impatient tests. Patience is for busy machines, on which transfers compute last."""
 
 
 def transfer(

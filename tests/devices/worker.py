@@ -11,6 +11,8 @@ from pathlib import Path
 import psutil
 from tests.waiting import PATIENCE_S, wait_until
 
+from swell.remote.worker import CLIENTS_MAX
+
 _READINGS = 25
 """So many that are equal: half a second."""
 _ADDRESS = re.compile(r"lending .* on (\S+:[0-9]+)")
@@ -41,11 +43,16 @@ class Worker:
 
     def idle_bytes(self) -> int:
         """The same once all of its processes have begun and wait for clients: until then each writes some."""
-        readings = [0] * _READINGS
+        readings: list[int] = []
 
         def settled() -> bool:
-            readings[:] = [*readings[1:], self.written_bytes()]
-            return len(set(readings)) == 1
+            readings.append(self.written_bytes())
+            waiting = [
+                child.status() == psutil.STATUS_SLEEPING for child in psutil.Process(self.process.pid).children()
+            ]
+            if len(waiting) < CLIENTS_MAX or not all(waiting):
+                readings.clear()
+            return len(readings) >= _READINGS and len(set(readings[-_READINGS:])) == 1
 
         wait_until(settled, "the worker's processes have begun")
         return readings[-1]

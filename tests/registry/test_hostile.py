@@ -8,6 +8,7 @@ import threading
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 import pytest
@@ -23,6 +24,7 @@ from swell.errors import (
     StoreError,
     SwellError,
 )
+from swell.registry.messages import TransferLimits
 from swell.store.digests import digest_of
 
 pytestmark = pytest.mark.slow
@@ -33,20 +35,23 @@ MIB = b"x" * (1 << 20)
 
 
 @pytest.fixture
-def pulled(registry: ScriptedRegistry, folder: Path) -> Iterator[Callable[[type[SwellError], str], None]]:
+def pulled(registry: ScriptedRegistry, folder: Path) -> Iterator["Pulled"]:
     """Pulls, and expects an error with such a text. Afterwards no manifest may be there, and no blob that is wrong."""
     registry.add([WEIGHTS, CONFIG])
 
-    def pull(error: type[SwellError], text: str) -> None:
+    def pull(error: type[SwellError], text: str, limits: TransferLimits = LIMITS) -> None:
         with pytest.raises(error, match=text):
-            transfer(folder, f"{registry.host}/{REPOSITORY}")
+            transfer(folder, f"{registry.host}/{REPOSITORY}", limits=limits)
 
     yield pull
     assert not list(folder.glob("manifests/*"))
     check_store(folder)
 
 
-Pulled = Callable[[type[SwellError], str], None]
+class Pulled(Protocol):
+    """Pulls, and expects an error."""
+
+    def __call__(self, error: type[SwellError], text: str, limits: TransferLimits = LIMITS) -> None: ...
 
 
 def answer_blobs(registry: ScriptedRegistry, answer: Callable[[Exchange], object]) -> None:
@@ -139,7 +144,7 @@ def test_a_body_that_trickles(registry: ScriptedRegistry, pulled: Pulled) -> Non
     pulled(RegistryUnreachableError, "next to nothing")
 
 
-def test_headers_that_trickle(registry: ScriptedRegistry, folder: Path) -> None:
+def test_headers_that_trickle(registry: ScriptedRegistry, pulled: Pulled) -> None:
     def answer(exchange: Exchange) -> None:
         exchange.wfile.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
         while True:
@@ -147,8 +152,8 @@ def test_headers_that_trickle(registry: ScriptedRegistry, folder: Path) -> None:
             threading.Event().wait(0.02)
 
     answer_manifests(registry, answer)
-    with pytest.raises(RegistryUnreachableError, match="nothing got on for 2 s"):
-        transfer(folder, f"{registry.host}/{REPOSITORY}", limits=msgspec.structs.replace(LIMITS, patience_s=2.0))
+    impatient = msgspec.structs.replace(LIMITS, patience_s=2.0)
+    pulled(RegistryUnreachableError, "nothing got on for 2 s", impatient)
 
 
 def test_silence(registry: ScriptedRegistry, pulled: Pulled) -> None:
